@@ -1,0 +1,6 @@
+/**
+ * Supervised actors and LLM agents for Effect.
+ *
+ * @since 0.1.0
+ */
+export {}

@@ -1,0 +1,19 @@
+import { fileURLToPath } from "node:url"
+import { defineConfig } from "vitest/config"
+
+const source = (path: string) => fileURLToPath(new URL(`./src/${path}`, import.meta.url))
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    typecheck: { enabled: false },
+    testTimeout: 20_000
+  },
+  resolve: {
+    alias: [
+      { find: /^effect-troupe\/testing$/, replacement: source("testing/index.ts") },
+      { find: /^effect-troupe\/(.+)$/, replacement: source("$1.ts") },
+      { find: /^effect-troupe$/, replacement: source("index.ts") }
+    ]
+  }
+})
