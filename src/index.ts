@@ -3,4 +3,9 @@
  *
  * @since 0.1.0
  */
+export * as Agent from "./Agent.ts"
+export * as AgentError from "./AgentError.ts"
+export * as AgentEvent from "./AgentEvent.ts"
+export * as Scripted from "./Llm/Scripted.ts"
+export * as Tool from "./Tool.ts"
 export * as Transcript from "./Transcript.ts"
