@@ -24,7 +24,7 @@ import {
   ModelFailed
 } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
-import * as Turn from "./internal/turn.ts"
+import * as Turn from "./internal/agentTurn.ts"
 import { addUsage, noUsage } from "./internal/usage.ts"
 import * as Tool from "./Tool.ts"
 import * as Transcript from "./Transcript.ts"
