@@ -1,0 +1,44 @@
+/** Chooses the quickstart's model by what the machine has, and plays one by a script where there is none. */
+import { Effect } from "effect"
+import { Scripted, Transcript } from "effect-troupe"
+
+export const chooseModel = Effect.succeed({
+  description: "scripted model (set OPENAI_API_KEY or start Ollama for a real one; the tools are real)",
+  layer: Scripted.model(play)
+})
+
+interface Match {
+  readonly document: string
+  readonly line: number
+  readonly text: string
+}
+
+/** Searches for the question's most telling word, reads the best place, answers with what stands there. */
+function play({ prompt }: Scripted.Request) {
+  const results = prompt.content.flatMap((message) => message.role === "tool" ? message.content : [])
+    .filter((part) => part.type === "tool-result")
+  const question = prompt.content.findLast((message) => message.role === "user")!
+  const words = Transcript.text(Transcript.user(question.content)).match(/[A-Za-z]{4,}/g) ?? []
+  const matches = results.filter((result) => result.name === "search_docs" && !result.isFailure)
+    .flatMap((result) => result.result as ReadonlyArray<Match>)
+  const passage = results.find((result) => result.name === "read_doc")
+  const word = words.toSorted((a, b) => b.length - a.length)[results.length] ?? "agent"
+  if (passage !== undefined) return answer(String(passage.result), matches[0]!)
+  if (matches.length > 0) return readAround(matches[0]!)
+  if (results.length > 4) return "I found nothing on that in the documents."
+  return [
+    ...(results.length === 0 ? [Scripted.text("Let me look that up."), Scripted.toolCall("local_time", {})] : []),
+    Scripted.toolCall("search_docs", { text: word })
+  ]
+}
+
+const readAround = ({ document, line }: Match) =>
+  Scripted.toolCall("read_doc", { document, from: Math.max(1, line - 2) })
+
+const answer = (passage: string, { document, line }: Match) => {
+  const paragraph = passage.split(/\n\s*\n/).find((text) => text.split(" ").length > 12) ?? passage
+  return [
+    Scripted.delay("200 millis"),
+    Scripted.text(`${document}, near line ${line}, says:\n\n${paragraph.trim().slice(0, 600)}`)
+  ]
+}
