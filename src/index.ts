@@ -3,4 +3,7 @@
  *
  * @since 0.1.0
  */
-export {}
+export * as AiSdk from "./Llm/AiSdk.ts"
+export * as Ollama from "./Llm/Ollama.ts"
+export * as OpenAi from "./Llm/OpenAi.ts"
+export * as OpenAiCompatible from "./Llm/OpenAiCompatible.ts"
