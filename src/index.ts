@@ -3,6 +3,10 @@
  *
  * @since 0.1.0
  */
+export * as AiSdk from "./Llm/AiSdk.ts"
+export * as Ollama from "./Llm/Ollama.ts"
+export * as OpenAi from "./Llm/OpenAi.ts"
+export * as OpenAiCompatible from "./Llm/OpenAiCompatible.ts"
 export * as Agent from "./Agent.ts"
 export * as AgentError from "./AgentError.ts"
 export * as AgentEvent from "./AgentEvent.ts"
