@@ -8,7 +8,7 @@ import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { DateTime, Effect, FileSystem, Layer, Path, Schema, Stream } from "effect"
 import { Agent, Tool } from "effect-troupe"
 import { fileURLToPath } from "node:url"
-import { bold, dim, display, printer } from "./lib/print.ts"
+import { bold, dim, display, printer, red } from "./lib/print.ts"
 import { chooseModel } from "./lib/quickstartModel.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
@@ -80,8 +80,9 @@ const program = Effect.gen(function*() {
   yield* display(`${bold("effect-troupe")} ${dim(model.description)}\n${bold("?")} ${question}\n`)
   yield* Agent.run(librarian, question).pipe(Stream.runForEach(printer()), Effect.provide(model.layer))
 }).pipe(
+  Effect.tapError((error) => display(`\n${red("✗")} ${error.message}\n`)),
   Effect.onInterrupt(() => display(dim("\n\nstopped\n"))),
   Effect.provide(Layer.mergeAll(NodeServices.layer, DateTime.layerCurrentZoneLocal))
 )
 
-NodeRuntime.runMain(program)
+NodeRuntime.runMain(program, { disableErrorReporting: true })

@@ -1,10 +1,32 @@
 /** Chooses the quickstart's model by what the machine has, and plays one by a script where there is none. */
-import { Effect } from "effect"
-import { Scripted, Transcript } from "effect-troupe"
+import { Config, Effect, Option, Schema } from "effect"
+import { Ollama, OpenAi, Scripted, Transcript } from "effect-troupe"
+import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
 
-export const chooseModel = Effect.succeed({
-  description: "scripted model (set OPENAI_API_KEY or start Ollama for a real one; the tools are real)",
-  layer: Scripted.model(play)
+const isSet = (variable: string) => Effect.map(Config.option(Config.NonEmptyString(variable)), Option.isSome)
+
+/** The models that an Ollama server on this machine has, if one runs. */
+const ollamaModels = HttpClient.get("http://127.0.0.1:11434/api/tags").pipe(
+  Effect.flatMap(HttpClientResponse.schemaBodyJson(Schema.Struct({
+    models: Schema.Array(Schema.Struct({ name: Schema.String }))
+  }))),
+  Effect.map(({ models }) => models.map((model) => model.name)),
+  Effect.timeout("500 millis"),
+  Effect.orElseSucceed((): ReadonlyArray<string> => []),
+  Effect.provide(FetchHttpClient.layer)
+)
+
+export const chooseModel = Effect.gen(function*() {
+  if ((yield* isSet("OPENAI_API_KEY")) || (yield* isSet("OPENAI_BASE_URL"))) {
+    const name = yield* Config.String("OPENAI_MODEL").pipe(Config.withDefault("gpt-5-mini"))
+    return { description: `${name} of OpenAI`, layer: OpenAi.model(name) }
+  }
+  const [local] = yield* ollamaModels
+  if (local !== undefined) return { description: `${local} of Ollama`, layer: Ollama.model(local) }
+  return {
+    description: "scripted model (set OPENAI_API_KEY or start Ollama for a real one; the tools are real)",
+    layer: Scripted.model(play)
+  }
 })
 
 interface Match {
