@@ -3,4 +3,7 @@
  *
  * @since 0.1.0
  */
-export {}
+export * as Actor from "./Actor.ts"
+export * as ActorSystem from "./ActorSystem.ts"
+export * as Mailbox from "./Mailbox.ts"
+export * as Supervisor from "./Supervisor.ts"
