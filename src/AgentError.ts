@@ -1,0 +1,102 @@
+/**
+ * How a run of an agent fails.
+ *
+ * There is one error, `AgentError`, with a tagged `reason` to branch on. It is a reply to whoever asked, not a crash.
+ *
+ * @since 0.1.0
+ */
+import { Schema } from "effect"
+import { AiError } from "effect/ai"
+import * as Transcript from "./Transcript.ts"
+
+/**
+ * The prompt has no text and no file in it. No request was made.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class EmptyPrompt extends Schema.TaggedError<EmptyPrompt>("effect-troupe/AgentError/EmptyPrompt")(
+  "EmptyPrompt",
+  {}
+) {
+  override get message() {
+    return "the prompt is empty: give it a text or a file"
+  }
+}
+
+/**
+ * The agent is defined in a way that can't work (two tools of one name). No request was made.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidAgent extends Schema.TaggedError<InvalidAgent>("effect-troupe/AgentError/InvalidAgent")(
+  "InvalidAgent",
+  { problem: Schema.String }
+) {
+  override get message() {
+    return this.problem
+  }
+}
+
+/**
+ * The model failed, after what its layer does about failures.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ModelFailed extends Schema.TaggedError<ModelFailed>("effect-troupe/AgentError/ModelFailed")(
+  "ModelFailed",
+  { error: AiError.AiError }
+) {
+  override get message() {
+    return this.error.message
+  }
+}
+
+/**
+ * The model called tools in every turn that it was allowed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class MaxTurnsExceeded extends Schema.TaggedError<MaxTurnsExceeded>("effect-troupe/AgentError/MaxTurnsExceeded")(
+  "MaxTurnsExceeded",
+  { maxTurns: Schema.Int }
+) {
+  override get message() {
+    return `no answer after ${this.maxTurns} turns: raise maxTurns, or give the agent tools that bring it to an end`
+  }
+}
+
+/**
+ * Why a run failed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const AgentErrorReason = Schema.Union([EmptyPrompt, InvalidAgent, ModelFailed, MaxTurnsExceeded])
+
+/**
+ * @since 0.1.0
+ * @category errors
+ */
+export type AgentErrorReason = typeof AgentErrorReason.Type
+
+/**
+ * A run that failed: which agent, why, and the entries that the run added to the conversation before.
+ *
+ * Branch with `Effect.catchReason("AgentError", "MaxTurnsExceeded", ...)`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class AgentError extends Schema.TaggedError<AgentError>("effect-troupe/AgentError")("AgentError", {
+  agent: Schema.String,
+  reason: AgentErrorReason,
+  transcript: Transcript.Transcript
+}) {
+  override get message() {
+    return `agent ${this.agent}: ${this.reason.message}`
+  }
+}

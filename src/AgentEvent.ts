@@ -1,0 +1,115 @@
+/**
+ * What an agent says while it runs.
+ *
+ * A run is a stream of these events. They are plain values with a `_tag`, they name the agent that they come from (so
+ * that the events of nested agents can be told apart), and they encode to JSON, so that they cross process borders.
+ *
+ * @since 0.1.0
+ */
+import { Schema } from "effect"
+import { Response } from "effect/ai"
+import * as Transcript from "./Transcript.ts"
+
+const agent = Schema.String
+
+/**
+ * A piece of the answer's text, in order.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const TextDelta = Schema.TaggedStruct("TextDelta", { agent, delta: Schema.String })
+
+/**
+ * A piece of what the model thinks before it answers, where the provider shows it.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const ReasoningDelta = Schema.TaggedStruct("ReasoningDelta", { agent, delta: Schema.String })
+
+/**
+ * The model calls a tool. `params` are the arguments as the model wrote them.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const ToolCall = Schema.TaggedStruct("ToolCall", {
+  agent,
+  id: Schema.String,
+  name: Schema.String,
+  params: Schema.Unknown
+})
+
+/**
+ * What a tool call came to, in the order of the calls. The `result` of a failure is its message.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const ToolResult = Schema.TaggedStruct("ToolResult", {
+  agent,
+  id: Schema.String,
+  name: Schema.String,
+  result: Schema.Unknown,
+  isFailure: Schema.Boolean
+})
+
+/**
+ * One model call and the tools that it asked for are done. `turn` counts from 1, `usage` is that of the model call.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const TurnFinished = Schema.TaggedStruct("TurnFinished", {
+  agent,
+  turn: Schema.Int,
+  finishReason: Response.FinishReason,
+  usage: Response.Usage
+})
+
+/**
+ * What a run came to: the last turn's text, the usage of all turns together, and the entries that the run adds to the
+ * conversation (the prompt among them).
+ *
+ * `finishReason` says whether the text is whole (`"stop"`) or was cut (`"length"`, `"content-filter"`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const AgentResponse = Schema.Struct({
+  agent,
+  text: Schema.String,
+  finishReason: Response.FinishReason,
+  turns: Schema.Int,
+  usage: Response.Usage,
+  transcript: Transcript.Transcript
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type AgentResponse = typeof AgentResponse.Type
+
+/**
+ * The run is over: always the last event of a run that did not fail.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const Completed = Schema.TaggedStruct("Completed", { agent, response: AgentResponse })
+
+/**
+ * Anything that a running agent says.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const AgentEvent = Schema.Union([TextDelta, ReasoningDelta, ToolCall, ToolResult, TurnFinished, Completed])
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export type AgentEvent = typeof AgentEvent.Type

@@ -1,0 +1,16 @@
+import { hasProperty, isString } from "effect/Predicate"
+
+/**
+ * What a person or a model should read of an error: its message, else its tag and fields, never a stack.
+ *
+ * @internal
+ */
+export const errorMessage = (error: unknown): string => {
+  if (isString(error)) return error
+  if (hasProperty(error, "message") && isString(error.message) && error.message !== "") return error.message
+  try {
+    return JSON.stringify(error) ?? String(error)
+  } catch {
+    return String(error)
+  }
+}

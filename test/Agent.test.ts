@@ -1,0 +1,379 @@
+import { assert, describe, expectTypeOf, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Fiber, Latch, Layer, Ref, Schema, Stream } from "effect"
+import type { LanguageModel } from "effect/ai"
+import { AiError, Prompt, Tool as AiTool, Toolkit } from "effect/ai"
+import { TestClock } from "effect/testing"
+import * as Agent from "../src/Agent.ts"
+import { AgentError } from "../src/AgentError.ts"
+import type { AgentEvent } from "../src/AgentEvent.ts"
+import * as Scripted from "../src/Llm/Scripted.ts"
+import * as Tool from "../src/Tool.ts"
+import * as Transcript from "../src/Transcript.ts"
+
+const weather = Tool.fn("get_weather", {
+  description: "Current weather in a city",
+  parameters: { city: Schema.String },
+  success: Schema.String
+}, ({ city }) => Effect.succeed(`18 C in ${city}`))
+
+const hang = Tool.fn("hang", { description: "Never answers" }, () => Effect.never)
+
+const assistant = Agent.make("assistant", { instructions: "Be brief.", tools: [weather] })
+
+const collect = <E, R>(events: Stream.Stream<AgentEvent, E, R>) => Stream.runCollect(events)
+
+const tags = (events: ReadonlyArray<AgentEvent>) => events.map((event) => event._tag)
+
+const toolResults = (events: ReadonlyArray<AgentEvent>) => events.filter((event) => event._tag === "ToolResult")
+
+/** The conversation as short lines: who said what, and what each tool call came to. */
+const lines = (transcript: Transcript.Transcript) =>
+  transcript.entries.flatMap((entry) =>
+    entry._tag === "User" ? [`user: ${Transcript.text(entry)}`] : entry.content.map((part) =>
+      part.type === "tool-use" ?
+        `${part.name} ${part.isFailure ? "failed" : "gave"} ${JSON.stringify(part.result)}`
+        : part.type === "file" ?
+        `file ${part.mediaType}`
+        : `${part.type}: ${part.text}`
+    )
+  )
+
+describe("Agent", () => {
+  it.effect("a run without tools streams the answer's text and completes with it", () =>
+    Effect.gen(function*() {
+      const events = yield* collect(Agent.run(Agent.make("poet"), "A line?"))
+      assert.deepStrictEqual(tags(events), ["TextDelta", "TextDelta", "TextDelta", "TurnFinished", "Completed"])
+      const last = events.at(-1)!
+      assert(last._tag === "Completed")
+      assert.strictEqual(last.response.text, "Roses are red.")
+      assert.strictEqual(last.response.finishReason, "stop")
+      assert.strictEqual(last.response.turns, 1)
+    }).pipe(Effect.provide(Scripted.model(["Roses are red."]))))
+
+  it.effect("a tool call is answered by the tool, and the next request carries call and result", () =>
+    Effect.gen(function*() {
+      const events = yield* collect(Agent.run(assistant, "Weather in Lagos?"))
+      assert.deepStrictEqual(tags(events), [
+        "ToolCall",
+        "ToolResult",
+        "TurnFinished",
+        "TextDelta",
+        "TextDelta",
+        "TurnFinished",
+        "Completed"
+      ])
+      assert.deepStrictEqual(toolResults(events)[0], {
+        _tag: "ToolResult",
+        agent: "assistant",
+        id: "call_1",
+        name: "get_weather",
+        result: "18 C in Lagos",
+        isFailure: false
+      })
+      const [, second] = yield* Effect.flatten(Scripted.Requests)
+      assert.deepStrictEqual(second!.prompt.content.map((message) => message.role), [
+        "system",
+        "user",
+        "assistant",
+        "tool"
+      ])
+      assert.deepStrictEqual(second!.tools, ["get_weather"])
+    }).pipe(Effect.provide(Scripted.model([Scripted.toolCall("get_weather", { city: "Lagos" }), "18 degrees."]))))
+
+  it.effect("the usage of a run is that of its turns together", () =>
+    Effect.gen(function*() {
+      const response = yield* Agent.response(Agent.run(assistant, "Weather in Lagos?"))
+      assert.strictEqual(response.usage.inputTokens.total, 110)
+      assert.strictEqual(response.usage.outputTokens.total, 11)
+      assert.strictEqual(response.usage.inputTokens.cacheRead, undefined)
+      assert.strictEqual(response.turns, 2)
+    }).pipe(Effect.provide(Scripted.model([
+      [Scripted.toolCall("get_weather", { city: "Lagos" }), Scripted.usage(10, 1)],
+      [Scripted.text("18 degrees."), Scripted.usage(100, 10)]
+    ]))))
+
+  it.effect("the calls of one turn run at once and their results keep the calls' order", () =>
+    Effect.gen(function*() {
+      const second = yield* Latch.make()
+      // The first call can only end after the second one has.
+      const agent = Agent.make("assistant", {
+        tools: [
+          Tool.fn("slow", { description: "", success: Schema.String }, () => Effect.as(second.await, "slow")),
+          Tool.fn("fast", { description: "", success: Schema.String }, () => Effect.as(second.open, "fast"))
+        ]
+      })
+      const events = yield* collect(Agent.run(agent, "Both!"))
+      assert.deepStrictEqual(toolResults(events).map((event) => event.result), ["slow", "fast"])
+    }).pipe(Effect.provide(Scripted.model([[Scripted.toolCall("slow", {}), Scripted.toolCall("fast", {})], "Done."]))))
+
+  it.effect("unknown tools, bad arguments, typed failures and defects are failed results, and the run goes on", () =>
+    Effect.gen(function*() {
+      class NotThere extends Schema.TaggedError<NotThere>()("NotThere", { city: Schema.String }) {}
+      const agent = Agent.make("assistant", {
+        tools: [
+          weather,
+          Tool.fn("fails", { description: "" }, () => Effect.fail(new NotThere({ city: "Atlantis" }))),
+          Tool.fn("says_why", { description: "" }, () => Effect.fail(new Error("no such city"))),
+          Tool.fn("dies", { description: "" }, () => Effect.die(new Error("broken"))),
+          Tool.fn("unencodable", { description: "", success: Schema.Finite }, () => Effect.succeed(Number.NaN))
+        ]
+      })
+      const events = yield* collect(Agent.run(agent, "Try them."))
+      const results = toolResults(events)
+      assert.isTrue(results.every((event) => event.isFailure))
+      const messages = results.map((event) => String(event.result))
+      assert.include(messages[0], "There is no tool nothing. The tools are: get_weather, fails")
+      assert.include(messages[1], "Invalid arguments for tool get_weather")
+      assert.include(messages[1], "city")
+      assert.include(messages[2], "Atlantis")
+      assert.strictEqual(messages[3], "no such city")
+      assert.strictEqual(messages[4], "Tool dies failed: broken")
+      assert.include(messages[5], "Tool unencodable answered with a result that can't be encoded")
+      assert.isFalse(messages.some((message) => /\.ts:\d+/.test(message)))
+      assert.strictEqual(events.at(-1)!._tag, "Completed")
+    }).pipe(Effect.provide(Scripted.model([
+      [
+        Scripted.toolCall("nothing", {}),
+        Scripted.toolCall("get_weather", { town: 1 }),
+        Scripted.toolCall("fails", {}),
+        Scripted.toolCall("says_why", {}),
+        Scripted.toolCall("dies", {}),
+        Scripted.toolCall("unencodable", {})
+      ],
+      "None worked."
+    ]))))
+
+  it.effect("an agent without tools answers a call with a failed result too", () =>
+    Effect.gen(function*() {
+      const events = yield* collect(Agent.run(Agent.make("bare"), "Hi"))
+      assert.strictEqual(toolResults(events)[0]!.result, "There is no tool imagined. The tools are: none")
+      assert.strictEqual(events.at(-1)!._tag, "Completed")
+    }).pipe(Effect.provide(Scripted.model([Scripted.toolCall("imagined", {}), "Sorry."]))))
+
+  it.effect("a model that calls tools for ever ends in MaxTurnsExceeded with the transcript so far", () =>
+    Effect.gen(function*() {
+      const agent = Agent.make("assistant", { tools: [weather], maxTurns: 2 })
+      const error = yield* Effect.flip(collect(Agent.run(agent, "Weather?")))
+      assert.instanceOf(error, AgentError)
+      assert.strictEqual(error.reason._tag, "MaxTurnsExceeded")
+      assert.deepStrictEqual(lines(error.transcript), [
+        "user: Weather?",
+        "get_weather gave \"18 C in Lagos\"",
+        "get_weather gave \"18 C in Lagos\""
+      ])
+    }).pipe(Effect.provide(Scripted.model(() => Scripted.toolCall("get_weather", { city: "Lagos" })))))
+
+  it.effect("an empty prompt fails before any request", () =>
+    Effect.gen(function*() {
+      for (const input of ["", "  \n", [], [Prompt.textPart({ text: " " })]]) {
+        const error = yield* Effect.flip(collect(Agent.run(assistant, input)))
+        assert.strictEqual(error.reason._tag, "EmptyPrompt")
+      }
+      assert.deepStrictEqual(yield* Effect.flatten(Scripted.Requests), [])
+    }).pipe(Effect.provide(Scripted.model(["Never said."]))))
+
+  it.effect("two tools of one name and a senseless maxTurns fail before any request, and name the culprit", () =>
+    Effect.gen(function*() {
+      const twins = yield* Effect.flip(collect(Agent.run(Agent.make("a", { tools: [weather, weather] }), "Hi")))
+      assert.include(twins.message, "two tools are called \"get_weather\"")
+      const limit = yield* Effect.flip(collect(Agent.run(Agent.make("a", { maxTurns: 0.5 }), "Hi")))
+      assert.include(limit.message, "maxTurns must be a positive integer, got 0.5")
+      assert.deepStrictEqual(yield* Effect.flatten(Scripted.Requests), [])
+    }).pipe(Effect.provide(Scripted.model(["Never said."]))))
+
+  it.effect("a failing model fails the run with the text so far in the transcript", () =>
+    Effect.gen(function*() {
+      const transcript = yield* Ref.make(Transcript.empty)
+      const seen: Array<AgentEvent> = []
+      const error = yield* Agent.run(assistant, "Weather?", { transcript }).pipe(
+        Stream.runForEach((event) => Effect.sync(() => seen.push(event))),
+        Effect.flip
+      )
+      assert.strictEqual(error.reason._tag, "ModelFailed")
+      assert.deepStrictEqual(tags(seen), ["TextDelta", "TextDelta"])
+      assert.deepStrictEqual(lines(error.transcript), ["user: Weather?", "text: Let me"])
+      assert.deepStrictEqual(lines(yield* Ref.get(transcript)), ["user: Weather?", "text: Let me"])
+    }).pipe(Effect.provide(Scripted.model([[
+      Scripted.text("Let me"),
+      Scripted.fail(new AiError.InternalProviderError({ description: "overloaded" }))
+    ]]))))
+
+  it.effect("a stream that ends without its finish reason is an error, never a short answer", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(collect(Agent.run(assistant, "Weather?")))
+      assert(error.reason._tag === "ModelFailed")
+      assert.isTrue(error.reason.error.isRetryable)
+      assert.include(error.message, "without a finish reason")
+    }).pipe(Effect.provide(Scripted.model([[Scripted.text("It is"), Scripted.cut]]))))
+
+  it.effect("calls of an answer that was cut off by its length are not run", () =>
+    Effect.gen(function*() {
+      const events = yield* collect(Agent.run(assistant, "Weather?"))
+      assert.strictEqual(toolResults(events)[0]!.result, "Not run: the answer was cut off (length)")
+      assert.strictEqual(events.at(-1)!._tag, "Completed")
+    }).pipe(Effect.provide(Scripted.model([
+      [Scripted.toolCall("get_weather", { city: "L" }), Scripted.finish("length")],
+      "Sorry."
+    ]))))
+
+  it.effect("a run continues the conversation that it is given", () =>
+    Effect.gen(function*() {
+      const transcript = yield* Ref.make(Transcript.empty)
+      yield* Agent.response(Agent.run(assistant, "I am Ada.", { transcript }))
+      const second = yield* Agent.response(Agent.run(assistant, "Who am I?", { transcript }))
+      assert.deepStrictEqual(lines(yield* Ref.get(transcript)), [
+        "user: I am Ada.",
+        "text: Hello, Ada.",
+        "user: Who am I?",
+        "text: You are Ada."
+      ])
+      assert.deepStrictEqual(lines(second.transcript), ["user: Who am I?", "text: You are Ada."])
+      const [, request] = yield* Effect.flatten(Scripted.Requests)
+      assert.strictEqual(request!.prompt.content.length, 4)
+    }).pipe(Effect.provide(Scripted.model(["Hello, Ada.", "You are Ada."]))))
+
+  it.effect("reasoning streams as its own events, and its metadata goes back with the next request", () =>
+    Effect.gen(function*() {
+      const events = yield* collect(Agent.run(assistant, "Weather?"))
+      assert.strictEqual(events[0]!._tag, "ReasoningDelta")
+      const [, second] = yield* Effect.flatten(Scripted.Requests)
+      const answer = second!.prompt.content[2]!
+      assert(answer.role === "assistant")
+      const part = answer.content[0]!
+      assert(part.type === "reasoning")
+      assert.strictEqual(part.text, "I should look.")
+      assert.deepStrictEqual(part.options, { anthropic: { signature: "abc" } })
+    }).pipe(Effect.provide(Scripted.model([
+      [
+        Scripted.reasoning("I should look.", { anthropic: { signature: "abc" } }),
+        Scripted.toolCall("get_weather", { city: "Lagos" })
+      ],
+      "18 degrees."
+    ]))))
+
+  it.effect("an agent with a model of its own uses it, and requires none", () =>
+    Effect.gen(function*() {
+      const agent = Agent.make("own", { model: Scripted.model(["Mine."]) })
+      const response = yield* Agent.response(Agent.run(agent, "Whose?"))
+      assert.strictEqual(response.text, "Mine.")
+    }))
+
+  it.effect("a toolkit of effect/ai is a tool as it is, with the handlers of its layer", () =>
+    Effect.gen(function*() {
+      const Add = AiTool.make("add", {
+        parameters: Schema.Struct({ a: Schema.Finite, b: Schema.Finite }),
+        success: Schema.Finite
+      })
+      const Fail = AiTool.make("fail", { failure: Schema.String })
+      const MathToolkit = Toolkit.make(Add, Fail)
+      const agent = Agent.make("mathematician", { tools: [MathToolkit, weather] })
+      const events = yield* collect(Agent.run(agent, "Add.")).pipe(
+        Effect.provide(MathToolkit.toLayer({ add: ({ a, b }) => Effect.succeed(a + b), fail: () => Effect.fail("no") }))
+      )
+      assert.deepStrictEqual(toolResults(events).map(({ isFailure, result }) => [result, isFailure]), [
+        [3, false],
+        ["no", true],
+        ["18 C in Lagos", false]
+      ])
+    }).pipe(Effect.provide(Scripted.model([[
+      Scripted.toolCall("add", { a: 1, b: 2 }),
+      Scripted.toolCall("fail", {}),
+      Scripted.toolCall("get_weather", { city: "Lagos" })
+    ], "3"]))))
+
+  describe("interruption", () => {
+    it.effect("in mid-stream keeps the text so far", () =>
+      Effect.gen(function*() {
+        const transcript = yield* Ref.make(Transcript.empty)
+        const first = yield* Deferred.make<void>()
+        const fiber = yield* Agent.run(assistant, "Weather?", { transcript }).pipe(
+          Stream.runForEach(() => Deferred.succeed(first, undefined)),
+          Effect.forkChild
+        )
+        yield* Deferred.await(first)
+        yield* Fiber.interrupt(fiber)
+        assert.deepStrictEqual(lines(yield* Ref.get(transcript)), ["user: Weather?", "text: One"])
+      }).pipe(Effect.provide(Scripted.model([[
+        Scripted.text("One"),
+        Scripted.delay("1 hour"),
+        Scripted.text("two.")
+      ]]))))
+
+    it.effect("in a tool runs the tool's finalizers and answers the call as interrupted", () =>
+      Effect.gen(function*() {
+        const transcript = yield* Ref.make(Transcript.empty)
+        const started = yield* Deferred.make<void>()
+        const released = yield* Ref.make(false)
+        const agent = Agent.make("assistant", {
+          tools: [
+            weather,
+            Tool.fn("wait", { description: "" }, () =>
+              Effect.andThen(Deferred.succeed(started, undefined), Effect.never).pipe(
+                Effect.ensuring(Ref.set(released, true))
+              ))
+          ]
+        })
+        const fiber = yield* Agent.run(agent, "Go.", { transcript }).pipe(Stream.runDrain, Effect.forkChild)
+        yield* Deferred.await(started)
+        yield* Fiber.interrupt(fiber)
+        assert.isTrue(yield* Ref.get(released))
+        assert.deepStrictEqual(lines(yield* Ref.get(transcript)), [
+          "user: Go.",
+          "get_weather gave \"18 C in Lagos\"",
+          "wait failed \"Interrupted before the tool answered\""
+        ])
+        const response = yield* Agent.response(Agent.run(agent, "Again.", { transcript }))
+        assert.strictEqual(response.text, "Fine.")
+      }).pipe(Effect.provide(Scripted.model([
+        [Scripted.toolCall("get_weather", { city: "Lagos" }), Scripted.toolCall("wait", {})],
+        "Fine."
+      ]))))
+
+    it.effect("by a reader that has read enough ends the run as well", () =>
+      Effect.gen(function*() {
+        const transcript = yield* Ref.make(Transcript.empty)
+        yield* Agent.run(Agent.make("a", { tools: [hang] }), "Go.", { transcript }).pipe(
+          Stream.take(1),
+          Stream.runDrain
+        )
+        assert.deepStrictEqual(lines(yield* Ref.get(transcript)), [
+          "user: Go.",
+          "hang failed \"Interrupted before the tool answered\""
+        ])
+      }).pipe(Effect.provide(Scripted.model([Scripted.toolCall("hang", {})]))))
+
+    it.effect("before the model answers leaves the prompt", () =>
+      Effect.gen(function*() {
+        const transcript = yield* Ref.make(Transcript.empty)
+        const fiber = yield* Agent.run(assistant, "Weather?", { transcript }).pipe(Stream.runDrain, Effect.forkChild)
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.interrupt(fiber)
+        assert.deepStrictEqual(lines(yield* Ref.get(transcript)), ["user: Weather?"])
+      }).pipe(Effect.provide(Scripted.model([[Scripted.delay("1 hour"), Scripted.text("Late.")]]))))
+  })
+
+  it("types carry what an agent requires and how building it can fail", () => {
+    class Payments extends Context.Service<Payments, { readonly pay: Effect.Effect<void> }>()("Payments") {}
+    class NoKey extends Schema.TaggedError<NoKey>()("NoKey", {}) {}
+    const pay = Tool.fn("pay", { description: "" }, () => Payments.use(({ pay }) => pay))
+    const failing: Layer.Layer<LanguageModel.LanguageModel, NoKey> = Layer.effectContext(Effect.fail(new NoKey()))
+
+    expectTypeOf(assistant).toEqualTypeOf<Agent.Agent<never, LanguageModel.LanguageModel>>()
+    expectTypeOf(Agent.make("a", { tools: [pay, weather] })).toEqualTypeOf<
+      Agent.Agent<never, LanguageModel.LanguageModel | Payments>
+    >()
+    expectTypeOf(Agent.make("a", { tools: [pay], model: failing })).toEqualTypeOf<Agent.Agent<NoKey, Payments>>()
+    expectTypeOf(Agent.run(Agent.make("a", { model: failing }), "Hi")).toEqualTypeOf<
+      Stream.Stream<AgentEvent, AgentError | NoKey>
+    >()
+    // @ts-expect-error a tool of effect/ai carries no handler
+    const bare = () => Agent.make("a", { tools: [AiTool.make("bare")] })
+    assert.throws(bare)
+    Tool.fn(
+      "typed",
+      { description: "", success: Schema.Finite },
+      // @ts-expect-error the handler answers with what `success` says
+      () => Effect.succeed("not a number")
+    )
+  })
+})
