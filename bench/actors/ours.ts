@@ -9,8 +9,8 @@ import { check, heapUsed } from "../harness.ts"
 import { effectRate, effectSeconds, effectSides } from "./counters.ts"
 
 const Counter = Actor.make("Counter", [
-  Rpc.make("Add", { payload: { n: Schema.Finite } }),
-  Rpc.make("Total", { success: Schema.Finite }),
+  Rpc.make("Add", { payload: { n: Schema.Number } }),
+  Rpc.make("Total", { success: Schema.Number }),
   Rpc.make("Crash")
 ])
 
@@ -29,9 +29,8 @@ const counter = Counter.behavior(
   { mailbox: Mailbox.bounded(1024, "block"), supervisor: Supervisor.restart(Schedule.forever) }
 )
 
-type Ref = Actor.LocalActorRef<Actor.ProtocolOf<typeof counter>>
-
 const start = Actor.spawn(counter)
+type Ref = Effect.Success<typeof start>
 const total = (ref: Ref) => ref.ask("Total")
 
 const run = <A>(effect: Effect.Effect<A, unknown, ActorSystem.ActorSystem | Scope.Scope>): Promise<A> =>
