@@ -5,11 +5,11 @@
  */
 export * as Actor from "./Actor.ts"
 export * as ActorSystem from "./ActorSystem.ts"
-export * as Mailbox from "./Mailbox.ts"
-export * as Supervisor from "./Supervisor.ts"
 export * as Agent from "./Agent.ts"
 export * as AgentError from "./AgentError.ts"
 export * as AgentEvent from "./AgentEvent.ts"
 export * as Scripted from "./Llm/Scripted.ts"
+export * as Mailbox from "./Mailbox.ts"
+export * as Supervisor from "./Supervisor.ts"
 export * as Tool from "./Tool.ts"
 export * as Transcript from "./Transcript.ts"
