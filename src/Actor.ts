@@ -33,6 +33,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import type * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Rpc from "effect/rpc/Rpc"
@@ -43,12 +44,14 @@ import type * as Stream from "effect/Stream"
 import type { ActorSystem } from "./ActorSystem.ts"
 import type { ActorError, SpawnError } from "./internal/actorError.ts"
 import * as Cell from "./internal/cell.ts"
+import * as Delivery from "./internal/delivery.ts"
 import * as Lifecycle from "./internal/lifecycle.ts"
 import * as LocalRef from "./internal/localRef.ts"
 import * as Payload from "./internal/payload.ts"
-import { RootCell } from "./internal/rootCell.ts"
+import * as Policy from "./internal/policy.ts"
+import { rootOf } from "./internal/rootCell.ts"
+import * as Watch from "./internal/watch.ts"
 import * as Mailbox from "./Mailbox.ts"
-import * as Supervisor from "./Supervisor.ts"
 
 export {
   /** @since 0.1.0 @category errors */
@@ -61,7 +64,7 @@ export {
 
 const TypeId = "~effect-troupe/Actor/Protocol"
 const BehaviorTypeId = "~effect-troupe/Actor/Behavior"
-const RefTypeId = "~effect-troupe/Actor/ActorRef"
+declare const RefTypeId: "~effect-troupe/Actor/ActorRef"
 
 /**
  * A name and the messages that go by it.
@@ -111,7 +114,7 @@ export interface BehaviorOptions {
   /** Default `Mailbox.bounded(1024, "block")`. */
   readonly mailbox?: Mailbox.Mailbox | undefined
   /** Default `Supervisor.defaultPolicy`. */
-  readonly supervisor?: Supervisor.Policy | undefined
+  readonly supervisor?: Policy.Policy | undefined
   /** How many messages may be handled at a time. Default 1. */
   readonly concurrency?: number | "unbounded" | undefined
   /** Stops the actor when it had no message for that long. Default: never. */
@@ -174,7 +177,7 @@ export interface ActorRef<out Name extends string, in out Rpcs extends Rpc.Any> 
   readonly ask: <const Tag extends TellTag<Rpcs>>(
     tag: Tag,
     ...payload: PayloadArguments<Rpcs, Tag>
-  ) => Effect.Effect<Rpc.Success<Rpc.ExtractTag<Rpcs, Tag>>, Rpc.Error<Rpc.ExtractTag<Rpcs, Tag>> | ActorError>
+  ) => Effect.Effect<AskSuccess<Rpcs, Tag>, AskError<Rpcs, Tag> | ActorError>
   /** Sends a message and streams its handler's items; the handler goes no faster than the consumer. */
   readonly stream: <const Tag extends StreamTag<Rpcs>>(
     tag: Tag,
@@ -252,6 +255,22 @@ export type PayloadArguments<Rpcs extends Rpc.Any, Tag extends string> =
     : never
 
 /**
+ * What an ask succeeds with.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type AskSuccess<Rpcs extends Rpc.Any, Tag extends string> = Rpc.Success<Rpc.ExtractTag<Rpcs, Tag>>
+
+/**
+ * The typed failures of an ask's handler.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type AskError<Rpcs extends Rpc.Any, Tag extends string> = Rpc.Error<Rpc.ExtractTag<Rpcs, Tag>>
+
+/**
  * Makes a protocol. Dies when the name is empty or two messages have one tag.
  *
  * @since 0.1.0
@@ -276,7 +295,7 @@ export const make = <const Name extends string, const Rpcs extends ReadonlyArray
     behavior: (setup: Cell.Definition["setup"], options?: BehaviorOptions) => ({
       [BehaviorTypeId]: BehaviorTypeId,
       protocol,
-      definition: define(name, setup, options ?? {})
+      definition: define(protocol, setup, options ?? {})
     }),
     message: (tag: string, input: unknown) => ({ protocol: name, tag, payload: payload(tag, input) })
   }
@@ -294,18 +313,15 @@ export const make = <const Name extends string, const Rpcs extends ReadonlyArray
 export const spawn = <Name extends string, Rpcs extends Rpc.Any, E, R>(
   behavior: Behavior<Name, Rpcs, E, R>,
   options?: { readonly name?: string | undefined }
-): Effect.Effect<LocalActorRef<Name, Rpcs>, E | SpawnError, R | ActorSystem> => {
-  const spawned = Effect.withFiber((fiber) => {
-    const root = Context.getUnsafe(fiber.context as Context.Context<RootCell>, RootCell)
+): Effect.Effect<LocalActorRef<Name, Rpcs>, E | SpawnError, R | ActorSystem> =>
+  Effect.withFiber((fiber) => {
+    const root = rootOf(fiber.context)
     const current = Context.getOrUndefined(fiber.context, Cell.CurrentCell)
     const parent = current?.system === root.system ? current : root
-    return Effect.map(
-      Lifecycle.spawn(parent, behavior.definition, options?.name),
-      (cell) => refOf(behavior.protocol, cell)
-    )
+    // The definition's error is `E`: `behavior` erased it.
+    const cell = Lifecycle.spawn(parent, behavior.definition, options?.name) as Effect.Effect<Cell.Cell, E | SpawnError>
+    return Effect.map(cell, (cell) => refOf<Name, Rpcs>(cell))
   })
-  return spawned as Effect.Effect<LocalActorRef<Name, Rpcs>, E | SpawnError, R | ActorSystem>
-}
 
 /**
  * The actor that runs this setup or handler.
@@ -317,14 +333,92 @@ export const self = <Name extends string, Rpcs extends Rpc.Any>(
   protocol: Protocol<Name, Rpcs>
 ): Effect.Effect<LocalActorRef<Name, Rpcs>, never, Self<Name>> =>
   Effect.withFiber<LocalActorRef<Name, Rpcs>, never, Self<Name>>((fiber) =>
-    Effect.succeed(refOf(protocol, Cell.current(fiber.context)))
+    Effect.succeed(refOf<Name, Rpcs>(currentOf(protocol, fiber.context)))
   )
+
+/**
+ * Puts a message of the current actor's own protocol into its mailbox when `ref` has ended, before all that waits
+ * there; at once when it has ended already. Watching twice is watching once. A watch ends with the incarnation.
+ *
+ * @since 0.1.0
+ * @category watching
+ */
+export const watch = <Name extends string, Watched extends string, Rpcs extends Rpc.Any>(
+  ref: LocalActorRef<Watched, Rpcs>,
+  onTerminated: (terminated: Terminated) => Message<Name>
+): Effect.Effect<void, never, Self<Name>> => withCurrent((cell) => Watch.watch(cell, cellOf(ref), onTerminated))
+
+/**
+ * Ends a watch; a notice that is in the mailbox already stays there.
+ *
+ * @since 0.1.0
+ * @category watching
+ */
+export const unwatch = <Watched extends string, Rpcs extends Rpc.Any>(
+  ref: LocalActorRef<Watched, Rpcs>
+): Effect.Effect<void, never, Self<never>> => withCurrent((cell) => Watch.unwatch(cell, cellOf(ref)))
+
+/**
+ * Hands the current message on, perhaps as another one: the target answers the original asker. Return it from the
+ * handler.
+ *
+ * @since 0.1.0
+ * @category messages
+ */
+export const forward = <Name extends string, Rpcs extends Rpc.Any, const Tag extends TellTag<Rpcs>>(
+  ref: ActorRef<Name, Rpcs>,
+  tag: Tag,
+  ...payload: PayloadArguments<Rpcs, Tag>
+): Effect.Effect<Deferred.Deferred<AskSuccess<Rpcs, Tag>, AskError<Rpcs, Tag>>> => {
+  const forwarded = LocalRef.isLocalRef(ref)
+    ? LocalRef.forward(ref, tag, payload[0])
+    : LocalRef.forwardAsk(ref.ask(tag, ...payload))
+  return forwarded as Effect.Effect<Deferred.Deferred<AskSuccess<Rpcs, Tag>, AskError<Rpcs, Tag>>>
+}
+
+/**
+ * Ends the handler and puts its message aside, unanswered, until `unstashAll` or the next restart. With a full stash
+ * (`stashCapacity`) the asker gets `MailboxFull`.
+ *
+ * @since 0.1.0
+ * @category messages
+ */
+export const stash: Effect.Effect<never, never, Self<never>> = Effect.die(Delivery.stashSignal)
+
+/**
+ * Puts all stashed messages back before those that wait, in their order.
+ *
+ * @since 0.1.0
+ * @category messages
+ */
+export const unstashAll: Effect.Effect<void, never, Self<never>> = withCurrent(Delivery.unstashAll)
 
 // -----------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------
 
-const define = (name: string, setup: Cell.Definition["setup"], options: BehaviorOptions): Cell.Definition => {
+function withCurrent(f: (cell: Cell.Cell) => void): Effect.Effect<void> {
+  return Effect.withFiber((fiber) => Effect.sync(() => f(Cell.current(fiber.context))))
+}
+
+const cellOf = (ref: object): Cell.Cell => (ref as LocalRef.LocalRef).cell
+
+/** The one place where the runtime's references get their types back. */
+const refOf = <Name extends string, Rpcs extends Rpc.Any>(cell: Cell.Cell): LocalActorRef<Name, Rpcs> =>
+  LocalRef.make(cell) as unknown as LocalActorRef<Name, Rpcs>
+
+const currentOf = (protocol: { readonly name: string }, context: Context.Context<never>): Cell.Cell => {
+  const cell = Cell.current(context)
+  if (cell.definition.protocol.name === protocol.name) return cell
+  throw new Error(`Actor.self(${protocol.name}): ${Cell.path(cell)} speaks ${cell.definition.name}`)
+}
+
+const define = (
+  protocol: Cell.Protocol,
+  setup: Cell.Definition["setup"],
+  options: BehaviorOptions
+): Cell.Definition => {
+  const name = protocol.name
   const concurrency = options.concurrency === "unbounded" ? Number.POSITIVE_INFINITY : options.concurrency ?? 1
   const stashCapacity = options.stashCapacity ?? 1024
   if (concurrency !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(concurrency) && concurrency > 0)) {
@@ -341,49 +435,12 @@ const define = (name: string, setup: Cell.Definition["setup"], options: Behavior
   }
   return {
     name,
+    protocol,
     setup,
     mailbox: options.mailbox ?? Mailbox.defaultMailbox,
-    supervisor: options.supervisor ?? Supervisor.defaultPolicy,
+    supervisor: options.supervisor ?? Policy.defaultPolicy,
     concurrency,
     stashCapacity,
     idleTimeout
   }
-}
-
-const RefProto = {
-  [RefTypeId]: RefTypeId,
-  tell(this: LocalRef.LocalRef, tag: string, payload?: unknown) {
-    return LocalRef.tell(this, tag, payload)
-  },
-  ask(this: LocalRef.LocalRef, tag: string, payload?: unknown) {
-    return LocalRef.ask(this, tag, payload)
-  },
-  stream(this: LocalRef.LocalRef, tag: string, payload?: unknown) {
-    return LocalRef.stream(this, tag, payload)
-  },
-  get path() {
-    return Cell.path((this as unknown as LocalRef.LocalRef).cell)
-  },
-  get stop() {
-    return LocalRef.stop(this as unknown as LocalRef.LocalRef, "stop")
-  },
-  get drain() {
-    return LocalRef.stop(this as unknown as LocalRef.LocalRef, "drain")
-  },
-  get awaitStopped() {
-    return Lifecycle.awaitStopped((this as unknown as LocalRef.LocalRef).cell)
-  },
-  get mailbox() {
-    return Effect.sync(() => LocalRef.sizes(this as unknown as LocalRef.LocalRef))
-  }
-}
-
-const refOf = <Name extends string, Rpcs extends Rpc.Any>(
-  protocol: Protocol<Name, Rpcs>,
-  cell: Cell.Cell
-): LocalActorRef<Name, Rpcs> => {
-  const ref = Object.create(RefProto)
-  ref.protocol = protocol
-  ref.cell = cell
-  return ref
 }

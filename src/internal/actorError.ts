@@ -115,6 +115,40 @@ export class SpawnError extends Schema.TaggedError<SpawnError>()("SpawnError", {
   }
 }
 
+/**
+ * No running actor has that path.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const NotFound = Schema.TaggedStruct("NotFound", {})
+
+/**
+ * The actor at that path speaks another protocol.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const OtherProtocol = Schema.TaggedStruct("OtherProtocol", { protocol: Schema.String })
+
+/**
+ * A path leads to no actor of the wanted protocol.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class LookupError extends Schema.TaggedError<LookupError>()("LookupError", {
+  path: Schema.String,
+  protocol: Schema.String,
+  reason: Schema.Union([NotFound, OtherProtocol])
+}) {
+  override get message(): string {
+    return this.reason._tag === "NotFound"
+      ? `${this.path}: no such actor`
+      : `${this.path}: its protocol is ${this.reason.protocol}, not ${this.protocol}`
+  }
+}
+
 // -----------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------

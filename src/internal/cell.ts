@@ -14,19 +14,27 @@ import type * as Pull from "effect/Pull"
 import type * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import type { Mailbox } from "../Mailbox.ts"
-import type { Policy, Restart } from "../Supervisor.ts"
 import { ActorError, type ActorErrorReason } from "./actorError.ts"
 import type { Envelope } from "./envelope.ts"
 import type * as MailboxQueue from "./mailboxQueue.ts"
+import type { Policy, Restart } from "./policy.ts"
 
 /** A handler as the runtime sees it: an effect or a stream, perhaps wrapped by `Rpc.fork` or `Rpc.uninterruptible`. */
 export type Handler = (payload: unknown) => object
 
 export type Handlers = { readonly [tag: string]: Handler }
 
+/** What the runtime needs of a protocol: turning what a sender wrote into what the handler gets. */
+export interface Protocol {
+  readonly name: string
+  readonly payload: (tag: string, input: unknown) => unknown
+}
+
 /** What `Actor.behavior` made, with its types erased. */
 export interface Definition {
   readonly name: string
+  /** The very protocol, as another one may have its name. */
+  readonly protocol: Protocol
   readonly setup: Effect.Effect<Handlers, unknown, unknown>
   readonly mailbox: Mailbox
   readonly supervisor: Policy
@@ -91,8 +99,6 @@ export interface System {
   readonly root: Cell
   /** Runs a scheduled cell: `deliver` of delivery.ts, handed in because lifecycle.ts needs it too. */
   readonly deliver: (cell: Cell) => void
-  /** Called when a crash escalates beyond the root. */
-  readonly onEscalated: (cause: Cause.Cause<unknown>) => void
   /** How many answers are resuming each other on the current stack. */
   depth: number
 }

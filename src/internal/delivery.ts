@@ -104,17 +104,68 @@ export const cancel = (cell: Cell.Cell, envelope: Envelope): Effect.Effect<unkno
       envelope.status = "done"
       return fiber === undefined || envelope.abort !== undefined ? Effect.void : Fiber.interrupt(fiber)
     }
-    default:
-      return Effect.void
+    default: {
+      const forwarded = envelope.forwarded
+      return forwarded === undefined ? Effect.void : cancel(forwarded.cell, forwarded.envelope)
+    }
   }
   envelope.status = "done"
   cell.stats.cancelled++
   return Effect.void
 }
 
+const ForwardTypeId = "~effect-troupe/internal/Forward"
+
+/** A deferred answer that the runtime does not wait for: it hands the whole message on. */
+export interface Forward extends Deferred.Deferred<unknown, unknown> {
+  readonly [ForwardTypeId]: (from: Cell.Cell, envelope: Envelope) => void
+}
+
+export const makeForward = (handOn: (from: Cell.Cell, envelope: Envelope) => void): Forward =>
+  Object.assign(Deferred.makeUnsafe<unknown, unknown>(), { [ForwardTypeId]: handOn })
+
+/** The defect by which a handler says that its message is to be put aside. */
+export const stashSignal = { _tag: "effect-troupe/internal/Stash" }
+
+/** Puts all stashed messages back before the queued ones, in their order. */
+export const unstashAll = (cell: Cell.Cell): void => {
+  const stash = cell.stash
+  if (stash === undefined) return
+  cell.stash = undefined
+  MailboxQueue.prepend(cell.queue, stash)
+  Cell.wake(cell)
+}
+
 // -----------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------
+
+const isForward = (deferred: Deferred.Deferred<unknown, unknown>): deferred is Forward => ForwardTypeId in deferred
+
+const isStash = (cause: Cause.Cause<unknown>): boolean =>
+  cause.reasons.some((reason) => Cause.isDieReason(reason) && reason.defect === stashSignal)
+
+/** The run does not count as handling: the message will have another one. */
+const stash = (cell: Cell.Cell, envelope: Envelope): void => {
+  if (envelope.status !== "running") return
+  cell.stats.handled--
+  switch (cell.state._tag) {
+    case "Stopping":
+    case "Ending":
+    case "Stopped":
+      return Cell.deadLetter(cell, envelope)
+  }
+  const stashed = cell.stash ??= []
+  const capacity = cell.definition.stashCapacity
+  if (stashed.length < capacity) {
+    envelope.status = "stashed"
+    stashed.push(envelope)
+    return
+  }
+  cell.stats.dropped++
+  droppedEvent(cell, envelope)
+  Cell.refuse(cell, envelope, { _tag: "MailboxFull", capacity })
+}
 
 const accepted = Exit.void
 
@@ -238,11 +289,12 @@ const pour = (
 const complete = (cell: Cell.Cell, envelope: Envelope, exit: Exit.Exit<unknown, unknown>): void => {
   envelope.fiber = undefined
   if (Exit.isSuccess(exit)) {
-    return Deferred.isDeferred<unknown, unknown>(exit.value)
-      ? answerLater(cell, envelope, exit.value)
-      : answerIfWaiting(cell, envelope, exit)
+    const value = exit.value
+    if (!Deferred.isDeferred<unknown, unknown>(value)) return answerIfWaiting(cell, envelope, exit)
+    return isForward(value) ? value[ForwardTypeId](cell, envelope) : answerLater(cell, envelope, value)
   }
   const cause = exit.cause
+  if (isStash(cause)) return stash(cell, envelope)
   if (Cause.hasDies(cause)) return crashed(cell, envelope, cause)
   if (envelope.abort !== undefined) return answerIfWaiting(cell, envelope, Exit.fail(envelope.abort))
   // Its asker interrupted the run, and nobody else is concerned.

@@ -8,6 +8,7 @@ import type * as Fiber from "effect/Fiber"
 import type * as Queue from "effect/Queue"
 import type * as Tracer from "effect/Tracer"
 import type { ActorError } from "./actorError.ts"
+import type { Cell } from "./cell.ts"
 
 /** What waits for the outcome of a message; `undefined` for a told one. */
 export type Reply = (exit: Exit.Exit<unknown, unknown>) => void
@@ -39,6 +40,8 @@ export interface Envelope {
   fiber: Fiber.Fiber<unknown, unknown> | undefined
   /** What the asker gets when the runtime, not the asker, interrupts the handler. */
   abort: ActorError | undefined
+  /** Where the message went on, when its handler forwarded it. */
+  forwarded: { readonly cell: Cell; readonly envelope: Envelope } | undefined
   next: Envelope | undefined
   previous: Envelope | undefined
 }
@@ -59,6 +62,7 @@ export const make = (
   accepted: undefined,
   fiber: undefined,
   abort: undefined,
+  forwarded: undefined,
   next: undefined,
   previous: undefined
 })

@@ -13,11 +13,11 @@ import * as References from "effect/References"
 import * as Schedule from "effect/Schedule"
 import * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import type { Directive, Policy, Restart } from "../Supervisor.ts"
 import { SpawnError } from "./actorError.ts"
 import type { ActorErrorReason } from "./actorError.ts"
 import * as Cell from "./cell.ts"
 import * as MailboxQueue from "./mailboxQueue.ts"
+import type { Directive, Policy, Restart } from "./policy.ts"
 
 /**
  * Starts an actor under `parent`, and succeeds with its cell once its first setup has. The current context becomes
@@ -58,7 +58,6 @@ export const crash = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
   Cell.emit(cell, (path, protocol) => ({ _tag: "Crashed", path, protocol, cause }))
   const state = cell.state
   if (state._tag !== "Running" && state._tag !== "Draining") return
-  if (cell.parent === undefined) return cell.system.onEscalated(cause)
   const directive = decide(cell.definition.supervisor, cause)
   switch (directive._tag) {
     case "Resume":
@@ -145,9 +144,11 @@ export const awaitStopped = (cell: Cell.Cell): Effect.Effect<Cell.Terminated> =>
 
 const rootDefinition: Cell.Definition = {
   name: "user",
+  protocol: { name: "user", payload: (_tag, input) => input },
   setup: Effect.succeed({}),
   mailbox: { capacity: 1, policy: "fail" },
-  supervisor: { _tag: "Escalate" },
+  // A crash that escalates to the root ends the system with its cause.
+  supervisor: { _tag: "Stop" },
   concurrency: 1,
   stashCapacity: 0,
   idleTimeout: undefined
@@ -272,6 +273,10 @@ const restart = Effect.fnUntraced(function*(cell: Cell.Cell, firstCause: Cause.C
 
 const resumeAfterRestart = (cell: Cell.Cell, draining: boolean, cause: Cause.Cause<unknown>): void => {
   cell.state = draining ? Cell.Draining : Cell.Running
+  if (cell.stash !== undefined) {
+    MailboxQueue.prepend(cell.queue, cell.stash)
+    cell.stash = undefined
+  }
   cell.healthySince = cell.system.clock.currentTimeMillisUnsafe()
   cell.stats.restarts++
   Cell.emit(cell, (path, protocol) => ({ _tag: "Restarted", path, protocol, cause }))
