@@ -27,7 +27,8 @@ import * as Fiber from "effect/Fiber"
 import * as HashRing from "effect/HashRing"
 import * as PrimaryKey from "effect/PrimaryKey"
 import * as Random from "effect/Random"
-import type * as Rpc from "effect/rpc/Rpc"
+import * as Rpc from "effect/rpc/Rpc"
+import * as RpcSchema from "effect/rpc/RpcSchema"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
@@ -35,6 +36,8 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Actor from "./Actor.ts"
 import type { ActorSystem } from "./ActorSystem.ts"
+import type * as Cell from "./internal/cell.ts"
+import * as LocalRef from "./internal/localRef.ts"
 import * as Supervisor from "./Supervisor.ts"
 
 const TypeId = "~effect-troupe/Router"
@@ -135,13 +138,14 @@ export const spawn = <Name extends string, Rpcs extends Rpc.Any, E, R>(
   options: Options<Rpcs>
 ): Effect.Effect<RouterRef<Name, Rpcs>, RouteeError | Actor.SpawnError, R | ActorSystem> => {
   checkSize("Router.spawn", options.size)
-  return Effect.suspend(() => {
-    const pool = makePool<Name, Rpcs>(options.strategy)
-    return Effect.map(
-      Actor.spawn(routerBehavior(behavior, pool, options.size), { name: options.name }),
-      (ref) => routerRef(ref, pool)
-    )
+  // Behind this seam the types of messages are erased.
+  const routee = behavior as unknown as Behavior
+  const spawned = Effect.suspend(() => {
+    const pool = makePool(options.strategy as Strategy<never>)
+    const router = Actor.spawn(routerBehavior(routee, pool, options.size), { name: options.name })
+    return Effect.map(router, (ref) => routerRef(ref, pool))
   })
+  return spawned as unknown as Effect.Effect<RouterRef<Name, Rpcs>, RouteeError | Actor.SpawnError, R | ActorSystem>
 }
 
 /**
@@ -174,25 +178,32 @@ export const resize = <Name extends string, Rpcs extends Rpc.Any>(
 // internals
 // -----------------------------------------------------------------------------
 
-/** One place in the pool; `ref` changes when its actor is replaced. */
-interface Routee<Name extends string, Rpcs extends Rpc.Any> extends PrimaryKey.PrimaryKey {
-  ref: Actor.LocalActorRef<Name, Rpcs>
-  live: boolean
-  /** Replaces the actor whenever it has stopped. */
-  keeper: Fiber.Fiber<void> | undefined
+type Behavior = Actor.Behavior<string, Rpc.Any, unknown, never>
+
+interface Ref extends Omit<Actor.LocalActorRef<string, never>, "tell" | "ask" | "stream"> {
+  readonly tell: (tag: string, payload: unknown) => Effect.Effect<void, Actor.ActorError>
+  readonly ask: (tag: string, payload: unknown) => Effect.Effect<unknown, unknown>
+  readonly stream: (tag: string, payload: unknown) => Stream.Stream<unknown, unknown>
 }
 
-interface Pool<Name extends string, Rpcs extends Rpc.Any> {
-  readonly strategy: Strategy<Rpcs>
-  readonly ring: HashRing.HashRing<Routee<Name, Rpcs>>
-  readonly routees: Array<Routee<Name, Rpcs>>
+/** One place in the pool; `ref` changes when its actor is replaced. */
+interface Routee extends PrimaryKey.PrimaryKey {
+  ref: Ref
+  /** Replaces the actor whenever it has stopped. */
+  readonly keeper: Fiber.Fiber<void>
+}
+
+interface Pool {
+  readonly strategy: Strategy<never>
+  readonly ring: HashRing.HashRing<Routee>
+  readonly routees: Array<Routee>
   /** Counts messages, for strategies that take turns. */
   turn: number
   /** Changes the number of routees from within the router, whose children they are. */
   resize: (size: number) => Effect.Effect<void, RouteeError>
 }
 
-const makePool = <Name extends string, Rpcs extends Rpc.Any>(strategy: Strategy<Rpcs>): Pool<Name, Rpcs> => ({
+const makePool = (strategy: Strategy<never>): Pool => ({
   strategy,
   ring: HashRing.make(),
   routees: [],
@@ -206,71 +217,57 @@ const checkSize = (where: string, size: number): void => {
   }
 }
 
-/** The router's own behavior: it owns the routees. Only a reference that was looked up by path sends to itself. */
-const routerBehavior = <Name extends string, Rpcs extends Rpc.Any, E, R>(
-  behavior: Actor.Behavior<Name, Rpcs, E, R>,
-  pool: Pool<Name, Rpcs>,
-  size: number
-): Actor.Behavior<Name, Rpcs, RouteeError, R | ActorSystem> => {
-  const setup = Effect.gen(function*() {
-    const context = yield* Effect.context<R | ActorSystem | Scope.Scope>()
-    const { path } = yield* Actor.self(behavior.protocol)
-    const oneAtATime = Semaphore.makeUnsafe(1)
-    pool.resize = (size) => oneAtATime.withPermit(Effect.provideContext(resizeTo(pool, behavior, path, size), context))
-    yield* pool.resize(size)
-    return {}
-  })
-  // The handlers' types can't be spelled for a protocol that isn't known yet, nor R without the router's own scope.
-  return behavior.protocol.behavior(setup as never, { supervisor: Supervisor.escalate }) as never
-}
+/** The router's own behavior: it owns the routees, and hands on what comes to a reference that was looked up. */
+const routerBehavior = (behavior: Behavior, pool: Pool, size: number) =>
+  behavior.protocol.behavior(
+    Effect.gen(function*() {
+      const context = yield* Effect.context<ActorSystem | Scope.Scope>()
+      const { path } = yield* Actor.self(behavior.protocol)
+      const oneAtATime = Semaphore.makeUnsafe(1)
+      pool.resize = (size) =>
+        oneAtATime.withPermit(Effect.provideContext(resizeTo(pool, behavior, path, size), context))
+      yield* pool.resize(size)
+      return handlers(behavior, pool)
+    }),
+    { supervisor: Supervisor.escalate }
+  )
 
-const resizeTo = Effect.fnUntraced(function*<Name extends string, Rpcs extends Rpc.Any, E, R>(
-  pool: Pool<Name, Rpcs>,
-  behavior: Actor.Behavior<Name, Rpcs, E, R>,
-  path: string,
-  size: number
-) {
+const handlers = (behavior: Behavior, pool: Pool): Actor.Handlers<Rpc.Any> =>
+  Object.fromEntries(Array.from(behavior.protocol.group.requests.values(), (rpc) => {
+    const { _tag, successSchema } = rpc as Rpc.AnyWithProps
+    return RpcSchema.isStreamSchema(successSchema)
+      ? [_tag, (payload: unknown) => Rpc.fork(stream(pool, _tag, payload))]
+      : [_tag, (payload: unknown) => Rpc.fork(handOn(pool, _tag, payload))]
+  }))
+
+const resizeTo = Effect.fnUntraced(function*(pool: Pool, behavior: Behavior, path: string, size: number) {
   while (pool.routees.length < size) {
     const routee = yield* startRoutee(behavior, `${path}/${pool.routees.length + 1}`)
     pool.routees.push(routee)
     HashRing.add(pool.ring, routee)
   }
   const removed = pool.routees.splice(size)
-  yield* Effect.forEach(removed, (routee) => {
-    HashRing.remove(pool.ring, routee)
-    return Effect.andThen(Fiber.interrupt(routee.keeper!), routee.ref.drain)
-  }, { concurrency: "unbounded", discard: true })
+  for (const routee of removed) HashRing.remove(pool.ring, routee)
+  yield* drain(removed)
 })
 
-const startRoutee = Effect.fnUntraced(function*<Name extends string, Rpcs extends Rpc.Any, E, R>(
-  behavior: Actor.Behavior<Name, Rpcs, E, R>,
-  path: string
-) {
-  const start = Effect.mapError(
-    Actor.spawn(behavior, { name: path.slice(path.lastIndexOf("/") + 1) }),
-    (cause) => new RouteeError({ routee: path, cause })
+const startRoutee = Effect.fnUntraced(function*(behavior: Behavior, path: string) {
+  const start = Actor.spawn(behavior, { name: path.slice(path.lastIndexOf("/") + 1) }).pipe(
+    Effect.map((ref) => ref as unknown as Ref),
+    Effect.mapError((cause) => new RouteeError({ routee: path, cause }))
   )
-  const routee: Routee<Name, Rpcs> = {
-    ref: yield* start,
-    live: true,
-    keeper: undefined,
-    [PrimaryKey.symbol]: () => path
-  }
-  routee.keeper = yield* Effect.forkIn(keep(routee, start), yield* Scope.Scope)
+  const ref = yield* start
+  const keeper = yield* Effect.forkIn(Effect.suspend(() => keep(routee, start)), yield* Scope.Scope)
+  const routee: Routee = { ref, keeper, [PrimaryKey.symbol]: () => path }
   return routee
 })
 
 /** Replaces a routee whenever it has stopped, until the router stops. */
-const keep = <Name extends string, Rpcs extends Rpc.Any, R>(
-  routee: Routee<Name, Rpcs>,
-  start: Effect.Effect<Actor.LocalActorRef<Name, Rpcs>, RouteeError, R>
-): Effect.Effect<void, never, R> =>
+const keep = <R>(routee: Routee, start: Effect.Effect<Ref, RouteeError, R>): Effect.Effect<void, never, R> =>
   Effect.gen(function*() {
     while (true) {
       yield* routee.ref.awaitStopped
-      routee.live = false
       routee.ref = yield* Effect.retry(start, { schedule: replacing, until: isOver })
-      routee.live = true
     }
   }).pipe(Effect.ignore)
 
@@ -279,75 +276,49 @@ const replacing = Schedule.min([Schedule.exponential("50 millis"), Schedule.spac
 const isOver = ({ cause }: RouteeError): boolean =>
   cause instanceof Actor.SpawnError && cause.reason._tag === "ParentStopped"
 
-/** The router's reference with sending replaced; the rest, such as its path and its end, is the router's own. */
-const routerRef = <Name extends string, Rpcs extends Rpc.Any>(
-  ref: Actor.LocalActorRef<Name, Rpcs>,
-  pool: Pool<Name, Rpcs>
-): RouterRef<Name, Rpcs> => {
-  const sending: Partial<Writable<RouterRef<Name, Rpcs>>> = {
-    [TypeId]: (size) => pool.resize(size),
-    tell: (tag, ...payload) =>
-      pool.strategy === "broadcast"
-        ? Effect.suspend(() => tellAll(live(pool).map((ref) => ref.tell(tag, ...payload))))
-        : Effect.flatMap(pick(pool, tag, payload[0]), (ref) => ref.tell(tag, ...payload)),
-    ask: (tag, ...payload) =>
-      pool.strategy === "broadcast"
-        ? Effect.suspend(() => Effect.raceAll(live(pool).map((ref) => ref.ask(tag, ...payload))))
-        : Effect.flatMap(pick(pool, tag, payload[0]), (ref) => ref.ask(tag, ...payload)),
-    stream: (tag, ...payload) =>
-      pool.strategy === "broadcast"
-        ? Stream.suspend(() => Stream.raceAll(...live(pool).map((ref) => ref.stream(tag, ...payload))))
-        : Stream.unwrap(Effect.map(pick(pool, tag, payload[0]), (ref) => ref.stream(tag, ...payload))),
-    mailbox: Effect.suspend(() => Effect.map(Effect.all(pool.routees.map(({ ref }) => ref.mailbox)), sum)),
-    drain: Effect.suspend(() =>
-      Effect.andThen(
-        Effect.forEach(pool.routees, ({ keeper, ref }) => Effect.andThen(Fiber.interrupt(keeper!), ref.drain), {
-          concurrency: "unbounded",
-          discard: true
-        }),
-        ref.stop
-      )
+const drain = (routees: ReadonlyArray<Routee>): Effect.Effect<void> =>
+  Effect.forEach(routees, ({ keeper, ref }) => Effect.andThen(Fiber.interrupt(keeper), ref.drain), {
+    concurrency: "unbounded",
+    discard: true
+  })
+
+/** The router's reference with sending replaced; its path, its end and the like are the router's own. */
+const routerRef = (router: object, pool: Pool): object =>
+  Object.create(
+    router,
+    Object.getOwnPropertyDescriptors({
+      [TypeId]: (size: number) => pool.resize(size),
+      tell: (tag: string, payload: unknown) => tell(pool, tag, payload),
+      ask: (tag: string, payload: unknown) => ask(pool, tag, payload),
+      stream: (tag: string, payload: unknown) => stream(pool, tag, payload),
+      mailbox: Effect.suspend(() => Effect.map(Effect.all(pool.routees.map(({ ref }) => ref.mailbox)), sum)),
+      drain: Effect.andThen(Effect.suspend(() => drain(pool.routees)), Effect.suspend(() => (router as Ref).stop))
+    })
+  )
+
+const tell = (pool: Pool, tag: string, payload: unknown): Effect.Effect<void, Actor.ActorError> =>
+  pool.strategy === "broadcast"
+    ? Effect.suspend(() => tellAll(open(pool).map((ref) => ref.tell(tag, payload))))
+    : Effect.flatMap(pick(pool, tag, payload), (ref) => ref.tell(tag, payload))
+
+const ask = (pool: Pool, tag: string, payload: unknown): Effect.Effect<unknown, unknown> =>
+  pool.strategy === "broadcast"
+    ? Effect.suspend(() => Effect.raceAll(open(pool).map((ref) => ref.ask(tag, payload))))
+    : Effect.flatMap(pick(pool, tag, payload), (ref) => ref.ask(tag, payload))
+
+const stream = (pool: Pool, tag: string, payload: unknown): Stream.Stream<unknown, unknown> =>
+  pool.strategy === "broadcast"
+    ? Stream.suspend(() => Stream.raceAll(...open(pool).map((ref) => ref.stream(tag, payload))))
+    : Stream.unwrap(Effect.map(pick(pool, tag, payload), (ref) => ref.stream(tag, payload)))
+
+/** Asks like `ask`, but lets every routee of a broadcast finish: the message may have been told. */
+const handOn = (pool: Pool, tag: string, payload: unknown): Effect.Effect<unknown, unknown> =>
+  pool.strategy === "broadcast"
+    ? Effect.flatMap(
+      Effect.forEach(open(pool), (ref) => Effect.forkDetach(ref.ask(tag, payload), { startImmediately: true })),
+      (fibers) => Effect.raceAll(fibers.map(Fiber.join))
     )
-  }
-  return Object.create(ref, Object.getOwnPropertyDescriptors(sending))
-}
-
-const live = <Name extends string, Rpcs extends Rpc.Any>(
-  pool: Pool<Name, Rpcs>
-): ReadonlyArray<Actor.LocalActorRef<Name, Rpcs>> => {
-  const live = pool.routees.filter((routee) => routee.live)
-  return (live.length === 0 ? pool.routees : live).map(({ ref }) => ref)
-}
-
-/** The routee for one message; with none alive a stopped one, which says so to the sender. */
-const pick = <Name extends string, Rpcs extends Rpc.Any>(
-  pool: Pool<Name, Rpcs>,
-  tag: string,
-  payload: unknown
-): Effect.Effect<Actor.LocalActorRef<Name, Rpcs>> =>
-  Effect.suspend(() => {
-    const { strategy } = pool
-    if (typeof strategy === "object") {
-      const message = { tag, payload } as Routed<Rpcs>
-      return Effect.succeed(HashRing.get(pool.ring, strategy.key(message))!.ref)
-    }
-    const refs = live(pool)
-    const turn = pool.turn++ % refs.length
-    if (strategy === "random") {
-      return Effect.map(Random.nextIntBetween(0, refs.length, { halfOpen: true }), (index) => refs[index]!)
-    }
-    return strategy === "leastLoaded"
-      ? leastLoaded([...refs.slice(turn), ...refs.slice(0, turn)])
-      : Effect.succeed(refs[turn]!)
-  })
-
-const leastLoaded = <Name extends string, Rpcs extends Rpc.Any>(
-  refs: ReadonlyArray<Actor.LocalActorRef<Name, Rpcs>>
-): Effect.Effect<Actor.LocalActorRef<Name, Rpcs>> =>
-  Effect.map(Effect.all(refs.map((ref) => ref.mailbox)), (mailboxes) => {
-    const loads = mailboxes.map(({ blocked, size }) => size + blocked)
-    return refs[loads.indexOf(Math.min(...loads))]!
-  })
+    : ask(pool, tag, payload)
 
 /** Tells every routee, whatever the others do, and fails with the first refusal. */
 const tellAll = (
@@ -358,6 +329,41 @@ const tellAll = (
     (exits) => exits.find(Exit.isFailure) ?? Effect.void
   )
 
+/** The routee for one message; when all have stopped one of these, which tells the sender so. */
+const pick = (pool: Pool, tag: string, payload: unknown): Effect.Effect<Ref> =>
+  Effect.suspend(() => {
+    const { strategy } = pool
+    if (typeof strategy === "object") {
+      const key = strategy.key({ tag, payload } as never)
+      // The hash of a very short string depends on few bits: without the prefix, keys such as "7" would share a routee.
+      return Effect.succeed(HashRing.get(pool.ring, `effect-troupe/${key}`)!.ref)
+    }
+    const refs = open(pool)
+    const turn = pool.turn++ % refs.length
+    if (strategy === "random") {
+      return Effect.map(Random.nextIntBetween(0, refs.length, { halfOpen: true }), (index) => refs[index]!)
+    }
+    return strategy === "leastLoaded"
+      ? leastLoaded([...refs.slice(turn), ...refs.slice(0, turn)])
+      : Effect.succeed(refs[turn]!)
+  })
+
+const leastLoaded = (refs: ReadonlyArray<Ref>): Effect.Effect<Ref> =>
+  Effect.map(Effect.all(refs.map((ref) => ref.mailbox)), (mailboxes) => {
+    const loads = mailboxes.map(({ blocked, size }) => size + blocked)
+    return refs[loads.indexOf(Math.min(...loads))]!
+  })
+
+/** The routees that take messages: all of them, unless one has just stopped. */
+const open = (pool: Pool): ReadonlyArray<Ref> => {
+  const refs = pool.routees.map(({ ref }) => ref)
+  const open = refs.filter((ref) => !LocalRef.isLocalRef(ref) || isOpen(ref.cell.state._tag))
+  return open.length === 0 ? refs : open
+}
+
+const isOpen = (state: Cell.State["_tag"]): boolean =>
+  state === "Running" || state === "Restarting" || state === "Starting"
+
 const sum = (
   mailboxes: ReadonlyArray<{ readonly size: number; readonly blocked: number; readonly capacity: number }>
 ) =>
@@ -366,5 +372,3 @@ const sum = (
     blocked: total.blocked + blocked,
     capacity: total.capacity + capacity
   }))
-
-type Writable<A> = { -readonly [K in keyof A]: A[K] }

@@ -35,7 +35,10 @@ const makeWorld = () => {
         return {
           Who: () => Effect.succeed(me),
           For: () => Effect.succeed(me),
-          Note: ({ text }) => Effect.sync(() => notes.push(`${me}: ${text}`)),
+          Note: ({ text }) =>
+            Effect.sync(() => {
+              notes.push(`${me}: ${text}`)
+            }),
           Wait: () => wait,
           // Only the third succeeds, after the second has failed; the others wait for ever.
           Try: () => me === "2" ? Effect.fail("no") : me === "3" ? Effect.as(Effect.sleep("1 second"), me) : wait,
@@ -53,14 +56,19 @@ const repeat = <A, E, R>(times: number, effect: Effect.Effect<A, E, R>) =>
 
 const settled = repeat(20, Effect.yieldNow)
 
-const test = <A, E>(name: string, effect: Effect.Effect<A, E, ActorSystem.ActorSystem>) =>
-  it.effect(name, () => Effect.provide(effect, ActorSystem.layer({ name: "test" })))
+/** The latch opens at the end, so that no waiting handler holds up the system's end. */
+const inWorld = <A, E>(body: (world: ReturnType<typeof makeWorld>) => Effect.Effect<A, E, ActorSystem.ActorSystem>) => {
+  const world = makeWorld()
+  return Effect.ensuring(body(world), world.latch.open).pipe(Effect.provide(ActorSystem.layer({ name: "test" })))
+}
+
+const test = (name: string, body: Parameters<typeof inWorld<void, unknown>>[0]) => it.effect(name, () => inWorld(body))
 
 describe("Router", () => {
   test(
     "roundRobin gives each routee its turn",
-    Effect.gen(function*() {
-      const pool = yield* Router.spawn(makeWorld().worker(), { size: 3, strategy: "roundRobin", name: "pool" })
+    Effect.fnUntraced(function*({ worker }) {
+      const pool = yield* Router.spawn(worker(), { size: 3, strategy: "roundRobin", name: "pool" })
       assert.deepStrictEqual(yield* repeat(6, pool.ask("Who")), ["1", "2", "3", "1", "2", "3"])
       assert.strictEqual(pool.path, "/user/pool")
     })
@@ -68,41 +76,31 @@ describe("Router", () => {
 
   test(
     "random is drawn from Effect's Random and reaches every routee",
-    Effect.gen(function*() {
-      const pool = yield* Router.spawn(makeWorld().worker(), { size: 3, strategy: "random" })
-      const draw = Effect.provide(repeat(50, pool.ask("Who")), [])
-      const first = yield* Random.withSeed(draw, "seed")
-      assert.deepStrictEqual(yield* Random.withSeed(draw, "seed"), first)
+    Effect.fnUntraced(function*({ worker }) {
+      const pool = yield* Router.spawn(worker(), { size: 3, strategy: "random" })
+      const draw = repeat(50, pool.ask("Who")).pipe(Random.withSeed("seed"))
+      const first = yield* draw
+      assert.deepStrictEqual(yield* draw, first)
       assert.deepStrictEqual([...new Set(first)].sort(), ["1", "2", "3"])
     })
   )
 
   test(
     "leastLoaded avoids routees with waiting messages",
-    Effect.gen(function*() {
-      const { latch, worker } = makeWorld()
+    Effect.fnUntraced(function*({ notes, worker }) {
       const pool = yield* Router.spawn(worker(), { size: 2, strategy: "leastLoaded" })
-      // One runs in each, and a third waits behind the first.
-      const waiting = yield* Effect.forkChild(repeat(3, Effect.forkChild(pool.ask("Wait"))))
-      yield* settled
-      yield* latch.open
-      assert.deepStrictEqual(yield* Effect.flatMap(Fiber.join(waiting), Fiber.joinAll), ["1", "2", "1"])
-      yield* latch.close
-      const behind = yield* Effect.forkChild(pool.ask("Wait"))
-      yield* settled
-      yield* pool.tell("Note", { text: "to the idle one" })
-      yield* pool.tell("Note", { text: "behind" })
-      yield* pool.tell("Note", { text: "to the idle one" })
-      yield* settled
-      assert.strictEqual((yield* pool.mailbox).size, 1)
-      yield* Fiber.interrupt(behind)
+      const [, second] = yield* repeat(2, Effect.forkChild(pool.ask("Wait"), { startImmediately: true }))
+      yield* Fiber.interrupt(second!)
+      // The first of these waits behind the handler that still runs; the others go round it.
+      yield* repeat(4, Effect.andThen(pool.tell("Note", { text: "x" }), settled))
+      assert.deepStrictEqual(notes, ["2: x", "2: x", "2: x"])
+      assert.deepStrictEqual(yield* pool.mailbox, { size: 1, blocked: 0, capacity: 2048 })
     })
   )
 
   test(
     "telling a broadcast router reaches every routee, even when one refuses",
-    Effect.gen(function*() {
-      const { notes, worker } = makeWorld()
+    Effect.fnUntraced(function*({ notes, worker }) {
       const pool = yield* Router.spawn(worker({ mailbox: Mailbox.bounded(1, "fail") }), {
         size: 3,
         strategy: "broadcast"
@@ -120,8 +118,7 @@ describe("Router", () => {
 
   test(
     "asking a broadcast router answers with the first success and interrupts the rest",
-    Effect.gen(function*() {
-      const { interrupted, worker } = makeWorld()
+    Effect.fnUntraced(function*({ interrupted, worker }) {
       const pool = yield* Router.spawn(worker(), { size: 3, strategy: "broadcast" })
       const asked = yield* Effect.forkChild(pool.ask("Try"))
       yield* TestClock.adjust("1 second")
@@ -133,8 +130,8 @@ describe("Router", () => {
 
   test(
     "asking a broadcast router fails when every routee does",
-    Effect.gen(function*() {
-      const pool = yield* Router.spawn(makeWorld().worker({ supervisor: Supervisor.resume }), {
+    Effect.fnUntraced(function*({ worker }) {
+      const pool = yield* Router.spawn(worker({ supervisor: Supervisor.resume }), {
         size: 2,
         strategy: "broadcast"
       })
@@ -146,8 +143,8 @@ describe("Router", () => {
     "consistentHash keeps all but about 1/n of the keys in place when a routee is added",
     { size: Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 8 })), salt: Schema.String },
     ({ salt, size }) =>
-      Effect.gen(function*() {
-        const pool = yield* Router.spawn(makeWorld().worker(), {
+      inWorld(Effect.fnUntraced(function*({ worker }) {
+        const pool = yield* Router.spawn(worker(), {
           size,
           strategy: Router.consistentHash((message) => message.tag === "For" ? message.payload.key : message.tag)
         })
@@ -162,26 +159,25 @@ describe("Router", () => {
         assert.isBelow(moved.length / keys.length, 2 / (size + 1))
         yield* Router.resize(pool, size)
         assert.deepStrictEqual(yield* places, before)
-      }).pipe(Effect.provide(ActorSystem.layer({ name: "test" }))),
+      })),
     { arbitrary: { runs: 20 } }
   )
 
   test(
     "a routee that stopped for good is replaced, and meanwhile the others get its messages",
-    Effect.gen(function*() {
-      const { notes, worker } = makeWorld()
+    Effect.fnUntraced(function*({ notes, worker }) {
       const pool = yield* Router.spawn(worker({ supervisor: Supervisor.stop }), { size: 3, strategy: "roundRobin" })
       yield* Effect.flip(pool.ask("Crash"))
       yield* repeat(6, pool.tell("Note", { text: "x" }))
       yield* settled
-      assert.deepStrictEqual([...notes].sort(), ["1: x", "1: x", "2: x", "2: x", "3: x", "3: x"])
+      assert.deepStrictEqual([...notes].sort(), ["2: x", "2: x", "2: x", "3: x", "3: x", "3: x"])
+      assert.deepStrictEqual((yield* repeat(3, pool.ask("Who"))).sort(), ["1", "2", "3"])
     })
   )
 
   test(
     "a replacement that cannot start is tried again, and the others get its messages",
-    Effect.gen(function*() {
-      const { setups, worker } = makeWorld()
+    Effect.fnUntraced(function*({ setups, worker }) {
       const pool = yield* Router.spawn(worker({ supervisor: Supervisor.stop }), { size: 2, strategy: "roundRobin" })
       setups.left = 0
       yield* Effect.flip(pool.ask("Crash"))
@@ -195,11 +191,10 @@ describe("Router", () => {
 
   test(
     "resizing starts routees, and drains the last ones",
-    Effect.gen(function*() {
-      const { latch, notes, worker } = makeWorld()
+    Effect.fnUntraced(function*({ latch, notes, worker }) {
       const pool = yield* Router.spawn(worker(), { size: 1, strategy: "roundRobin" })
       yield* Router.resize(pool, 3)
-      assert.deepStrictEqual(yield* repeat(3, pool.ask("Who")), ["2", "3", "1"])
+      assert.deepStrictEqual(yield* repeat(3, pool.ask("Who")), ["1", "2", "3"])
       const waiting = yield* Effect.forkChild(Effect.all(Array.from({ length: 3 }, () => pool.ask("Wait")), {
         concurrency: "unbounded"
       }))
@@ -217,8 +212,7 @@ describe("Router", () => {
 
   test(
     "a routee that cannot start is a typed error that names it, and nothing remains",
-    Effect.gen(function*() {
-      const { setups, worker } = makeWorld()
+    Effect.fnUntraced(function*({ setups, worker }) {
       setups.left = 2
       const error = yield* Effect.flip(Router.spawn(worker(), { size: 3, strategy: "roundRobin", name: "pool" }))
       assert.isTrue(error._tag === "RouteeError" && error.routee === "/user/pool/3" && error.cause === "full")
@@ -231,13 +225,12 @@ describe("Router", () => {
 
   test(
     "a routee's refusal goes to the sender",
-    Effect.gen(function*() {
-      const pool = yield* Router.spawn(makeWorld().worker({ mailbox: Mailbox.bounded(1, "fail") }), {
+    Effect.fnUntraced(function*({ worker }) {
+      const pool = yield* Router.spawn(worker({ mailbox: Mailbox.bounded(1, "fail") }), {
         size: 1,
         strategy: "roundRobin"
       })
-      yield* repeat(2, Effect.forkChild(pool.ask("Wait")))
-      yield* settled
+      yield* repeat(2, Effect.andThen(Effect.forkChild(pool.ask("Wait")), settled))
       const error = yield* Effect.flip(pool.tell("Note", { text: "one too many" }))
       assert.strictEqual(error.reason._tag, "MailboxFull")
     })
@@ -245,8 +238,7 @@ describe("Router", () => {
 
   test(
     "interrupting an ask interrupts its handler",
-    Effect.gen(function*() {
-      const { interrupted, worker } = makeWorld()
+    Effect.fnUntraced(function*({ interrupted, worker }) {
       const pool = yield* Router.spawn(worker(), { size: 2, strategy: "roundRobin" })
       const asked = yield* Effect.forkChild(pool.ask("Wait"))
       yield* settled
@@ -259,32 +251,59 @@ describe("Router", () => {
 
   test(
     "stopping stops the routees; draining handles their messages first",
-    Effect.gen(function*() {
-      const { notes, worker } = makeWorld()
+    Effect.fnUntraced(function*({ latch, notes, worker }) {
       const drained = yield* Router.spawn(worker(), { size: 2, strategy: "roundRobin" })
       yield* repeat(4, drained.tell("Note", { text: "x" }))
       yield* drained.drain
       assert.deepStrictEqual([...notes].sort(), ["1: x", "1: x", "2: x", "2: x"])
       assert.strictEqual((yield* drained.awaitStopped).reason._tag, "Stopped")
       const stopped = yield* Router.spawn(worker(), { size: 2, strategy: "roundRobin" })
-      const asked = yield* Effect.forkChild(Effect.flip(Effect.andThen(stopped.tell("Wait"), stopped.ask("Who"))))
-      yield* Fiber.join(asked).pipe(Effect.raceFirst(settled))
-      yield* Effect.forkChild(stopped.stop)
+      const asked = yield* Effect.forkChild(stopped.ask("Wait"), { startImmediately: true })
+      yield* repeat(2, stopped.tell("Note", { text: "y" }))
+      yield* settled
+      const stop = yield* Effect.forkChild(stopped.stop)
       yield* settled
       assert.strictEqual((yield* Effect.flip(stopped.ask("Who"))).reason._tag, "Stopped")
+      yield* latch.open
+      yield* Fiber.join(stop)
+      assert.strictEqual(yield* Fiber.join(asked), "1")
+      assert.deepStrictEqual(notes.slice(4), ["2: y"])
     })
   )
 
   test(
     "a wrong size dies at construction and names the field and the value",
-    Effect.gen(function*() {
-      const worker = makeWorld().worker()
+    Effect.fnUntraced(function*({ worker }) {
       for (const size of [0, 2.5, -1, Number.NaN]) {
         const message = `size must be a positive integer, got ${size}`
-        assert.throws(() => Router.spawn(worker, { size, strategy: "random" }), `Router.spawn: ${message}`)
-        const pool = yield* Router.spawn(worker, { size: 1, strategy: "random" })
+        assert.throws(() => Router.spawn(worker(), { size, strategy: "random" }), `Router.spawn: ${message}`)
+        const pool = yield* Router.spawn(worker(), { size: 1, strategy: "random" })
         assert.throws(() => Router.resize(pool, size), `Router.resize: ${message}`)
       }
+    })
+  )
+
+  test(
+    "a reference that was looked up by path sends to the routees too",
+    Effect.fnUntraced(function*({ notes, worker }) {
+      yield* Router.spawn(worker(), { size: 2, strategy: "roundRobin", name: "turns" })
+      const turns = yield* ActorSystem.lookup(Worker, "/user/turns")
+      assert.deepStrictEqual(yield* repeat(3, turns.ask("Who")), ["1", "2", "1"])
+      yield* Router.spawn(worker(), { size: 3, strategy: "broadcast", name: "all" })
+      const all = yield* ActorSystem.lookup(Worker, "/user/all")
+      yield* all.tell("Note", { text: "x" })
+      yield* settled
+      assert.deepStrictEqual([...notes].sort(), ["1: x", "2: x", "3: x"])
+      assert.deepStrictEqual(yield* Stream.runCollect(all.stream("UpTo", { n: 2 })), [1, 2])
+    })
+  )
+
+  test(
+    "what a routee escalates climbs past the router",
+    Effect.fnUntraced(function*({ worker }) {
+      const pool = yield* Router.spawn(worker({ supervisor: Supervisor.escalate }), { size: 2, strategy: "roundRobin" })
+      yield* Effect.flip(pool.ask("Crash"))
+      assert.strictEqual((yield* pool.awaitStopped).reason._tag, "Crashed")
     })
   )
 
