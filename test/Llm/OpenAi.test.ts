@@ -220,7 +220,9 @@ describe("OpenAi over chat completions", () => {
 
 describe("OpenAi tools", () => {
   interface Body {
-    readonly tools: ReadonlyArray<{ readonly function: { readonly name: string; readonly [key: string]: unknown } }>
+    readonly tools: ReadonlyArray<
+      { readonly type: string; readonly function: { readonly name: string; readonly [key: string]: unknown } }
+    >
     readonly tool_choice: unknown
   }
 
@@ -437,6 +439,13 @@ describe("OpenAi configuration", () => {
       const model = OpenAi.model("local").pipe(Layer.provide(variables({ OPENAI_BASE_URL: `${server.url}/v1/` })))
       yield* streamed("Hi").pipe(Effect.provide(model))
       assert.strictEqual(server.requests[0]?.path, "/v1/chat/completions")
+    }))
+
+  it.effect("an address that is none is a ConfigError that names the variable", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(build({ OPENAI_BASE_URL: "localhost" }))
+      assert.strictEqual(error._tag, "ConfigError")
+      assert.include(error.message, "OPENAI_BASE_URL")
     }))
 
   it.effect("provides the names of provider and model", () =>
