@@ -89,7 +89,12 @@ describe("AiSdk specifications", () => {
 
 describe("AiSdk parts", () => {
   const content: ReadonlyArray<LanguageModelV4Content> = [
-    { type: "file", mediaType: "image/png", data: { type: "data", data: "AQID" } },
+    {
+      type: "file",
+      mediaType: "image/png",
+      data: { type: "data", data: "AQID" },
+      providerMetadata: { told: { id: "f1", unset: undefined } }
+    },
     { type: "file", mediaType: "image/png", data: { type: "data", data: new Uint8Array([1, 2, 3]) } },
     { type: "source", sourceType: "url", id: "s1", url: "https://example.com/" },
     { type: "source", sourceType: "document", id: "s2", mediaType: "text/plain", title: "Notes", filename: "n.txt" },
@@ -103,6 +108,7 @@ describe("AiSdk parts", () => {
       for (const parts of [streamed, whole.content]) {
         const [file, bytes, url, document] = parts.filter((part) => part.type === "file" || part.type === "source")
         assert.deepNestedInclude(file, { mediaType: "image/png", data: new Uint8Array([1, 2, 3]) })
+        assert.deepStrictEqual(file?.metadata, { told: { id: "f1" } })
         assert.deepNestedInclude(bytes, { data: new Uint8Array([1, 2, 3]) })
         assert.deepNestedInclude(url, { sourceType: "url", title: "https://example.com/" })
         assert.deepNestedInclude(document, { sourceType: "document", title: "Notes", fileName: "n.txt" })

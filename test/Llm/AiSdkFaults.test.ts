@@ -149,13 +149,16 @@ describe("AiSdk secrets", () => {
       }
     }))
 
-  it.live("a failed connection shows neither the key nor the prompt", () =>
+  it.live("a failed connection shows neither the prompt nor what else the address holds", () =>
     Effect.gen(function*() {
-      const url = (yield* Loopback.refusedUrl).replace("http://", `http://user:${KEY}@`)
-      const exit = yield* generate.pipe(Effect.exit, Effect.provide(at(url)))
-      const shown = inspect(errorOf(exit), { depth: 20, showHidden: true })
-      assert.notInclude(shown, KEY)
-      assert.notInclude(shown, "\"Hi\"")
+      const url = yield* Loopback.refusedUrl
+      const model = OpenAi.model("gpt-4o-mini").pipe(
+        Layer.provide(variables({ OPENAI_API_KEY: KEY, OPENAI_BASE_URL: `${url}/v1?token=t0ken` }))
+      )
+      const error = errorOf(yield* generate.pipe(Effect.exit, Effect.provide(model)))
+      const shown = inspect(error, { depth: 20, showHidden: true })
+      assert.include(shown, url)
+      for (const secret of [KEY, "t0ken", "\"Hi\""]) assert.notInclude(shown, secret)
     }))
 })
 
@@ -357,6 +360,24 @@ describe("AiSdk wire faults", () => {
         assert.strictEqual(errorOf(exit).reason._tag, tag)
         assert.strictEqual(text, "so far")
       }
+    }))
+
+  it.live("a response that the server gives up in mid-stream fails with the reason of its code", () =>
+    Effect.gen(function*() {
+      const failed = Wire.event({
+        type: "response.failed",
+        sequence_number: 9,
+        response: {
+          ...Wire.responsesBody([]),
+          status: "failed",
+          error: { code: "rate_limit_exceeded", message: "No." }
+        }
+      })
+      const events = Wire.responsesEvents([Wire.message(["so far"])]).slice(0, -1)
+      const server = yield* Loopback.make(Loopback.sse([...events, failed]))
+      const { exit, text } = yield* stream.pipe(Effect.provide(at(server.url, { api: "responses" })))
+      assert.strictEqual(errorOf(exit).reason._tag, "RateLimitError")
+      assert.strictEqual(text, "so far")
     }))
 
   it.live("an answer stopped by the content filter is whole and says so", () =>
