@@ -11,19 +11,24 @@ import type {
   LanguageModelV4ToolChoice,
   SharedV4ProviderOptions
 } from "@ai-sdk/provider"
+import { Schema } from "effect"
 import type { LanguageModel } from "effect/ai"
-import * as Tool from "effect/ai/Tool"
+import { Tool } from "effect/ai"
 import * as Predicate from "effect/Predicate"
-import * as Schema from "effect/Schema"
 import type { Settings } from "../Llm/AiSdk.ts"
 import { toPrompt } from "./aiSdkPrompt.ts"
 
+/** @internal */
 export interface Dialect {
   readonly codecTransformer: LanguageModel.CodecTransformer
   readonly strictTools: boolean
 }
 
-/** Throws what the codec transformer throws for a schema that the provider has no form for. */
+/**
+ * Throws what the codec transformer throws for a schema that the provider has no form for.
+ *
+ * @internal
+ */
 export const toCallOptions = (
   request: LanguageModel.ProviderOptions,
   settings: Settings,
@@ -37,7 +42,11 @@ export const toCallOptions = (
   ...toSettings(settings)
 })
 
-/** The second settings win, field by field, and provider by provider in headers and provider options. */
+/**
+ * The second settings win, field by field, and provider by provider in headers and provider options.
+ *
+ * @internal
+ */
 export const mergeSettings = (base: Settings, override: Settings): Settings => ({
   ...base,
   ...definedOnly(override),
