@@ -49,7 +49,7 @@ export const model = (name: string, settings: Settings): AiSdk.ModelLayer<AiSdk.
 
 const options = Effect.fnUntraced(function*(name: string, { apiKey, baseUrl, provider, ...settings }: Settings) {
   const { createOpenAICompatible } = yield* load(
-    "OpenAiCompatible",
+    provider ?? "OpenAiCompatible",
     "@ai-sdk/openai-compatible",
     () => import("@ai-sdk/openai-compatible")
   )

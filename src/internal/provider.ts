@@ -9,7 +9,7 @@ import * as Predicate from "effect/Predicate"
 import { PackageMissing } from "../Llm/AiSdk.ts"
 
 /**
- * Imports an optional package; any failure but its absence is a defect.
+ * Imports an optional package; any failure but its own absence is a defect, so a package that it misses in turn is named.
  *
  * @internal
  */
@@ -20,7 +20,7 @@ export const load = <A>(
 ): Effect.Effect<A, PackageMissing> =>
   Effect.tryPromise({ try: load, catch: (error) => error }).pipe(
     Effect.catch((error) =>
-      Predicate.hasProperty(error, "code") && error.code === "ERR_MODULE_NOT_FOUND"
+      isMissing(error, packageName)
         ? Effect.fail(new PackageMissing({ provider, packageName }))
         : Effect.die(error)
     )
@@ -79,5 +79,9 @@ export const missingKey = (provider: string, variable: string): Config.ConfigErr
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+const isMissing = (error: unknown, packageName: string) =>
+  error instanceof Error && Predicate.hasProperty(error, "code") && error.code === "ERR_MODULE_NOT_FOUND" &&
+  error.message.includes(`'${packageName}'`)
 
 const configError = (message: string) => new Config.ConfigError(new ConfigProvider.SourceError({ message }))
