@@ -3,8 +3,10 @@ import { Effect, Layer, Schema, Stream } from "effect"
 import type { Config } from "effect"
 import { LanguageModel, Model, Prompt, Tool, Toolkit } from "effect/ai"
 import type { Response } from "effect/ai"
+import * as Agent from "../../src/Agent.ts"
 import * as AiSdk from "../../src/Llm/AiSdk.ts"
 import * as OpenAi from "../../src/Llm/OpenAi.ts"
+import * as AgentTool from "../../src/Tool.ts"
 import { variables } from "../fixtures/config.ts"
 import * as Loopback from "../fixtures/loopbackServer.ts"
 import * as Wire from "../fixtures/openAiWire.ts"
@@ -220,7 +222,9 @@ describe("OpenAi over chat completions", () => {
 
 describe("OpenAi tools", () => {
   interface Body {
-    readonly tools: ReadonlyArray<{ readonly function: { readonly name: string; readonly [key: string]: unknown } }>
+    readonly tools: ReadonlyArray<
+      { readonly type: string; readonly function: { readonly name: string; readonly [key: string]: unknown } }
+    >
     readonly tool_choice: unknown
   }
 
@@ -239,12 +243,15 @@ describe("OpenAi tools", () => {
       const nested = Tool.make("nested", {
         parameters: Schema.Struct({ rows: Schema.Array(Schema.Struct({ id: Schema.Int })) })
       })
+      const deep = Tool.make("deep", {
+        parameters: Schema.Struct({ rows: Schema.Array(Schema.Struct({ id: Schema.optional(Schema.Int) })) })
+      })
       const empty = Tool.make("empty", { parameters: Schema.Struct({}) })
-      const offered = Toolkit.make(GetWeather, loose, nested, empty, Tool.make("bare"))
+      const offered = Toolkit.make(GetWeather, loose, nested, deep, empty, Tool.make("bare"))
       const { tools } = yield* bodyOf(
         LanguageModel.streamText({ prompt: "Hi", toolkit: offered, disableToolCallResolution: true }).pipe(
           Stream.provide(
-            offered.toLayer({ get_weather: never, loose: never, nested: never, empty: never, bare: never })
+            offered.toLayer({ get_weather: never, loose: never, nested: never, deep: never, empty: never, bare: never })
           )
         )
       )
@@ -262,10 +269,47 @@ describe("OpenAi tools", () => {
           }
         }
       })
-      assert.deepStrictEqual(tools.map((tool) => tool.function.strict), [true, false, true, true, true])
+      assert.deepStrictEqual(tools.map((tool) => tool.function.strict), [true, false, true, false, true, true])
       const nothing = { type: "object", properties: {}, additionalProperties: false }
-      assert.deepStrictEqual(tools[3]?.function.parameters, nothing)
       assert.deepStrictEqual(tools[4]?.function.parameters, nothing)
+      assert.deepStrictEqual(tools[5]?.function.parameters, nothing)
+    }))
+
+  it.live("arguments that are a class, or refer to themselves, are an object at their root", () =>
+    Effect.gen(function*() {
+      interface Tree {
+        readonly not: string
+        readonly children: ReadonlyArray<Tree>
+      }
+      const Tree = Schema.Struct({
+        not: Schema.String,
+        children: Schema.Array(Schema.suspend((): Schema.Codec<Tree> => Tree))
+      }).annotate({ identifier: "Tree" })
+      class Named extends Schema.Class<Named>("app/Named~1")({ name: Schema.String }) {}
+      const offered = Toolkit.make(
+        Tool.make("tree", { parameters: Tree }),
+        Tool.make("named", { parameters: Named }),
+        Tool.make("length", { parameters: Schema.Struct({ name: Schema.NonEmptyString }) })
+      )
+      const { tools } = yield* bodyOf(
+        LanguageModel.streamText({ prompt: "Hi", toolkit: offered, disableToolCallResolution: true }).pipe(
+          Stream.provide(offered.toLayer({ tree: never, named: never, length: never }))
+        )
+      )
+      const [tree, named, length] = tools.map((tool) => tool.function)
+      assert.deepNestedInclude(tree, {
+        strict: true,
+        "parameters.type": "object",
+        "parameters.properties.children.items": { $ref: "#/$defs/Tree" },
+        "parameters.$defs.Tree.type": "object"
+      })
+      assert.deepStrictEqual(named?.parameters, {
+        type: "object",
+        properties: { name: { type: "string" } },
+        required: ["name"],
+        additionalProperties: false
+      })
+      assert.strictEqual(length?.strict, false)
     }))
 
   it.live("each form of tool choice has its form on the wire", () =>
@@ -417,6 +461,31 @@ describe("OpenAi over responses", () => {
     }))
 })
 
+describe("OpenAi under an agent", () => {
+  it.live("a run calls its tool and answers, and the second turn carries reasoning, call and result", () =>
+    Effect.gen(function*() {
+      const server = yield* Loopback.make(
+        Loopback.sse(Wire.responsesEvents([Wire.reasoning(["Hm."], "enc-1"), Wire.functionCall(lagos)])),
+        Loopback.sse(Wire.responsesEvents([Wire.message(["18 ", "C."])]))
+      )
+      const weather = AgentTool.fn("get_weather", {
+        description: "Current weather in a city",
+        parameters: { city: Schema.String },
+        success: Schema.String
+      }, ({ city }) => Effect.succeed(`18 C in ${city}`))
+      const events = yield* Agent.run(Agent.make("assistant", { tools: [weather] }), "Weather?").pipe(
+        Stream.runCollect,
+        Effect.provide(at(server, { api: "responses" }, "gpt-5-mini"))
+      )
+      const last = events.at(-1)
+      assert.strictEqual(last?._tag === "Completed" ? last.response.text : undefined, "18 C.")
+      const { input } = server.requests[1]!.body as { readonly input: ReadonlyArray<unknown> }
+      assert.deepNestedInclude(input.at(-3), { type: "reasoning", encrypted_content: "enc-1" })
+      assert.deepNestedInclude(input.at(-2), { type: "function_call", call_id: "call_1" })
+      assert.deepNestedInclude(input.at(-1), { type: "function_call_output", output: "18 C in Lagos" })
+    }))
+})
+
 describe("OpenAi configuration", () => {
   const build = (values: Record<string, string>, settings?: OpenAi.Settings) =>
     Effect.scoped(Layer.build(OpenAi.model("gpt-5-mini", settings).pipe(Layer.provide(variables(values)))))
@@ -437,6 +506,13 @@ describe("OpenAi configuration", () => {
       const model = OpenAi.model("local").pipe(Layer.provide(variables({ OPENAI_BASE_URL: `${server.url}/v1/` })))
       yield* streamed("Hi").pipe(Effect.provide(model))
       assert.strictEqual(server.requests[0]?.path, "/v1/chat/completions")
+    }))
+
+  it.effect("an address that is none is a ConfigError that names the variable", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(build({ OPENAI_BASE_URL: "localhost" }))
+      assert.strictEqual(error._tag, "ConfigError")
+      assert.include(error.message, "OPENAI_BASE_URL")
     }))
 
   it.effect("provides the names of provider and model", () =>
