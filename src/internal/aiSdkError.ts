@@ -22,7 +22,7 @@ import * as Predicate from "effect/Predicate"
 /** @internal */
 export interface Origin {
   readonly provider: string
-  readonly method: "generateText" | "streamText"
+  readonly method: "generateText" | "streamText" | "embedMany" | "models"
   readonly secrets: ReadonlyArray<Redacted.Redacted>
 }
 
@@ -89,7 +89,9 @@ const toReason = (error: unknown, origin: Origin, now: number): AiError.AiErrorR
 
 const fromCall = (error: APICallError, description: string, now: number): AiError.AiErrorReason => {
   const status = error.statusCode
-  if (status === undefined || (status < 400 && isNetworkFailure(error.cause))) return network(error.url, description)
+  if (status === undefined || (status < 400 && isNetworkFailure(error.cause))) {
+    return network(error.url, description, error.requestBodyValues === undefined ? "GET" : "POST")
+  }
   if (status < 400) return new AiError.InvalidResponseError({ description })
   return fromStatus({ status, description, code: codeOf(error.data), headers: error.responseHeaders, now })
 }
@@ -151,8 +153,8 @@ const retryAfter = ({ headers, now }: Failure): Duration.Duration | undefined =>
 const wait = (milliseconds: number) =>
   Number.isFinite(milliseconds) ? Duration.millis(Math.max(0, milliseconds)) : undefined
 
-const network = (url: string | undefined, description: string) =>
-  new AiError.NetworkError({ reason: "TransportError", method: "POST", url: bareUrl(url), description })
+const network = (url: string | undefined, description: string, method: "GET" | "POST" = "POST") =>
+  new AiError.NetworkError({ reason: "TransportError", method, url: bareUrl(url), description })
 
 // A key may sit in the query string or in the user part.
 const bareUrl = (url: string | undefined) => {
