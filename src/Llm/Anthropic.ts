@@ -80,6 +80,7 @@ export const models: ModelList.ModelList = Effect.suspend(() =>
           inputTokens: model.max_input_tokens ?? undefined,
           outputTokens: model.max_tokens ?? undefined
         })),
+      nextPage: ({ has_more, last_id }) => has_more && last_id ? { after_id: last_id } : undefined,
       secrets: [key]
     }))
 )
@@ -94,7 +95,9 @@ const Body = Schema.Struct({
     display_name: Schema.String,
     max_input_tokens: Schema.optional(Schema.NullOr(Schema.Finite)),
     max_tokens: Schema.optional(Schema.NullOr(Schema.Finite))
-  }))
+  })),
+  has_more: Schema.optional(Schema.Boolean),
+  last_id: Schema.optional(Schema.NullOr(Schema.String))
 })
 
 const connection = Effect.all({

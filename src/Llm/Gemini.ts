@@ -79,6 +79,7 @@ export const models: ModelList.ModelList = Effect.suspend(() =>
           inputTokens: model.inputTokenLimit,
           outputTokens: model.outputTokenLimit
         })),
+      nextPage: ({ nextPageToken }) => nextPageToken ? { pageToken: nextPageToken } : undefined,
       secrets: [key]
     }))
 )
@@ -93,7 +94,8 @@ const Body = Schema.Struct({
     displayName: Schema.optional(Schema.String),
     inputTokenLimit: Schema.optional(Schema.Finite),
     outputTokenLimit: Schema.optional(Schema.Finite)
-  }))
+  })),
+  nextPageToken: Schema.optional(Schema.String)
 })
 
 const connection = Effect.all({

@@ -69,6 +69,8 @@ export interface Options<A> {
   /** The body of the vendor's answer. */
   readonly schema: Schema.ConstraintDecoder<A>
   readonly toModels: (body: A) => ReadonlyArray<ModelInfo>
+  /** The query of the page that follows this one, if there is one. Default: a list has one page. */
+  readonly nextPage?: ((body: A) => Readonly<Record<string, string>> | undefined) | undefined
   /** Values that no error may show, such as the API key. */
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
 }
@@ -105,20 +107,17 @@ export const makeOpenAi = (options: Omit<Options<typeof OpenAiBody.Type>, "schem
  * @since 0.1.0
  * @category constructors
  */
-export const fetch = <A>(options: Options<A>): Effect.Effect<ReadonlyArray<ModelInfo>, AiError.AiError> => {
-  const { headers = {}, provider, schema, secrets = [], toModels, url } = options
-  const origin: Errors.Origin = { provider, method: "models", secrets }
-  return request(url, headers).pipe(
-    Effect.catch((error) => Errors.fail(error, origin)),
-    Effect.flatMap((body) =>
-      Effect.mapError(
-        Schema.decodeUnknownEffect(schema)(body),
-        ({ message }) => Errors.make(new AiError.InvalidResponseError({ description: message.slice(0, 500) }), origin)
-      )
-    ),
-    Effect.map(toModels)
-  )
-}
+export const fetch = Effect.fnUntraced(function*<A>(
+  options: Options<A>
+): Effect.fn.Return<ReadonlyArray<ModelInfo>, AiError.AiError> {
+  const models: Array<ModelInfo> = []
+  for (let query: Readonly<Record<string, string>> | undefined = {}, page = 0; query && page < MAX_PAGES; page++) {
+    const body: A = yield* fetchPage(options, query)
+    models.push(...options.toModels(body))
+    query = options.nextPage?.(body)
+  }
+  return models
+})
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -143,10 +142,29 @@ const ofOpenAi = (model: typeof OpenAiBody.Type["data"][number]): ModelInfo => (
   outputTokens: model.top_provider?.max_completion_tokens ?? undefined
 })
 
+/** No vendor has as many; a server that repeats itself has more. */
+const MAX_PAGES = 50
+
+const fetchPage = <A>(
+  { headers = {}, provider, schema, secrets = [], url }: Options<A>,
+  query: Readonly<Record<string, string>>
+): Effect.Effect<A, AiError.AiError> => {
+  const origin: Errors.Origin = { provider, method: "models", secrets }
+  return request(url, headers, query).pipe(
+    Effect.catch((error) => Errors.fail(error, origin)),
+    Effect.flatMap((body) =>
+      Effect.mapError(
+        Schema.decodeUnknownEffect(schema)(body),
+        ({ message }) => Errors.make(new AiError.InvalidResponseError({ description: message.slice(0, 500) }), origin)
+      )
+    )
+  )
+}
+
 /** The parsed body; a failure is the error of a call through the AI SDK, so that both are told the same way. */
 const request = Effect.fnUntraced(
-  function*(url: string | URL, headers: Readonly<Record<string, string>>) {
-    const response = yield* HttpClient.get(url, { headers })
+  function*(url: string | URL, headers: Readonly<Record<string, string>>, query: Readonly<Record<string, string>>) {
+    const response = yield* HttpClient.get(url, { headers, urlParams: query })
     const body = parse(yield* response.text)
     if (response.status < 400) return body
     return yield* Effect.fail(callError(url, {

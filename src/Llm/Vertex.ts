@@ -86,6 +86,7 @@ export const models: ModelList.ModelList<Config.ConfigError | AiSdk.PackageMissi
               headers,
               schema: Body,
               toModels: ({ publisherModels }) => publisherModels.map(toModel),
+              nextPage: ({ nextPageToken }) => nextPageToken ? { pageToken: nextPageToken } : undefined,
               secrets: secretsOf(connection)
             })))
       )
@@ -96,7 +97,10 @@ export const models: ModelList.ModelList<Config.ConfigError | AiSdk.PackageMissi
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const Body = Schema.Struct({ publisherModels: Schema.Array(Schema.Struct({ name: Schema.String })) })
+const Body = Schema.Struct({
+  publisherModels: Schema.Array(Schema.Struct({ name: Schema.String })),
+  nextPageToken: Schema.optional(Schema.String)
+})
 
 const toModel = ({ name }: typeof Body.Type["publisherModels"][number]): ModelList.ModelInfo => ({
   id: name.replace(/^publishers\/google\/models\//, ""),
