@@ -215,7 +215,9 @@ describe("Anthropic configuration", () => {
       const server = yield* Loopback.make(reply, reply, reply)
       for (const url of [`${server.url}/proxy`, `${server.url}/proxy/`, `${server.url}/proxy/v1/`]) {
         yield* Asking.text(
-          Anthropic.model("claude-sonnet-4-5").pipe(Layer.provide(variables({ ANTHROPIC_API_KEY: KEY, ANTHROPIC_BASE_URL: url })))
+          Anthropic.model("claude-sonnet-4-5").pipe(
+            Layer.provide(variables({ ANTHROPIC_API_KEY: KEY, ANTHROPIC_BASE_URL: url }))
+          )
         )
       }
       assert.deepStrictEqual(new Set(server.requests.map(({ path }) => path)), new Set(["/proxy/v1/messages"]))
