@@ -65,7 +65,7 @@ export const embeddings = (
     Effect.map(provider, ({ azure, key }) => ({
       model: azure.embeddingModel(deployment),
       provider: "azure",
-      settings,
+      settings: withDimensions(settings),
       secrets: [key]
     }))
   )
@@ -123,4 +123,13 @@ const options = Effect.fnUntraced(function*(deployment: string, { api = "respons
 const unstored = ({ providerOptions, ...settings }: AiSdk.Settings): AiSdk.Settings => ({
   ...settings,
   providerOptions: { ...providerOptions, azure: { store: false, ...providerOptions?.azure } }
+})
+
+// The package knows the dimensions only as OpenAI's own option.
+const withDimensions = ({ dimensions, providerOptions, ...settings }: AiSdkEmbedding.Settings) => ({
+  ...settings,
+  providerOptions: {
+    ...providerOptions,
+    openai: { ...(dimensions !== undefined && { dimensions }), ...providerOptions?.["openai"] }
+  }
 })
