@@ -232,10 +232,11 @@ export const semantic = (options: SemanticOptions): Layer.Layer<Memory, never, E
         (): EmbeddedJournal => ({ ...emptyJournal(), vectors: [], recalled: undefined }),
         Effect.fnUntraced(function*(journal) {
           const start = yield* fit(journal, recent, countOne)
+          const recentEntries = from(journal, start)
           const older = Math.min(start, journal.prompt)
-          if (older <= 0) return from(journal, start)
+          if (older <= 0) return recentEntries
           const indices = yield* recall(journal, older, k, embedUntil)
-          return [...indices.map((index) => journal.entries[index]!), ...from(journal, start)]
+          return [...indices.map((index) => journal.entries[index]!), ...recentEntries]
         }),
         (journal, query, limit) =>
           Effect.gen(function*() {

@@ -338,10 +338,11 @@ describe("Memory.summarizing", () => {
       const { asked, count, gate, layer } = yield* gated
       yield* Effect.gen(function*() {
         yield* tell(user(heavy("q0")), says(heavy("a0")), user(heavy("q1")))
-        const both = yield* Effect.forkChild(Effect.all([windowLines, windowLines], { concurrency: 2 }))
+        const one = yield* Effect.forkChild(windowLines, { startImmediately: true })
+        const other = yield* Effect.forkChild(windowLines, { startImmediately: true })
         yield* asked
         yield* gate.open
-        const [first, second] = yield* Fiber.join(both)
+        const [first, second] = yield* Effect.all([Fiber.join(one), Fiber.join(other)])
         assert.deepStrictEqual(first, second)
         assert.strictEqual(first.length, 2)
         assert.strictEqual(yield* Ref.get(count), 1)
@@ -443,6 +444,26 @@ describe("Memory.semantic", () => {
       yield* windowLines
       assert.deepStrictEqual(batches, [["the cat sleeps", "cat noted", "the ship sails"], ["ship noted", "one"]])
     }).pipe(provide({ k: 1, recent: 1 }, (inputs) => Effect.sync(() => batches.push(inputs))))
+  })
+
+  it.effect("an exchange that leaves the recent entries during a run can be recalled at once", () =>
+    Effect.gen(function*() {
+      yield* tell(user("the ship"), says("sails"), user("the cat"), says("sleeps"), user("cat?"))
+      assert.deepStrictEqual(yield* windowLines, ["the ship", "sails", "the cat", "sleeps", "cat?"])
+      yield* tell(calls("c1"))
+      assert.deepStrictEqual(yield* windowLines, ["the cat", "sleeps", "cat?", "c1"])
+    }).pipe(provide({ k: 1, recent: 3 })))
+
+  it.effect("what is asked at once is embedded once", () => {
+    const batches: Array<ReadonlyArray<string>> = []
+    return Effect.gen(function*() {
+      yield* tell(...topics, user("my cat?"))
+      const windows = yield* Effect.all([windowLines, windowLines], { concurrency: "unbounded" })
+      assert.deepStrictEqual(windows[0], windows[1])
+      assert.strictEqual(batches.length, 1)
+    }).pipe(
+      provide({ k: 1, recent: 1 }, (inputs) => Effect.andThen(Effect.yieldNow, Effect.sync(() => batches.push(inputs))))
+    )
   })
 
   it.effect("while everything is recent nothing is embedded", () => {
