@@ -145,6 +145,50 @@ for (const [name, layer] of Object.entries(memories)) {
   })
 }
 
+describe("MemoryContract", () => {
+  /** A memory that cuts where it likes, does not bound a search and forgets only half. */
+  const careless = Layer.sync(Memory.Memory, () => {
+    let entries: ReadonlyArray<Transcript.Entry> = []
+    return {
+      append: (more) =>
+        Effect.sync(() => {
+          entries = [...entries, ...more]
+        }),
+      window: Effect.sync(() => Transcript.make(entries.slice(-4))),
+      search: () => Effect.sync(() => entries),
+      clear: Effect.sync(() => {
+        entries = entries.slice(entries.length / 2)
+      })
+    }
+  })
+
+  it.effect("names what a careless memory breaks", () =>
+    Effect.gen(function*() {
+      const outcomes = yield* Effect.forEach(MemoryContract.promises(careless), ({ check, name }) =>
+        Effect.match(check, {
+          onSuccess: () => undefined,
+          onFailure: (error) => `${name}: ${error.message}`
+        }))
+      const broken = outcomes.filter((outcome) => outcome !== undefined).join("\n")
+      assert.include(broken, "a window must begin with a user entry")
+      assert.include(broken, "the limit is 2, got 30 entries")
+      assert.include(broken, "a cleared memory is as good as new")
+    }))
+
+  it.effect("tells a window that must not be", () =>
+    Effect.gen(function*() {
+      const told = [...exchanges(3), user("now")]
+      const wrong = (window: ReadonlyArray<Transcript.Entry>) =>
+        Effect.map(Effect.flip(MemoryContract.checkWindow(told, Transcript.make(window))), (error) => error.message)
+      assert.include(yield* wrong([]), "must begin with a user entry")
+      assert.include(yield* wrong(told.slice(0, 4)), "the newest prompt must be in the window")
+      assert.include(yield* wrong([...told, says("then")]), "must end with the newest entry")
+      assert.include(yield* wrong([...exchanges(1, 2), ...told]), "once and in order")
+      assert.include(yield* wrong([user("never said"), user("now")]), "the conversation's own")
+      yield* MemoryContract.checkWindow(told, Transcript.make(told))
+    }))
+})
+
 describe("Memory", () => {
   it.effect("buffer carries the last n entries, older exchanges whole or not at all", () =>
     Effect.gen(function*() {

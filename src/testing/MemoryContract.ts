@@ -69,18 +69,24 @@ export const checkWindow = (
     const prompt = all[entries.findLastIndex((entry) => entry._tag === "User" && entry.content.length > 0)]
     const shown = window.entries.filter((entry, index) => index > 0 || !Memory.isSummary(entry)).map(toKey)
     if (prompt === undefined) {
-      return yield* expect(window.entries.length === 0, `without a prompt there is nothing to ask, got ${shown}`)
+      return yield* expect(
+        window.entries.length === 0,
+        `without a prompt there is nothing to ask, got ${short(shown[0])}`
+      )
     }
-    yield* expect(window.entries[0]?._tag === "User", `a window must begin with a user entry, got ${shown[0]}`)
-    yield* expect(shown.includes(prompt), `the newest prompt must be in the window: ${prompt}`)
+    yield* expect(window.entries[0]?._tag === "User", `a window must begin with a user entry, got ${short(shown[0])}`)
+    yield* expect(shown.includes(prompt), `the newest prompt must be in the window: ${short(prompt)}`)
     yield* expect(
       shown.at(-1) === all.at(-1),
-      `a window must end with the newest entry ${all.at(-1)}, got ${shown.at(-1)}`
+      `a window must end with the newest entry ${short(all.at(-1))}, got ${short(shown.at(-1))}`
     )
     let from = 0
     for (const key of shown) {
       const at = all.indexOf(key, from)
-      yield* expect(at >= 0, `the window's entries must be the conversation's own, once and in order, got ${key}`)
+      yield* expect(
+        at >= 0,
+        `the window's entries must be the conversation's own, once and in order, got ${short(key)}`
+      )
       from = at + 1
     }
   })
@@ -94,6 +100,8 @@ const expect = (kept: boolean, message: string): Effect.Effect<void, BrokenPromi
 
 /** Entries that were stored and read again are other objects, so they are compared by their encoding. */
 const toKey = (entry: Transcript.Entry): string => JSON.stringify(Schema.encodeSync(Transcript.Entry)(entry))
+
+const short = (key: string | undefined): string => key === undefined ? "nothing" : key.slice(0, 200)
 
 const answer = (...content: ReadonlyArray<Transcript.AnswerPart>): Transcript.Entry => ({
   _tag: "Answer",
