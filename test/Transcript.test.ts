@@ -1,5 +1,5 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import { Arbitrary, Effect, Equal, Schema } from "effect"
+import { Arbitrary, Effect, Equal, Schema, Struct } from "effect"
 import { Prompt } from "effect/ai"
 import * as Transcript from "../src/Transcript.ts"
 
@@ -37,6 +37,8 @@ const answer = (...content: ReadonlyArray<Transcript.AnswerPart>): Transcript.An
   agent: "assistant",
   content
 })
+
+const unanswered = Struct.omit(toolUse({}), ["result"])
 
 /** The ids of the parts of a type in a message, in order. */
 const ids = (message: Prompt.Message | undefined, type: "tool-call" | "tool-result"): ReadonlyArray<string> =>
@@ -143,8 +145,7 @@ describe("Transcript", () => {
 
   it.effect("JSON that holds a call without its result is refused", () =>
     Effect.gen(function*() {
-      const { result: _, ...call } = toolUse({})
-      const json = JSON.stringify([{ _tag: "Answer", agent: "assistant", content: [call] }])
+      const json = JSON.stringify([{ _tag: "Answer", agent: "assistant", content: [unanswered] }])
       const error = yield* Effect.flip(Schema.decodeEffect(codec)(json))
       assert.include(error.message, "result")
     }))
@@ -152,8 +153,6 @@ describe("Transcript", () => {
   it("a call without its result does not compile", () => {
     expectTypeOf<Prompt.ToolCallPart>().not.toExtend<Transcript.AnswerPart>()
     // @ts-expect-error the result is missing
-    const call: Transcript.ToolUse = (({ result: _, ...call }) => call)(toolUse({}))
-    assert.isTrue(Transcript.isTranscript(Transcript.make([answer(call)])))
-    assert.isFalse(Transcript.isTranscript([]))
+    answer(unanswered)
   })
 })
