@@ -159,6 +159,7 @@ const emptyCell = {
   handlers: {},
   state: Cell.Starting,
   delivery: "none",
+  share: 0,
   busy: 0,
   running: undefined,
   active: 0,
