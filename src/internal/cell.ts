@@ -133,8 +133,8 @@ export interface Cell {
   readonly definition: Definition
   readonly stats: Stats
   readonly queue: MailboxQueue.MailboxQueue
-  /** What `spawn` captured; an incarnation's `context` adds its scope. */
-  readonly base: Context.Context<never>
+  /** What `spawn` captured, and the actor itself; an incarnation's `context` adds its scope. */
+  base: Context.Context<never>
   context: Context.Context<never>
   scope: Scope.Closeable | undefined
   handlers: Handlers
@@ -208,7 +208,7 @@ export const failure = (cell: Cell, tag: string, reason: ActorErrorReason): Acto
   const limit = Error.stackTraceLimit
   Error.stackTraceLimit = 0
   try {
-    return new ActorError({ actor: path(cell), tag, reason })
+    return new ActorError({ actor: path(cell), tag, reason }, { disableChecks: true })
   } finally {
     Error.stackTraceLimit = limit
   }
