@@ -157,6 +157,8 @@ const play = Effect.fnUntraced(function*(script: ReadonlyArray<Step>, options: A
   yield* Effect.forkChild(ref.drain, { startImmediately: true })
   yield* TestClock.adjust("2 minutes")
   yield* ref.stop
+  // What is on its way through the scheduler arrives; what is stuck stays so.
+  for (let i = 0; i < 20; i++) yield* Effect.yieldNow
   return { begun, exits: fibers.map((fiber) => fiber.pollUnsafe()), counts: yield* counts }
 })
 

@@ -249,12 +249,16 @@ describe("Supervisor", () => {
   it.effect("a stop from within the setup of a restart ends that setup and the actor", () =>
     run(Effect.gen(function*() {
       let incarnations = 0
+      const log: Array<string> = []
       const ref = yield* Actor.spawn(Worker.behavior(
         Effect.gen(function*() {
           if (incarnations++ > 0) {
             const self = yield* Actor.self(Worker)
             yield* self.stop
-            yield* Effect.never
+            yield* Effect.onInterrupt(
+              Effect.never,
+              () => Effect.andThen(Effect.yieldNow, Effect.sync(() => log.push("setup over")))
+            )
           }
           return { Add: () => Effect.succeed(1), Crash: ({ why }) => Effect.die(why) }
         }),
@@ -262,6 +266,7 @@ describe("Supervisor", () => {
       ))
       yield* crash(ref)
       assert.strictEqual((yield* ref.awaitStopped).reason._tag, "Stopped")
+      assert.deepStrictEqual(log, ["setup over"])
     })))
 
   describe("group", () => {
