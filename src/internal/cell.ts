@@ -133,14 +133,16 @@ export interface Cell {
   readonly definition: Definition
   readonly stats: Stats
   readonly queue: MailboxQueue.MailboxQueue
-  /** What `spawn` captured; an incarnation's `context` adds its scope. */
-  readonly base: Context.Context<never>
+  /** What `spawn` captured, and the actor itself; an incarnation's `context` adds its scope. */
+  base: Context.Context<never>
   context: Context.Context<never>
   scope: Scope.Closeable | undefined
   handlers: Handlers
   state: State
   /** A delivery is under way on the stack, or waits in the dispatcher. */
   delivery: "none" | "scheduled" | "running"
+  /** How many messages the delivery under way may still handle before other actors get their share. */
+  share: number
   /** Runs that keep the next message waiting. */
   busy: number
   /** Runs and answers that have not ended, when there are any beyond the stack. */
@@ -182,6 +184,12 @@ export const path = (cell: Cell): string => {
   return path
 }
 
+/** Whether the actor takes new messages, now or after its restart. */
+export const isOpen = (cell: Cell): boolean => {
+  const state = cell.state
+  return state === Running || state === Starting || (state._tag === "Restarting" && !state.draining)
+}
+
 export const statsOf = (system: System, protocol: string): Stats => {
   let stats = system.stats.get(protocol)
   if (stats === undefined) system.stats.set(protocol, stats = makeStats(protocol))
@@ -195,8 +203,16 @@ export const emit = (cell: Cell, event: (path: string, protocol: string) => Acto
   for (const listener of listeners) listener(value)
 }
 
-export const failure = (cell: Cell, tag: string, reason: ActorErrorReason): ActorError =>
-  new ActorError({ actor: path(cell), tag, reason })
+/** Without a stack: it would show this runtime, and taking it is half of what a crash costs. */
+export const failure = (cell: Cell, tag: string, reason: ActorErrorReason): ActorError => {
+  const limit = Error.stackTraceLimit
+  Error.stackTraceLimit = 0
+  try {
+    return new ActorError({ actor: path(cell), tag, reason }, { disableChecks: true })
+  } finally {
+    Error.stackTraceLimit = limit
+  }
+}
 
 export const stopped: ActorErrorReason = { _tag: "Stopped" }
 
@@ -239,6 +255,15 @@ export const deadLetter = (cell: Cell, envelope: Envelope): void => {
   }))
   refuse(cell, envelope, stopped)
 }
+
+export const emitDropped = (cell: Cell, envelope: Envelope): void =>
+  emit(cell, (path, protocol) => ({
+    _tag: "MessageDropped",
+    path,
+    protocol,
+    tag: envelope.tag,
+    payload: envelope.payload
+  }))
 
 /** Asks the dispatcher for a delivery, unless one is on its way. */
 export const wake = (cell: Cell): void => {

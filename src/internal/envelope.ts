@@ -38,6 +38,8 @@ export interface Envelope {
   accepted: ((exit: Exit.Exit<void, ActorError>) => void) | undefined
   /** The handler's run, or the wait for its deferred answer, once it did not finish at once. */
   fiber: Fiber.Fiber<unknown, unknown> | undefined
+  /** Whether its asker cannot interrupt the run. */
+  uninterruptible: boolean
   /** What the asker gets when the runtime, not the asker, interrupts the handler. */
   abort: ActorError | undefined
   /** Where the message went on, when its handler forwarded it. */
@@ -61,6 +63,7 @@ export const make = (
   status: "new",
   accepted: undefined,
   fiber: undefined,
+  uninterruptible: false,
   abort: undefined,
   forwarded: undefined,
   next: undefined,
