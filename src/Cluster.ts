@@ -29,6 +29,7 @@
  *
  * @since 0.1.0
  */
+import * as ClusterError from "effect/cluster/ClusterError"
 import * as Entity from "effect/cluster/Entity"
 import type { Sharding } from "effect/cluster/Sharding"
 import * as Duration from "effect/Duration"
@@ -82,12 +83,19 @@ export const ref = <Name extends string, Rpcs extends Rpc.Any>(
 ): Effect.Effect<Actor.ActorRef<Name, Rpcs>, never, Sharding> =>
   Effect.map(entityOf(protocol as unknown as Erased.Protocol).client, (client) => {
     const send = client(id) as unknown as Client
+    const undelivered = (tag: string) => (error: unknown) =>
+      isClusterError(error)
+        ? new Actor.ActorError({ actor: `${protocol.name}:${id}`, tag, reason: { _tag: "Crashed", defect: error } })
+        : error
     const ref = {
       "~effect-troupe/Actor/ActorRef": "~effect-troupe/Actor/ActorRef",
       protocol,
-      tell: (tag: string, payload: unknown) => send[tellTag(tag)]!(payload),
-      ask: (tag: string, payload: unknown) => send[tag]!(payload),
-      stream: (tag: string, payload: unknown) => send[tag]!(payload)
+      tell: (tag: string, payload: unknown) =>
+        Effect.mapError(Effect.suspend(() => send[tellTag(tag)]!(payload)), undelivered(tag)),
+      ask: (tag: string, payload: unknown) =>
+        Effect.mapError(Effect.suspend(() => send[tag]!(payload)), undelivered(tag)),
+      stream: (tag: string, payload: unknown) =>
+        Stream.mapError(Stream.suspend(() => send[tag]!(payload)), undelivered(tag))
     }
     return ref as unknown as Actor.ActorRef<Name, Rpcs>
   })
@@ -96,7 +104,16 @@ export const ref = <Name extends string, Rpcs extends Rpc.Any>(
 // internals
 // -----------------------------------------------------------------------------
 
-type Client = { readonly [tag: string]: (payload: unknown) => Effect.Effect<unknown, unknown> }
+/** Sends a message; the result is an effect or a stream, as the protocol says. */
+interface Client {
+  readonly [tag: string]: (payload: unknown) => Effect.Effect<unknown, unknown> & Stream.Stream<unknown, unknown>
+}
+
+const isClusterError = (error: unknown): boolean =>
+  error instanceof ClusterError.MailboxFull ||
+  error instanceof ClusterError.AlreadyProcessingMessage ||
+  error instanceof ClusterError.PersistenceError ||
+  error instanceof ClusterError.EntityNotAssignedToRunner
 
 const tellTag = (tag: string): string => `tell/${tag}`
 
