@@ -22,7 +22,7 @@ const Worker = Actor.make("Worker", [Rpc.make("Work", { payload: { job: Schema.I
 
 const worker = Worker.behavior(
   Effect.gen(function*() {
-    yield* Effect.acquireRelease(Console.log("  connected"), () => Console.log("  connection closed"))
+    yield* Console.log("  connected")
     return {
       Work: ({ job }) => {
         if (job === 3 || job === 4) return Effect.die(new ConnectionLost())

@@ -1,6 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Latch, Layer, Schedule, Schema, type Scope, Stream } from "effect"
-import { TestRunner } from "effect/cluster"
+import {
+  MessageStorage,
+  RunnerHealth,
+  Runners,
+  RunnerStorage,
+  Sharding,
+  ShardingConfig,
+  TestRunner
+} from "effect/cluster"
 import { Rpc } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import { expectTypeOf } from "vitest"
@@ -362,6 +370,28 @@ describe("Cluster", () => {
       assert.deepStrictEqual(yield* ref.ask("History"), amounts.map(String))
     })
   )
+
+  it.effect("answers with an ActorError what the cluster does not deliver", () => {
+    const { account, lives } = makeWorld()
+    const full = Sharding.layer.pipe(
+      Layer.provideMerge(Runners.layerNoop),
+      Layer.provideMerge(MessageStorage.layerMemory),
+      Layer.provide([RunnerStorage.layerMemory, RunnerHealth.layerNoop]),
+      Layer.provide(ShardingConfig.layer({ maxResidentEntities: 1 }))
+    )
+    return Effect.gen(function*() {
+      const alice = yield* place(account())
+      const bob = yield* Cluster.ref(Account, "bob")
+      yield* alice.tell("Deposit", { amount: 1 })
+      for (
+        const send of [bob.tell("Deposit", { amount: 1 }), bob.ask("History"), Stream.runDrain(bob.stream("Forever"))]
+      ) {
+        const error = yield* Effect.flip(send)
+        assert.isTrue(error._tag === "ActorError" && error.actor === "Account:bob")
+      }
+      assert.deepStrictEqual(lives, ["start"])
+    }).pipe(Effect.scoped, Effect.provide(Layer.merge(full, system)))
+  })
 
   it.effect("handles what an actor has accepted before its node gives up its shard", () =>
     Effect.gen(function*() {
