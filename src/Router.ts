@@ -255,14 +255,11 @@ const keep = <R>(routee: Routee, start: Effect.Effect<Erased.Ref, RouteeError, R
   Effect.gen(function*() {
     while (true) {
       yield* routee.ref.awaitStopped
-      routee.ref = yield* Effect.retry(start, { schedule: replacing, until: isOver })
+      routee.ref = yield* Effect.retry(start, replacing)
     }
-  }).pipe(Effect.ignore)
+  }).pipe(Effect.orDie)
 
 const replacing = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("1 second")])
-
-const isOver = ({ cause }: RouteeError): boolean =>
-  cause instanceof Actor.SpawnError && cause.reason._tag === "ParentStopped"
 
 const drain = (routees: ReadonlyArray<Routee>): Effect.Effect<void> =>
   Effect.forEach(routees, ({ keeper, ref }) => Effect.andThen(Fiber.interrupt(keeper), ref.drain), {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Latch, Layer, Schedule, Schema, type Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Latch, Layer, Schedule, Schema, type Scope, Stream } from "effect"
 import {
   MessageStorage,
   RunnerHealth,
@@ -25,6 +25,7 @@ const Account = Actor.make("Account", [
   Rpc.make("Withdraw", { payload: { amount: Schema.Finite }, success: Schema.Finite, error: Overdrawn }),
   Rpc.make("History", { success: Schema.Array(Schema.String) }),
   Rpc.make("Hold", { success: Schema.String }),
+  Rpc.make("Later", { success: Schema.String }),
   Rpc.make("Crash"),
   Rpc.make("Count", { payload: { to: Schema.Finite }, success: Schema.Finite, error: Overdrawn, stream: true }),
   Rpc.make("Forever", { success: Schema.Finite, stream: true })
@@ -33,13 +34,16 @@ const Account = Actor.make("Account", [
 /** What accounts did, and what holds back `Hold`. */
 const makeWorld = () => {
   const lives: Array<string> = []
+  const deposits: Array<number> = []
   const held = Latch.makeUnsafe()
   const holding = Latch.makeUnsafe()
   const interrupted = Deferred.makeUnsafe<void>()
+  const later = Deferred.makeUnsafe<string>()
   const setups = { left: Number.POSITIVE_INFINITY }
   const account = (options?: Actor.BehaviorOptions) =>
     Account.behavior(
       Effect.gen(function*() {
+        yield* Effect.repeat(Effect.yieldNow, { times: 10 })
         if (setups.left-- <= 0) return yield* Effect.fail("no database")
         yield* Effect.acquireRelease(Effect.sync(() => lives.push("start")), () => Effect.sync(() => lives.push("end")))
         let balance = 0
@@ -48,6 +52,7 @@ const makeWorld = () => {
           Deposit: ({ amount, from }) =>
             Effect.sync(() => {
               balance += amount
+              deposits.push(amount)
               history.push(`${from ?? ""}${amount}`)
             }),
           Withdraw: ({ amount }) =>
@@ -61,6 +66,7 @@ const makeWorld = () => {
               Effect.onInterrupt(() => Deferred.succeed(interrupted, undefined)),
               Effect.as("held")
             ),
+          Later: () => Effect.as(Effect.yieldNow, later),
           Crash: () => Effect.die(new Error("boom")),
           Count: ({ to }) =>
             Stream.concat(Stream.range(1, to), to > 3 ? Stream.fail(new Overdrawn({ missing: to })) : Stream.empty),
@@ -72,7 +78,7 @@ const makeWorld = () => {
       }),
       options
     )
-  return { account, held, holding, interrupted, lives, setups }
+  return { account, deposits, held, holding, interrupted, later, lives, setups }
 }
 
 type World = ReturnType<typeof makeWorld>
@@ -181,6 +187,20 @@ describe.each([local, sharded])("$name", ({ place }) => {
       assert.include(error.message, "boom")
       assert.deepStrictEqual(yield* ref.ask("History"), [])
       assert.deepStrictEqual(lives, ["start", "end", "start"])
+    })
+  )
+
+  test(
+    "goes on while an answer is deferred, and gives its asker that answer, be it a defect",
+    Effect.fnUntraced(function*({ account, later, lives }) {
+      const ref = yield* place(account())
+      const asked = yield* Effect.forkChild(Effect.exit(ref.ask("Later")), { startImmediately: true })
+      yield* ref.tell("Deposit", { amount: 1 })
+      assert.deepStrictEqual(yield* ref.ask("History"), ["1"])
+      yield* Deferred.die(later, "boom")
+      assert.isTrue(Exit.hasDies(yield* Fiber.join(asked)))
+      assert.deepStrictEqual(yield* ref.ask("History"), ["1"])
+      assert.deepStrictEqual(lives, ["start"])
     })
   )
 
@@ -333,6 +353,8 @@ describe("Cluster", () => {
         assert.strictEqual(lives.filter((life) => life === "end").length, times)
         assert.deepStrictEqual(yield* ref.ask("History"), [])
       }
+      yield* TestClock.adjust("2 minutes")
+      assert.strictEqual(yield* Effect.flatMap(Sharding.Sharding, (sharding) => sharding.activeEntityCount), 0)
     })
   )
 
@@ -362,11 +384,13 @@ describe("Cluster", () => {
     "keeps the order of messages that arrive while the actor starts",
     Effect.fnUntraced(function*({ account }) {
       const ref = yield* place(account())
-      const amounts = Array.from({ length: 20 }, (_, i) => i)
-      yield* Effect.forEach(amounts, (amount) => ref.tell("Deposit", { amount }), {
-        concurrency: "unbounded",
-        discard: true
-      })
+      const amounts = Array.from({ length: 100 }, (_, i) => i)
+      const sent: Array<Fiber.Fiber<void, unknown>> = []
+      for (const amount of amounts) {
+        sent.push(yield* Effect.forkChild(ref.tell("Deposit", { amount }), { startImmediately: true }))
+        yield* Effect.yieldNow
+      }
+      yield* Fiber.joinAll(sent)
       assert.deepStrictEqual(yield* ref.ask("History"), amounts.map(String))
     })
   )
@@ -395,7 +419,7 @@ describe("Cluster", () => {
 
   it.effect("handles what an actor has accepted before its node gives up its shard", () =>
     Effect.gen(function*() {
-      const { account, held, holding, lives } = makeWorld()
+      const { account, deposits, held, holding, lives } = makeWorld()
       const notes: Array<string> = []
       const node = yield* Effect.forkChild(
         Effect.scoped(Effect.gen(function*() {
@@ -412,6 +436,7 @@ describe("Cluster", () => {
       assert.deepStrictEqual(lives, ["start"])
       yield* held.open
       yield* Fiber.join(node)
+      assert.deepStrictEqual(deposits, [1])
       assert.deepStrictEqual(lives, ["start", "end"])
     }))
 

@@ -28,6 +28,7 @@ const makeWorld = () => {
   const worker = (options?: Actor.BehaviorOptions) =>
     Worker.behavior(
       Effect.gen(function*() {
+        yield* Effect.yieldNow
         if (setups.left-- <= 0) return yield* Effect.fail("full")
         const { path } = yield* Actor.self(Worker)
         const me = path.slice(path.lastIndexOf("/") + 1)
@@ -207,6 +208,17 @@ describe("Router", () => {
       assert.deepStrictEqual([...yield* Fiber.join(waiting)].sort(), ["1", "2", "3"])
       assert.deepStrictEqual([...notes].sort(), ["1: queued", "2: queued", "3: queued"])
       assert.deepStrictEqual(yield* repeat(2, pool.ask("Who")), ["1", "1"])
+      yield* settled
+      assert.deepStrictEqual((yield* ActorSystem.list).map(({ path }) => path), [pool.path, `${pool.path}/1`])
+    })
+  )
+
+  test(
+    "resizing goes on where the resizing before it ended",
+    Effect.fnUntraced(function*({ worker }) {
+      const pool = yield* Router.spawn(worker(), { size: 1, strategy: "roundRobin" })
+      yield* Effect.forEach([3, 2, 4], (size) => Router.resize(pool, size), { concurrency: "unbounded" })
+      assert.deepStrictEqual((yield* repeat(4, pool.ask("Who"))).sort(), ["1", "2", "3", "4"])
     })
   )
 
