@@ -442,6 +442,7 @@ const define = (
     supervisor: options.supervisor ?? Policy.defaultPolicy,
     concurrency,
     stashCapacity,
-    idleTimeout
+    idleTimeout,
+    stopsAtOnce: false
   }
 }

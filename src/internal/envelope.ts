@@ -42,6 +42,8 @@ export interface Envelope {
   uninterruptible: boolean
   /** What the asker gets when the runtime, not the asker, interrupts the handler. */
   abort: ActorError | undefined
+  /** When its handler began, in nanoseconds, if the system measures that. */
+  startedAt: bigint | undefined
   /** Where the message went on, when its handler forwarded it. */
   forwarded: { readonly cell: Cell; readonly envelope: Envelope } | undefined
   next: Envelope | undefined
@@ -65,6 +67,7 @@ export const make = (
   fiber: undefined,
   uninterruptible: false,
   abort: undefined,
+  startedAt: undefined,
   forwarded: undefined,
   next: undefined,
   previous: undefined

@@ -59,27 +59,54 @@ export const crash = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
   Cell.emit(cell, (path, protocol) => ({ _tag: "Crashed", path, protocol, cause }))
   const state = cell.state
   if (state._tag !== "Running" && state._tag !== "Draining") return
-  const directive = decide(cell.definition.supervisor, cause)
+  const policy = cell.definition.supervisor
+  if (policy._tag === "Delegate") {
+    cell.state = { _tag: "Restarting", by: "group", draining: state._tag === "Draining" }
+    return policy.crashed(cell, cause)
+  }
+  const directive = decide(policy, cause)
   switch (directive._tag) {
     case "Resume":
       return
     case "Restart": {
-      const restarting: Cell.State = {
-        _tag: "Restarting",
-        fiber: undefined,
-        draining: state._tag === "Draining"
-      }
+      const restarting: Cell.State = { _tag: "Restarting", by: "self", draining: state._tag === "Draining" }
       cell.state = restarting
       const fiber = Effect.runForkWith(cell.base)(restart(cell, cause, directive))
       if (fiber.pollUnsafe() !== undefined) return endIfQuiet(cell)
-      restarting.fiber = fiber
+      restarting.by = fiber
       fiber.addObserver(() => endIfQuiet(cell))
+      // It was asked to stop while the restart still was on this stack.
+      if (cell.state !== restarting) fiber.interruptUnsafe()
       return
     }
     case "Stop":
     case "Escalate":
       return beginStop(cell, { _tag: "Crashed", cause }, directive._tag === "Escalate")
   }
+}
+
+/** Ends the incarnation of a group's child; its mailbox and references wait for `startSuspended`. */
+export const suspend = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const state = cell.state
+    if (state._tag === "Running" || state._tag === "Draining") {
+      cell.state = { _tag: "Restarting", by: "group", draining: state._tag === "Draining" }
+    } else if (state._tag !== "Restarting") return Effect.void
+    const ended = endIncarnation(cell, Exit.failCause(cause), { _tag: "Crashed", defect: Cause.squash(cause) })
+    return Effect.uninterruptible(ended ?? Effect.void)
+  })
+
+/** Starts the next incarnation of a suspended child, and fails as its setup does. */
+export const startSuspended = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effect<void, unknown> =>
+  Effect.suspend(() =>
+    cell.state._tag === "Restarting"
+      ? Effect.map(setup(cell), () => resumeAfterRestart(cell, cause))
+      : Effect.void
+  )
+
+/** Ends a child for the crash that its group does not mend. */
+export const stopCrashed = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
+  if (cell.state._tag === "Restarting") beginStop(cell, { _tag: "Crashed", cause }, false)
 }
 
 /** Asks the actor to stop, at once (`stop`) or after what is queued (`drain`). Asking again changes nothing. */
@@ -93,8 +120,9 @@ export const requestStop = (cell: Cell.Cell, mode: "stop" | "drain", reason: Cel
     case "Restarting":
       cell.state = { _tag: "Stopping", reason, escalate: false }
       flush(cell)
-      // The fiber's last act sees the new state and ends the actor.
-      state.fiber?.interruptUnsafe()
+      if (state.by === "group") return endIfQuiet(cell)
+      // The end of that fiber ends the actor.
+      if (state.by !== "self") state.by.interruptUnsafe()
       return
     case "Starting":
       cell.state = { _tag: "Stopping", reason, escalate: false }
@@ -154,7 +182,8 @@ const rootDefinition: Cell.Definition = {
   supervisor: { _tag: "Stop" },
   concurrency: 1,
   stashCapacity: 0,
-  idleTimeout: undefined
+  idleTimeout: undefined,
+  stopsAtOnce: false
 }
 
 const emptyCell = {
@@ -273,13 +302,16 @@ const startAgain = (cell: Cell.Cell, cause: Cause.Cause<unknown>, directive: Res
 const crashInSetup = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
   cell.stats.crashes++
   Cell.emit(cell, (path, protocol) => ({ _tag: "Crashed", path, protocol, cause }))
-  const directive = decide(cell.definition.supervisor, cause)
+  const policy = cell.definition.supervisor
+  const directive = policy._tag === "Delegate" ? stopDirective : decide(policy, cause)
   const ending = endIncarnation(cell, Exit.failCause(cause), Cell.stopped) ?? Effect.void
   const next = directive._tag === "Restart"
     ? startAgain(cell, cause, directive)
     : Effect.sync(() => giveUp(cell, cause, directive._tag === "Escalate"))
   return Effect.andThen(Effect.uninterruptible(ending), next)
 }
+
+const stopDirective: Directive = { _tag: "Stop" }
 
 const giveUp = (cell: Cell.Cell, cause: Cause.Cause<unknown>, escalate: boolean): void => {
   cell.state = { _tag: "Stopping", reason: { _tag: "Crashed", cause }, escalate }
@@ -302,7 +334,7 @@ const resumeAfterRestart = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void 
 }
 
 /** The schedule's next delay, `undefined` when it has ended. Health for the directive's window starts it afresh. */
-const nextDelay = (
+export const nextDelay = (
   cell: Cell.Cell,
   directive: Restart,
   cause: Cause.Cause<unknown>
@@ -331,6 +363,7 @@ const beginStop = (cell: Cell.Cell, reason: Cell.TerminatedReason, escalate: boo
   cell.state = { _tag: "Stopping", reason, escalate }
   flush(cell)
   if (reason._tag === "Crashed") abort(cell, { _tag: "Crashed", defect: Cause.squash(reason.cause) })
+  else if (cell.definition.stopsAtOnce) abort(cell, Cell.stopped)
   endIfQuiet(cell)
 }
 

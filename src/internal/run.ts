@@ -16,6 +16,7 @@ import * as Tracer from "effect/Tracer"
 import * as Cell from "./cell.ts"
 import * as Envelope from "./envelope.ts"
 import * as Lifecycle from "./lifecycle.ts"
+import * as Metrics from "./metrics.ts"
 
 const ForwardTypeId = "~effect-troupe/internal/Forward"
 
@@ -64,6 +65,7 @@ export const runTold = (
     },
     body: () => begin(cell, current!),
     step: (value) => {
+      measure(cell, current!)
       if (Deferred.isDeferred<unknown, unknown>(value)) succeed(cell, current!, value)
       else current!.status = "done"
     }
@@ -104,7 +106,14 @@ const invoke = (cell: Cell.Cell, envelope: Envelope.Envelope): object => {
   envelope.status = "running"
   cell.stats.handled++
   if (cell.definition.idleTimeout !== undefined) cell.activeAt = cell.system.clock.currentTimeMillisUnsafe()
+  if (cell.system.timings) envelope.startedAt = cell.system.clock.currentTimeNanosUnsafe()
   return cell.handlers[envelope.tag]!(envelope.payload)
+}
+
+const measure = (cell: Cell.Cell, envelope: Envelope.Envelope): void => {
+  if (envelope.startedAt === undefined) return
+  const { clock, context } = cell.system
+  Metrics.recordProcessing(context, cell.stats, clock.currentTimeNanosUnsafe() - envelope.startedAt)
 }
 
 const isForward = (deferred: Deferred.Deferred<unknown, unknown>): deferred is Forward => ForwardTypeId in deferred
@@ -154,7 +163,7 @@ const start = (
     ? cell.context
     : Context.add(cell.context, Tracer.ParentSpan, envelope.span)
   const fiber = Effect.runForkWith(context)(
-    envelope.span === undefined ? effect : Effect.withSpan(effect, `${cell.definition.name}.${envelope.tag}`),
+    envelope.span === undefined ? effect : traced(cell, envelope, effect),
     uninterruptible ? { uninterruptible: true } : undefined
   )
   const exit = fiber.pollUnsafe()
@@ -167,6 +176,9 @@ const start = (
     if (cell.delivery === "none") Cell.wake(cell)
   })
 }
+
+const traced = (cell: Cell.Cell, envelope: Envelope.Envelope, effect: Effect.Effect<unknown, unknown>) =>
+  Effect.withSpan(effect, `${cell.definition.name}.${envelope.tag}`, { attributes: { actor: Cell.path(cell) } })
 
 const track = (cell: Cell.Cell, envelope: Envelope.Envelope, fiber: Fiber.Fiber<unknown, unknown>): void => {
   envelope.fiber = fiber
@@ -186,6 +198,7 @@ const pour = (
 
 const complete = (cell: Cell.Cell, envelope: Envelope.Envelope, exit: Exit.Exit<unknown, unknown>): void => {
   envelope.fiber = undefined
+  measure(cell, envelope)
   if (Exit.isSuccess(exit)) {
     const value = exit.value
     return Deferred.isDeferred<unknown, unknown>(value)
