@@ -155,6 +155,8 @@ export interface Cell {
   delivery: "none" | "scheduled" | "running"
   /** How many messages the delivery under way may still handle before other actors get their share. */
   share: number
+  /** Whether a test keeps it from taking messages. */
+  paused: boolean
   /** Runs that keep the next message waiting. */
   busy: number
   /** Runs and answers that have not ended, when there are any beyond the stack. */

@@ -119,7 +119,7 @@ const accepted = Exit.void
 const canTake = (cell: Cell.Cell): boolean => takes(cell) && cell.busy < cell.definition.concurrency
 
 const takes = (cell: Cell.Cell): boolean =>
-  cell.share > 0 && (cell.state === Cell.Running || cell.state === Cell.Draining)
+  cell.share > 0 && !cell.paused && (cell.state === Cell.Running || cell.state === Cell.Draining)
 
 const take = (cell: Cell.Cell): Envelope | undefined => {
   const envelope = MailboxQueue.take(cell.queue)

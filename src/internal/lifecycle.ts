@@ -192,6 +192,7 @@ const emptyCell = {
   state: Cell.Starting,
   delivery: "none",
   share: 0,
+  paused: false,
   busy: 0,
   running: undefined,
   active: 0,

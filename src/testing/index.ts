@@ -1,0 +1,7 @@
+/**
+ * Helpers for tests of actors and agents.
+ *
+ * @since 0.1.0
+ */
+export * as ActorProbe from "./ActorProbe.ts"
+export * as TestActor from "./TestActor.ts"
