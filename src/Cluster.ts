@@ -11,19 +11,26 @@
  * one to a single incarnation on one node (`path`, `stop`, `drain`, `awaitStopped`, watching) is not part of its type.
  *
  * ```ts
- * import { Effect, Layer } from "effect"
+ * import { Effect, Layer, Schema } from "effect"
  * import { TestRunner } from "effect/cluster"
- * import { ActorSystem, Cluster } from "effect-troupe"
- * import { Account, account } from "./account.ts"
+ * import { Rpc } from "effect/rpc"
+ * import { Actor, ActorSystem, Cluster } from "effect-troupe"
  *
- * const node = Cluster.deploy(account).pipe(
+ * const Counter = Actor.make("Counter", [Rpc.make("Next", { success: Schema.Int })])
+ *
+ * const counter = Counter.behavior(Effect.sync(() => {
+ *   let n = 0
+ *   return { Next: () => Effect.sync(() => ++n) }
+ * }))
+ *
+ * const node = Cluster.deploy(counter).pipe(
  *   Layer.provideMerge(TestRunner.layer),
- *   Layer.provide(ActorSystem.layer({ name: "bank" }))
+ *   Layer.provide(ActorSystem.layer({ name: "node" }))
  * )
  *
  * const program = Effect.gen(function*() {
- *   const alice = yield* Cluster.ref(Account, "alice")
- *   return yield* alice.ask("Withdraw", { amount: 3 })
+ *   const ref = yield* Cluster.ref(Counter, "visits")
+ *   return yield* ref.ask("Next")
  * }).pipe(Effect.provide(node))
  * ```
  *
@@ -145,8 +152,7 @@ const makeHandlers = Effect.fnUntraced(function*(behavior: Erased.Behavior) {
     stream: (tag) => ({ payload }) => Stream.unwrap(Effect.map(actor(tag), (ref) => ref.stream(tag, payload)))
   })
   const told = Erased.handlers<Request>(protocol, {
-    unary: (tag) => ({ payload }) => Effect.flatMap(actor(tag), (ref) => ref.tell(tag, payload)),
-    stream: () => () => Effect.void
+    unary: (tag) => ({ payload }) => Effect.flatMap(actor(tag), (ref) => ref.tell(tag, payload))
   })
   return { ...asked, ...Record.mapKeys(told, tellTag) }
 })

@@ -8,14 +8,20 @@
  * `Stopped`.
  *
  * ```ts
- * import { Effect } from "effect"
- * import { Router } from "effect-troupe"
- * import { resizer } from "./resizer.ts"
+ * import { Effect, Schema } from "effect"
+ * import { Rpc } from "effect/rpc"
+ * import { Actor, Router } from "effect-troupe"
+ *
+ * const Hasher = Actor.make("Hasher", [
+ *   Rpc.make("Hash", { payload: { text: Schema.String }, success: Schema.Int })
+ * ])
+ *
+ * const hasher = Hasher.behavior(Effect.succeed({ Hash: ({ text }) => Effect.succeed(text.length) }))
  *
  * const program = Effect.gen(function*() {
- *   const pool = yield* Router.spawn(resizer, { size: 4, strategy: "leastLoaded", name: "resizers" })
- *   const image = yield* pool.ask("Resize", { file: "cat.png", width: 100 })
+ *   const pool = yield* Router.spawn(hasher, { size: 4, strategy: "leastLoaded", name: "hashers" })
  *   yield* Router.resize(pool, 8)
+ *   return yield* pool.ask("Hash", { text: "figs" })
  * })
  * ```
  *
@@ -345,8 +351,8 @@ const leastLoaded = (refs: ReadonlyArray<Erased.Ref>): Effect.Effect<Erased.Ref>
 /** The routees that take messages: all of them, unless one has just stopped. */
 const open = (pool: Pool): ReadonlyArray<Erased.Ref> => {
   const refs = pool.routees.map(({ ref }) => ref)
-  const open = refs.filter(Erased.isOpen)
-  return open.length === 0 ? refs : open
+  const taking = refs.filter(Erased.isOpen)
+  return taking.length === 0 ? refs : taking
 }
 
 const sum = (

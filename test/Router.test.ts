@@ -311,6 +311,31 @@ describe("Router", () => {
   )
 
   test(
+    "an actor forwards to a router and watches it, as it would any actor",
+    Effect.fnUntraced(function*({ worker }) {
+      const Front = Actor.make("Front", [
+        Rpc.make("Who", { success: Schema.String }),
+        Rpc.make("Ended", { payload: { path: Schema.String } })
+      ])
+      const ended: Array<string> = []
+      const pool = yield* Router.spawn(worker(), { size: 2, strategy: "roundRobin", name: "pool" })
+      const front = yield* Actor.spawn(Front.behavior(
+        Effect.as(Actor.watch(pool, ({ path }) => Front.message("Ended", { path })), {
+          Who: () => Actor.forward(pool, "Who"),
+          Ended: ({ path }) =>
+            Effect.sync(() => {
+              ended.push(path)
+            })
+        })
+      ))
+      assert.deepStrictEqual(yield* repeat(3, front.ask("Who")), ["1", "2", "1"])
+      yield* pool.stop
+      yield* settled
+      assert.deepStrictEqual(ended, ["/user/pool"])
+    })
+  )
+
+  test(
     "what a routee escalates climbs past the router",
     Effect.fnUntraced(function*({ worker }) {
       const pool = yield* Router.spawn(worker({ supervisor: Supervisor.escalate }), { size: 2, strategy: "roundRobin" })

@@ -27,18 +27,18 @@ export const ref = (ref: Actor.LocalActorRef<string, Rpc.Any>): Ref => ref as un
 export const messages = (protocol: Protocol): ReadonlyArray<Message> =>
   Array.from(protocol.group.requests.values(), (rpc) => rpc as unknown as Message)
 
-/** One handler a message; `never` because nothing is known of what its sender expects. */
+/** One handler a message of the kinds given; `never` because nothing is known of what its sender expects. */
 export const handlers = <A>(
   protocol: Protocol,
   make: {
     readonly unary: (tag: string) => (input: A) => unknown
-    readonly stream: (tag: string) => (input: A) => unknown
+    readonly stream?: (tag: string) => (input: A) => unknown
   }
 ): Record<string, (input: A) => never> =>
   Object.fromEntries(
-    messages(protocol).map(({ _tag, successSchema }) => {
-      const handler = RpcSchema.isStreamSchema(successSchema) ? make.stream(_tag) : make.unary(_tag)
-      return [_tag, handler as (input: A) => never]
+    messages(protocol).flatMap(({ _tag, successSchema }) => {
+      const handler = RpcSchema.isStreamSchema(successSchema) ? make.stream?.(_tag) : make.unary(_tag)
+      return handler === undefined ? [] : [[_tag, handler as (input: A) => never]]
     })
   )
 
