@@ -177,6 +177,32 @@ describe("Actor", () => {
         assert.isTrue(Exit.isFailure(nan) && Cause.hasDies(nan.cause))
       })))
 
+    it.effect("an actor that asks itself gets Deadlock, and one that asks itself in the background its answer", () =>
+      run(Effect.gen(function*() {
+        const Narcissus = Actor.make("Narcissus", [
+          Rpc.make("Look", { success: Schema.String }),
+          Rpc.make("Peek", { payload: { late: Schema.Boolean }, success: Schema.String }),
+          Rpc.make("Glance", { success: Schema.String })
+        ])
+        const look = Effect.flatMap(Actor.self(Narcissus), (self) => self.ask("Look"))
+        const ref = yield* Actor.spawn(Narcissus.behavior(Effect.succeed({
+          Look: () => Effect.succeed("me"),
+          Peek: ({ late }) =>
+            Effect.andThen(late ? Effect.yieldNow : Effect.void, look).pipe(
+              Effect.catch((error) => Effect.succeed(error.reason._tag))
+            ),
+          Glance: () =>
+            Effect.gen(function*() {
+              const answer = yield* Deferred.make<string>()
+              yield* Effect.forkScoped(Effect.flatMap(Effect.orDie(look), (me) => Deferred.succeed(answer, me)))
+              return answer
+            })
+        })))
+        assert.strictEqual(yield* ref.ask("Peek", { late: false }), "Deadlock")
+        assert.strictEqual(yield* ref.ask("Peek", { late: true }), "Deadlock")
+        assert.strictEqual(yield* ref.ask("Glance"), "me")
+      })))
+
     it.effect("asks that wait for each other ten thousand deep do not overflow the stack", () =>
       run(Effect.gen(function*() {
         const Chain = Actor.make("Chain", [

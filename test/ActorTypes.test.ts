@@ -16,8 +16,8 @@ const Account = Actor.make("Account", [
 ])
 
 const handlers = {
-  Deposit: (_: { readonly amount: number }) => Effect.void,
-  Withdraw: (_: { readonly amount: number }) => Effect.succeed(1),
+  Deposit: () => Effect.void,
+  Withdraw: () => Effect.succeed(1),
   Close: () => Effect.void,
   History: () => Stream.empty
 }

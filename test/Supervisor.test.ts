@@ -246,6 +246,29 @@ describe("Supervisor", () => {
       assert.strictEqual((yield* Fiber.join(waiting)).reason._tag, "Stopped")
     })))
 
+  it.effect("a stop from within the setup of a restart ends that setup and the actor", () =>
+    run(Effect.gen(function*() {
+      let incarnations = 0
+      const log: Array<string> = []
+      const ref = yield* Actor.spawn(Worker.behavior(
+        Effect.gen(function*() {
+          if (incarnations++ > 0) {
+            const self = yield* Actor.self(Worker)
+            yield* self.stop
+            yield* Effect.onInterrupt(
+              Effect.never,
+              () => Effect.andThen(Effect.yieldNow, Effect.sync(() => log.push("setup over")))
+            )
+          }
+          return { Add: () => Effect.succeed(1), Crash: ({ why }) => Effect.die(why) }
+        }),
+        { supervisor: immediately }
+      ))
+      yield* crash(ref)
+      assert.strictEqual((yield* ref.awaitStopped).reason._tag, "Stopped")
+      assert.deepStrictEqual(log, ["setup over"])
+    })))
+
   describe("group", () => {
     const start = (strategy: Supervisor.Strategy, options?: {
       readonly restart?: Supervisor.Restart

@@ -161,7 +161,7 @@ export interface Cell {
   busy: number
   /** Runs and answers that have not ended, when there are any beyond the stack. */
   running: Set<Envelope> | undefined
-  /** All runs, forked ones included, that a stop waits for. */
+  /** All that a stop waits for: runs, forked ones included, and restarts. */
   active: number
   stash: Array<Envelope> | undefined
   children: Map<string, Cell> | undefined
