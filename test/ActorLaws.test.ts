@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Metric, Schedule, Schema } from "effect"
+import { Deferred, Effect, Exit, Fiber, Metric, Schedule, Schema, Stream } from "effect"
 import { Rpc } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
@@ -7,9 +7,22 @@ import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Mailbox from "../src/Mailbox.ts"
 import * as Supervisor from "../src/Supervisor.ts"
+import { TestActor } from "../src/testing/index.ts"
 
 /** What the handler does with a message. */
-const Kind = Schema.Literals(["sync", "yield", "sleep", "fail", "die", "fork", "stop", "stash", "unstash"])
+const Kind = Schema.Literals([
+  "sync",
+  "yield",
+  "sleep",
+  "fail",
+  "die",
+  "fork",
+  "stop",
+  "stash",
+  "unstash",
+  "pinned",
+  "later"
+])
 type Kind = typeof Kind.Type
 
 const Subject = Actor.make("Subject", [
@@ -17,6 +30,12 @@ const Subject = Actor.make("Subject", [
     payload: { sender: Schema.Finite, id: Schema.Finite, kind: Kind },
     success: Schema.Finite,
     error: Schema.String
+  }),
+  Rpc.make("Items", {
+    payload: { sender: Schema.Finite, id: Schema.Finite, kind: Kind },
+    success: Schema.Finite,
+    error: Schema.String,
+    stream: true
   })
 ])
 
@@ -27,10 +46,8 @@ interface Begun {
 }
 
 const makeSubject = (begun: Array<Begun>, options: Actor.BehaviorOptions) => {
-  const act = (kind: Kind, id: number) => {
+  const simple = (kind: Kind, id: number) => {
     switch (kind) {
-      case "sync":
-        return Effect.succeed(id)
       case "yield":
         return Effect.as(Effect.yieldNow, id)
       case "sleep":
@@ -39,6 +56,12 @@ const makeSubject = (begun: Array<Begun>, options: Actor.BehaviorOptions) => {
         return Effect.fail("declared")
       case "die":
         return Effect.die("boom")
+      default:
+        return Effect.succeed(id)
+    }
+  }
+  const act = (kind: Kind, id: number) => {
+    switch (kind) {
       case "fork":
         return Rpc.fork(Effect.as(Effect.sleep("1 second"), id))
       case "stop":
@@ -48,8 +71,18 @@ const makeSubject = (begun: Array<Begun>, options: Actor.BehaviorOptions) => {
         })
       case "stash":
         return Actor.stash
+      case "pinned":
+        return Rpc.uninterruptible(Effect.as(Effect.sleep("1 second"), id))
+      case "later":
+        return Effect.gen(function*() {
+          const answer = yield* Deferred.make<number, string>()
+          yield* Effect.forkScoped(Effect.andThen(Effect.sleep("1 second"), Deferred.succeed(answer, id)))
+          return answer
+        })
       case "unstash":
         return Effect.as(Actor.unstashAll, id)
+      default:
+        return simple(kind, id)
     }
   }
   return Subject.behavior(
@@ -57,6 +90,10 @@ const makeSubject = (begun: Array<Begun>, options: Actor.BehaviorOptions) => {
       Do: ({ id, kind, sender }) => {
         begun.push({ sender, id, kind })
         return act(kind, id)
+      },
+      Items: ({ id, kind, sender }) => {
+        begun.push({ sender, id, kind })
+        return Stream.concat(Stream.make(id), Stream.fromEffect(simple(kind, id)))
       }
     }),
     options
@@ -64,9 +101,9 @@ const makeSubject = (begun: Array<Begun>, options: Actor.BehaviorOptions) => {
 }
 
 type Step =
-  | { readonly _tag: "tell" | "ask"; readonly sender: number; readonly kind: Kind }
+  | { readonly _tag: "tell" | "ask" | "stream"; readonly sender: number; readonly kind: Kind }
   | { readonly _tag: "interrupt"; readonly index: number }
-  | { readonly _tag: "yield" | "second" | "stop" | "drain" }
+  | { readonly _tag: "yield" | "second" | "crash" | "stop" | "drain" }
 
 const weighted = (kinds: ReadonlyArray<Kind>) => fc.constantFrom(...kinds)
 
@@ -74,15 +111,18 @@ const steps = (kinds: ReadonlyArray<Kind>): fc.Arbitrary<ReadonlyArray<Step>> =>
   fc.array(
     fc.oneof(
       {
-        weight: 8,
-        arbitrary: fc.record({ _tag: fc.constant("tell" as const), sender: fc.nat(2), kind: weighted(kinds) })
-      },
-      {
-        weight: 8,
-        arbitrary: fc.record({ _tag: fc.constant("ask" as const), sender: fc.nat(2), kind: weighted(kinds) })
+        weight: 20,
+        arbitrary: fc.record({
+          _tag: fc.constantFrom("tell" as const, "ask" as const, "stream" as const),
+          sender: fc.nat(2),
+          kind: weighted(kinds)
+        })
       },
       { weight: 4, arbitrary: fc.record({ _tag: fc.constant("interrupt" as const), index: fc.nat(20) }) },
-      { weight: 4, arbitrary: fc.record({ _tag: fc.constantFrom("yield" as const, "second" as const) }) },
+      {
+        weight: 4,
+        arbitrary: fc.record({ _tag: fc.constantFrom("yield" as const, "second" as const, "crash" as const) })
+      },
       { weight: 1, arbitrary: fc.record({ _tag: fc.constantFrom("stop" as const, "drain" as const) }) }
     ),
     { maxLength: 40 }
@@ -122,6 +162,23 @@ const counts = Effect.map(Metric.snapshot, (snapshot) => {
   }
 })
 
+const send = (
+  ref: Actor.RefOf<typeof Subject>,
+  how: "tell" | "ask" | "stream",
+  payload: { readonly sender: number; readonly id: number; readonly kind: Kind }
+): Effect.Effect<unknown, unknown> => {
+  switch (how) {
+    case "tell":
+      return ref.tell("Do", payload)
+    case "ask":
+      return ref.ask("Do", payload)
+    case "stream":
+      return Stream.runCollect(ref.stream("Items", payload))
+  }
+}
+
+const isSend = ({ _tag }: Step) => _tag === "tell" || _tag === "ask" || _tag === "stream"
+
 /** Plays the steps, each message by a fiber of its own, and lets everything come to its end. */
 const play = Effect.fnUntraced(function*(script: ReadonlyArray<Step>, options: Actor.BehaviorOptions) {
   const begun: Array<Begun> = []
@@ -131,14 +188,15 @@ const play = Effect.fnUntraced(function*(script: ReadonlyArray<Step>, options: A
   for (const step of script) {
     switch (step._tag) {
       case "tell":
-      case "ask": {
+      case "ask":
+      case "stream": {
         const payload = { sender: step.sender, id: id++, kind: step.kind }
-        const sending: Effect.Effect<unknown, unknown> = step._tag === "tell"
-          ? ref.tell("Do", payload)
-          : ref.ask("Do", payload)
-        fibers.push(yield* Effect.forkChild(sending, { startImmediately: true }))
+        fibers.push(yield* Effect.forkChild(send(ref, step._tag, payload), { startImmediately: true }))
         break
       }
+      case "crash":
+        yield* TestActor.crash(ref)
+        break
       case "interrupt": {
         const fiber = fibers[step.index]
         if (fiber !== undefined) yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
@@ -162,7 +220,7 @@ const play = Effect.fnUntraced(function*(script: ReadonlyArray<Step>, options: A
   return { begun, exits: fibers.map((fiber) => fiber.pollUnsafe()), counts: yield* counts }
 })
 
-const all = ["sync", "yield", "sleep", "fail", "die", "fork", "stop", "stash", "unstash"] as const
+const all = ["sync", "yield", "sleep", "fail", "die", "fork", "stop", "stash", "unstash", "pinned", "later"] as const
 
 const check = (
   kinds: ReadonlyArray<Kind>,
@@ -207,13 +265,13 @@ describe("Actor laws, for any interleaving of tells, asks, crashes, stops and in
   it.live("sent = handled + dropped + dead letters + cancelled", () =>
     check(all, ({ counts }, script) => {
       const { cancelled, deadLetters, dropped, handled, sent } = counts
-      assert.strictEqual(sent, script.filter(({ _tag }) => _tag === "tell" || _tag === "ask").length)
+      assert.strictEqual(sent, script.filter(isSend).length)
       assert.strictEqual(sent, handled + dropped + deadLetters + cancelled)
     }))
 
   it.live("an ask that succeeds has its own message's answer", () =>
     check(all, ({ exits }, script) => {
-      const sends = script.filter(({ _tag }) => _tag === "tell" || _tag === "ask")
+      const sends = script.filter(isSend)
       exits.forEach((exit, id) => {
         if (sends[id]!._tag === "ask" && exit !== undefined && Exit.isSuccess(exit)) assert.strictEqual(exit.value, id)
       })
