@@ -2,7 +2,7 @@
  * `npm run bench -- NAME [--json FILE]`: prints one JSON line a metric and baseline, and nothing else, on standard output.
  * NAME is a bench or `all`, which also writes docs/benchmarks.md.
  */
-import { readFileSync, writeFileSync } from "node:fs"
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs"
 import { cpus, totalmem } from "node:os"
 import { parseArgs } from "node:util"
 import { type Bench, type Comparison, measure, runSide } from "./harness.ts"
@@ -36,14 +36,20 @@ const main = async (): Promise<void> => {
   }
   const report = makeReport(results)
   if (values.json !== undefined) writeFileSync(values.json, JSON.stringify(report, null, 2) + "\n")
-  if (name === "all") writeFileSync(new URL("../docs/benchmarks.md", import.meta.url), markdown(report))
+  if (name === "all") {
+    mkdirSync(new URL("../docs", import.meta.url), { recursive: true })
+    writeFileSync(new URL("../docs/benchmarks.md", import.meta.url), markdown(report))
+  }
 }
 
 const load = async (name: string): Promise<Bench> => (await benches[name]!()).bench
 
 const runBench = async (bench: Bench, only: ReadonlyArray<string>): Promise<ReadonlyArray<Comparison>> => {
   const results: Array<Comparison> = []
-  for (const metric of bench.metrics.filter((metric) => only.length === 0 || only.includes(metric.name))) {
+  const names = bench.metrics.map((metric) => metric.name)
+  const unknown = only.find((name) => !names.includes(name))
+  if (unknown !== undefined) throw new Error(`${bench.name} has no metric ${unknown}; it has ${names.join(", ")}`)
+  for (const metric of bench.metrics.filter(({ name }) => only.length === 0 || only.includes(name))) {
     console.error(`${bench.name}: ${metric.name} ...`)
     for (const comparison of await measure(bench.name, metric)) {
       const { rounds: _, ...line } = comparison
@@ -86,7 +92,9 @@ const markdown = ({ date, machine, results, versions }: Report): string => {
       "| metric | unit | ours | baseline | theirs | ratio |",
       "| --- | --- | ---: | --- | ---: | ---: |",
       ...rows.map((row) =>
-        `| ${row.metric} | ${row.unit} | ${row.ours} | ${row.baseline} | ${row.theirs} | ${row.ratio} |`
+        `| ${row.metric} | ${row.unit} | ${row.ours.toLocaleString("en-US")} | ${row.baseline} | ${
+          row.theirs.toLocaleString("en-US")
+        } | ${row.ratio} |`
       )
     ].join("\n")
   )
@@ -99,4 +107,7 @@ const markdown = ({ date, machine, results, versions }: Report): string => {
   ].join("\n\n") + "\n"
 }
 
-await main()
+await main().catch((error: Error) => {
+  console.error(error.message)
+  process.exitCode = 1
+})

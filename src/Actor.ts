@@ -50,6 +50,7 @@ import * as LocalRef from "./internal/localRef.ts"
 import * as Payload from "./internal/payload.ts"
 import * as Policy from "./internal/policy.ts"
 import { rootOf } from "./internal/rootCell.ts"
+import * as Run from "./internal/run.ts"
 import * as Watch from "./internal/watch.ts"
 import * as Mailbox from "./Mailbox.ts"
 
@@ -255,6 +256,22 @@ export type PayloadArguments<Rpcs extends Rpc.Any, Tag extends string> =
     : never
 
 /**
+ * The reference to an actor of a protocol: `Actor.RefOf<typeof Counter>`.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type RefOf<P> = P extends Protocol<infer Name, infer Rpcs> ? ActorRef<Name, Rpcs> : never
+
+/**
+ * The reference to a local actor of a protocol: `Actor.LocalRefOf<typeof Counter>`.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type LocalRefOf<P> = P extends Protocol<infer Name, infer Rpcs> ? LocalActorRef<Name, Rpcs> : never
+
+/**
  * What an ask succeeds with.
  *
  * @since 0.1.0
@@ -286,7 +303,7 @@ export const make = <const Name extends string, const Rpcs extends ReadonlyArray
     if (tags.has(_tag)) throw new RangeError(`Actor.make(${name}): two messages have the tag "${_tag}"`)
     tags.add(_tag)
   }
-  const payload = Payload.make(name, rpcs)
+  const payload = Payload.make(rpcs)
   const protocol = {
     [TypeId]: TypeId,
     name,
@@ -383,7 +400,7 @@ export const forward = <Name extends string, Rpcs extends Rpc.Any, const Tag ext
  * @since 0.1.0
  * @category messages
  */
-export const stash: Effect.Effect<never, never, Self<never>> = Effect.die(Delivery.stashSignal)
+export const stash: Effect.Effect<never, never, Self<never>> = Effect.die(Run.stashSignal)
 
 /**
  * Puts all stashed messages back before those that wait, in their order.
@@ -441,6 +458,7 @@ const define = (
     supervisor: options.supervisor ?? Policy.defaultPolicy,
     concurrency,
     stashCapacity,
-    idleTimeout
+    idleTimeout,
+    stopsAtOnce: false
   }
 }

@@ -8,14 +8,20 @@
  * `Stopped`.
  *
  * ```ts
- * import { Effect } from "effect"
- * import { Router } from "effect-troupe"
- * import { resizer } from "./resizer.ts"
+ * import { Effect, Schema } from "effect"
+ * import { Rpc } from "effect/rpc"
+ * import { Actor, Router } from "effect-troupe"
+ *
+ * const Hasher = Actor.make("Hasher", [
+ *   Rpc.make("Hash", { payload: { text: Schema.String }, success: Schema.Int })
+ * ])
+ *
+ * const hasher = Hasher.behavior(Effect.succeed({ Hash: ({ text }) => Effect.succeed(text.length) }))
  *
  * const program = Effect.gen(function*() {
- *   const pool = yield* Router.spawn(resizer, { size: 4, strategy: "leastLoaded", name: "resizers" })
- *   const image = yield* pool.ask("Resize", { file: "cat.png", width: 100 })
+ *   const pool = yield* Router.spawn(hasher, { size: 4, strategy: "leastLoaded", name: "hashers" })
  *   yield* Router.resize(pool, 8)
+ *   return yield* pool.ask("Hash", { text: "figs" })
  * })
  * ```
  *
@@ -28,7 +34,6 @@ import * as HashRing from "effect/HashRing"
 import * as PrimaryKey from "effect/PrimaryKey"
 import * as Random from "effect/Random"
 import * as Rpc from "effect/rpc/Rpc"
-import * as RpcSchema from "effect/rpc/RpcSchema"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
@@ -36,8 +41,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Actor from "./Actor.ts"
 import type { ActorSystem } from "./ActorSystem.ts"
-import type * as Cell from "./internal/cell.ts"
-import * as LocalRef from "./internal/localRef.ts"
+import * as Erased from "./internal/erased.ts"
 import * as Supervisor from "./Supervisor.ts"
 
 const TypeId = "~effect-troupe/Router"
@@ -139,7 +143,7 @@ export const spawn = <Name extends string, Rpcs extends Rpc.Any, E, R>(
 ): Effect.Effect<RouterRef<Name, Rpcs>, RouteeError | Actor.SpawnError, R | ActorSystem> => {
   checkSize("Router.spawn", options.size)
   // Behind this seam the types of messages are erased.
-  const routee = behavior as unknown as Behavior
+  const routee = behavior as unknown as Erased.Behavior
   const spawned = Effect.suspend(() => {
     const pool = makePool(options.strategy as Strategy<never>)
     const router = Actor.spawn(routerBehavior(routee, pool, options.size), { name: options.name })
@@ -178,17 +182,9 @@ export const resize = <Name extends string, Rpcs extends Rpc.Any>(
 // internals
 // -----------------------------------------------------------------------------
 
-type Behavior = Actor.Behavior<string, Rpc.Any, unknown, never>
-
-interface Ref extends Omit<Actor.LocalActorRef<string, never>, "tell" | "ask" | "stream"> {
-  readonly tell: (tag: string, payload: unknown) => Effect.Effect<void, Actor.ActorError>
-  readonly ask: (tag: string, payload: unknown) => Effect.Effect<unknown, unknown>
-  readonly stream: (tag: string, payload: unknown) => Stream.Stream<unknown, unknown>
-}
-
 /** One place in the pool; `ref` changes when its actor is replaced. */
 interface Routee extends PrimaryKey.PrimaryKey {
-  ref: Ref
+  ref: Erased.Ref
   /** Replaces the actor whenever it has stopped. */
   readonly keeper: Fiber.Fiber<void>
 }
@@ -218,7 +214,7 @@ const checkSize = (where: string, size: number): void => {
 }
 
 /** The router's own behavior: it owns the routees, and hands on what comes to a reference that was looked up. */
-const routerBehavior = (behavior: Behavior, pool: Pool, size: number) =>
+const routerBehavior = (behavior: Erased.Behavior, pool: Pool, size: number) =>
   behavior.protocol.behavior(
     Effect.gen(function*() {
       const context = yield* Effect.context<ActorSystem | Scope.Scope>()
@@ -232,15 +228,13 @@ const routerBehavior = (behavior: Behavior, pool: Pool, size: number) =>
     { supervisor: Supervisor.escalate }
   )
 
-const handlers = (behavior: Behavior, pool: Pool): Actor.Handlers<Rpc.Any> =>
-  Object.fromEntries(Array.from(behavior.protocol.group.requests.values(), (rpc) => {
-    const { _tag, successSchema } = rpc as Rpc.AnyWithProps
-    return RpcSchema.isStreamSchema(successSchema)
-      ? [_tag, (payload: unknown) => Rpc.fork(stream(pool, _tag, payload))]
-      : [_tag, (payload: unknown) => Rpc.fork(handOn(pool, _tag, payload))]
-  }))
+const handlers = (behavior: Erased.Behavior, pool: Pool): Record<string, (payload: unknown) => never> =>
+  Erased.handlers(behavior.protocol, {
+    unary: (tag) => (payload: unknown) => Rpc.fork(handOn(pool, tag, payload)),
+    stream: (tag) => (payload: unknown) => Rpc.fork(stream(pool, tag, payload))
+  })
 
-const resizeTo = Effect.fnUntraced(function*(pool: Pool, behavior: Behavior, path: string, size: number) {
+const resizeTo = Effect.fnUntraced(function*(pool: Pool, behavior: Erased.Behavior, path: string, size: number) {
   while (pool.routees.length < size) {
     const routee = yield* startRoutee(behavior, `${path}/${pool.routees.length + 1}`)
     pool.routees.push(routee)
@@ -251,9 +245,9 @@ const resizeTo = Effect.fnUntraced(function*(pool: Pool, behavior: Behavior, pat
   yield* drain(removed)
 })
 
-const startRoutee = Effect.fnUntraced(function*(behavior: Behavior, path: string) {
+const startRoutee = Effect.fnUntraced(function*(behavior: Erased.Behavior, path: string) {
   const start = Actor.spawn(behavior, { name: path.slice(path.lastIndexOf("/") + 1) }).pipe(
-    Effect.map((ref) => ref as unknown as Ref),
+    Effect.map(Erased.ref),
     Effect.mapError((cause) => new RouteeError({ routee: path, cause }))
   )
   const ref = yield* start
@@ -263,18 +257,15 @@ const startRoutee = Effect.fnUntraced(function*(behavior: Behavior, path: string
 })
 
 /** Replaces a routee whenever it has stopped, until the router stops. */
-const keep = <R>(routee: Routee, start: Effect.Effect<Ref, RouteeError, R>): Effect.Effect<void, never, R> =>
+const keep = <R>(routee: Routee, start: Effect.Effect<Erased.Ref, RouteeError, R>): Effect.Effect<void, never, R> =>
   Effect.gen(function*() {
     while (true) {
       yield* routee.ref.awaitStopped
-      routee.ref = yield* Effect.retry(start, { schedule: replacing, until: isOver })
+      routee.ref = yield* Effect.retry(start, replacing)
     }
-  }).pipe(Effect.ignore)
+  }).pipe(Effect.orDie)
 
 const replacing = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("1 second")])
-
-const isOver = ({ cause }: RouteeError): boolean =>
-  cause instanceof Actor.SpawnError && cause.reason._tag === "ParentStopped"
 
 const drain = (routees: ReadonlyArray<Routee>): Effect.Effect<void> =>
   Effect.forEach(routees, ({ keeper, ref }) => Effect.andThen(Fiber.interrupt(keeper), ref.drain), {
@@ -292,7 +283,10 @@ const routerRef = (router: object, pool: Pool): object =>
       ask: (tag: string, payload: unknown) => ask(pool, tag, payload),
       stream: (tag: string, payload: unknown) => stream(pool, tag, payload),
       mailbox: Effect.suspend(() => Effect.map(Effect.all(pool.routees.map(({ ref }) => ref.mailbox)), sum)),
-      drain: Effect.andThen(Effect.suspend(() => drain(pool.routees)), Effect.suspend(() => (router as Ref).stop))
+      drain: Effect.andThen(
+        Effect.suspend(() => drain(pool.routees)),
+        Effect.suspend(() => (router as Erased.Ref).stop)
+      )
     })
   )
 
@@ -330,7 +324,7 @@ const tellAll = (
   )
 
 /** The routee for one message; when all have stopped one of these, which tells the sender so. */
-const pick = (pool: Pool, tag: string, payload: unknown): Effect.Effect<Ref> =>
+const pick = (pool: Pool, tag: string, payload: unknown): Effect.Effect<Erased.Ref> =>
   Effect.suspend(() => {
     const { strategy } = pool
     if (typeof strategy === "object") {
@@ -348,21 +342,18 @@ const pick = (pool: Pool, tag: string, payload: unknown): Effect.Effect<Ref> =>
       : Effect.succeed(refs[turn]!)
   })
 
-const leastLoaded = (refs: ReadonlyArray<Ref>): Effect.Effect<Ref> =>
+const leastLoaded = (refs: ReadonlyArray<Erased.Ref>): Effect.Effect<Erased.Ref> =>
   Effect.map(Effect.all(refs.map((ref) => ref.mailbox)), (mailboxes) => {
     const loads = mailboxes.map(({ blocked, size }) => size + blocked)
     return refs[loads.indexOf(Math.min(...loads))]!
   })
 
 /** The routees that take messages: all of them, unless one has just stopped. */
-const open = (pool: Pool): ReadonlyArray<Ref> => {
+const open = (pool: Pool): ReadonlyArray<Erased.Ref> => {
   const refs = pool.routees.map(({ ref }) => ref)
-  const open = refs.filter((ref) => !LocalRef.isLocalRef(ref) || isOpen(ref.cell.state._tag))
-  return open.length === 0 ? refs : open
+  const taking = refs.filter(Erased.isOpen)
+  return taking.length === 0 ? refs : taking
 }
-
-const isOpen = (state: Cell.State["_tag"]): boolean =>
-  state === "Running" || state === "Restarting" || state === "Starting"
 
 const sum = (
   mailboxes: ReadonlyArray<{ readonly size: number; readonly blocked: number; readonly capacity: number }>

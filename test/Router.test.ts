@@ -28,6 +28,7 @@ const makeWorld = () => {
   const worker = (options?: Actor.BehaviorOptions) =>
     Worker.behavior(
       Effect.gen(function*() {
+        yield* Effect.yieldNow
         if (setups.left-- <= 0) return yield* Effect.fail("full")
         const { path } = yield* Actor.self(Worker)
         const me = path.slice(path.lastIndexOf("/") + 1)
@@ -207,6 +208,17 @@ describe("Router", () => {
       assert.deepStrictEqual([...yield* Fiber.join(waiting)].sort(), ["1", "2", "3"])
       assert.deepStrictEqual([...notes].sort(), ["1: queued", "2: queued", "3: queued"])
       assert.deepStrictEqual(yield* repeat(2, pool.ask("Who")), ["1", "1"])
+      yield* settled
+      assert.deepStrictEqual((yield* ActorSystem.list).map(({ path }) => path), [pool.path, `${pool.path}/1`])
+    })
+  )
+
+  test(
+    "resizing goes on where the resizing before it ended",
+    Effect.fnUntraced(function*({ worker }) {
+      const pool = yield* Router.spawn(worker(), { size: 1, strategy: "roundRobin" })
+      yield* Effect.forEach([3, 2, 4], (size) => Router.resize(pool, size), { concurrency: "unbounded" })
+      assert.deepStrictEqual((yield* repeat(4, pool.ask("Who"))).sort(), ["1", "2", "3", "4"])
     })
   )
 
@@ -295,6 +307,31 @@ describe("Router", () => {
       yield* settled
       assert.deepStrictEqual([...notes].sort(), ["1: x", "2: x", "3: x"])
       assert.deepStrictEqual(yield* Stream.runCollect(all.stream("UpTo", { n: 2 })), [1, 2])
+    })
+  )
+
+  test(
+    "an actor forwards to a router and watches it, as it would any actor",
+    Effect.fnUntraced(function*({ worker }) {
+      const Front = Actor.make("Front", [
+        Rpc.make("Who", { success: Schema.String }),
+        Rpc.make("Ended", { payload: { path: Schema.String } })
+      ])
+      const ended: Array<string> = []
+      const pool = yield* Router.spawn(worker(), { size: 2, strategy: "roundRobin", name: "pool" })
+      const front = yield* Actor.spawn(Front.behavior(
+        Effect.as(Actor.watch(pool, ({ path }) => Front.message("Ended", { path })), {
+          Who: () => Actor.forward(pool, "Who"),
+          Ended: ({ path }) =>
+            Effect.sync(() => {
+              ended.push(path)
+            })
+        })
+      ))
+      assert.deepStrictEqual(yield* repeat(3, front.ask("Who")), ["1", "2", "1"])
+      yield* pool.stop
+      yield* settled
+      assert.deepStrictEqual(ended, ["/user/pool"])
     })
   )
 
