@@ -217,13 +217,12 @@ export const timeout = (options: Timeouts): Middleware => {
     Effect.succeed({
       generate: (run) => answer === undefined ? run(model) : within(run(model), "answer", answer),
       stream: (run) => {
-        const parts = run(model)
-        const started = firstPart === undefined
-          ? parts
-          : Stream.unwrap(within(Internal.open(parts), "firstPart", firstPart))
-        return betweenParts === undefined
-          ? started
-          : whenSilent(started, betweenParts, silence("betweenParts", betweenParts))
+        const started = Internal.open(run(model))
+        return Stream.unwrap(Effect.map(
+          firstPart === undefined ? started : within(started, "firstPart", firstPart),
+          (parts) =>
+            betweenParts === undefined ? parts : whenSilent(parts, betweenParts, silence("betweenParts", betweenParts))
+        ))
       }
     })
   )
