@@ -294,8 +294,7 @@ export const fallback = <E2, R2>(
 /**
  * Gives the same answer to the same request for a while, without asking the model.
  *
- * Requests are the same when prompt, tools, tool choice and schema are; settings in the surroundings of a call are not
- * compared. Only complete answers are kept, the least recently used leave first, and a stream is replayed at once. An
+ * Requests are the same when prompt, tools, tool choice, schema and `AiSdk.RequestSettings` are. Only complete answers are kept, the least recently used leave first, and a stream is replayed at once. An
  * answer out of the cache reports the usage of the call that it comes from.
  *
  * @since 0.1.0
