@@ -375,7 +375,7 @@ const toLogFields = (ending: Internal.Ending) => {
   return withoutUndefined({
     outcome: outcomeOf(ending),
     error: error && error.reason._tag,
-    message: error && redactText(error.message),
+    errorMessage: error && redactText(error.message),
     durationMillis: endedAt - startedAt,
     firstPartMillis: firstPartAt && firstPartAt - startedAt,
     inputTokens: finish?.usage.inputTokens.total,

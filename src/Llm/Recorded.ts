@@ -24,7 +24,7 @@ import type { Redacted } from "effect"
 import { AiError, LanguageModel, Model } from "effect/ai"
 import type { Response } from "effect/ai"
 import * as Arr from "effect/Array"
-import { isObject } from "effect/Predicate"
+import { isObject, isObjectOrArray } from "effect/Predicate"
 import * as BareModel from "../internal/bareModel.ts"
 import * as ModelRequest from "../internal/modelRequest.ts"
 import { redactJson } from "../internal/redact.ts"
@@ -272,10 +272,11 @@ const toPart = (
   return toJson(redactJson({ type, ...rest, ...(metadata && !isEmpty(metadata) && { metadata }) }, secrets))
 }
 
-/** JSON with a line for whatever fits into one. */
+/** JSON with a line for whatever fits into one, and one for each item of a list of objects. */
 const pretty = (value: unknown, indent = ""): string => {
   const line = JSON.stringify(value) ?? "null"
-  if (indent.length + line.length <= 110 || typeof value !== "object" || value === null) return line
+  const isList = Array.isArray(value) && value.length > 1 && value.some(isObject)
+  if (!isObjectOrArray(value) || (indent.length + line.length <= 110 && !isList)) return line
   const inner = `${indent}  `
   const items = Array.isArray(value)
     ? value.map((item) => pretty(item, inner))

@@ -56,10 +56,11 @@ export const trace: Middleware = Internal.layer((model, services) => {
           Internal.observeAnswer(Effect.withParentSpan(run(model), span), end))
       ),
     stream: (run, call) =>
-      Stream.unwrap(
-        Effect.map(begin(call), ({ end, span }) =>
-          Internal.observeParts(Stream.provideService(run(model), Tracer.ParentSpan, span), end))
-      )
+      Stream.unwrap(Effect.map(begin(call), ({ end, span }) => {
+        // Whatever the request makes is inside of the span; to provide it to each pull as well would cost as much again.
+        const parts = Stream.unwrap(Effect.withParentSpan(Internal.open(run(model)), span))
+        return Internal.observeParts(parts, end)
+      }))
   })
 })
 

@@ -5,6 +5,8 @@
  */
 import { LanguageModel } from "effect/ai"
 import type { AiError, Response } from "effect/ai"
+import * as Arr from "effect/Array"
+import * as Channel from "effect/Channel"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -90,14 +92,22 @@ export const open = (
   })
 
 const openIn = Effect.fnUntraced(function*(stream: Stream.Stream<Part, AiError.AiError>, scope: Scope.Scope) {
-  const pull = yield* Scope.provide(Stream.toPull(stream), scope)
+  const pull = yield* Channel.toPullScoped(Stream.toChannel(stream), scope)
   const head: Array<Part> = []
-  while (true) {
-    const parts = yield* Pull.catchDone(pull, () => Effect.succeed([] as const))
+  let said = false
+  while (!said) {
+    const parts = yield* Pull.catchDone(pull, () => Effect.succeed([]))
     head.push(...parts)
-    if (parts.length === 0) return Stream.fromArray(head)
-    if (parts.some(isContent)) return Stream.concat(Stream.fromArray(head), Stream.fromPull(Effect.succeed(pull)))
+    said = parts.length === 0 || parts.some(isContent)
   }
+  if (!Arr.isArrayNonEmpty(head)) return Stream.empty
+  let opening: Pull.Pull<Arr.NonEmptyReadonlyArray<Part>> | undefined = Effect.succeed(head)
+  // Not two streams, one after the other: that would cost every later pull as much again.
+  return Stream.fromPull(Effect.succeed(Effect.suspend(() => {
+    const next = opening ?? pull
+    opening = undefined
+    return next
+  })))
 })
 
 /**

@@ -1,3 +1,4 @@
+import type { Array as Arr, Cause } from "effect"
 import { Clock, Duration, Effect, Fiber, Stream } from "effect"
 
 /**
@@ -33,12 +34,12 @@ export const whenSilent = <A, E>(
         if (exit !== undefined) return exit
         pulling = fiber
         since = clock.currentTimeMillisUnsafe()
-        return Effect.onExit(
-          Effect.flatMap(Fiber.await(fiber), (exit) => silent ? orElse : exit),
-          () => {
+        return Effect.callback<Arr.NonEmptyReadonlyArray<A>, E | Cause.Done>((resume) => {
+          fiber.addObserver((exit) => {
             pulling = undefined
-            return fiber.pollUnsafe() === undefined ? Fiber.interrupt(fiber) : Effect.void
-          }
-        )
+            resume(silent ? orElse : exit)
+          })
+          return Fiber.interrupt(fiber)
+        })
       })
     }))

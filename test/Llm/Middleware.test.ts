@@ -404,7 +404,7 @@ describe("Middleware", () => {
         assert.strictEqual(line!["outcome"], "failed")
         assert.strictEqual(line!["error"], "InternalProviderError")
         assert.strictEqual(
-          line!["message"],
+          line!["errorMessage"],
           "Scripted.model: Internal provider error: bad key [redacted] at https://me:[redacted]@example.com/?key=[redacted]"
         )
       }))
