@@ -38,7 +38,7 @@ const program = Effect.gen(function*() {
   yield* Console.log("\nReplayed, without the model:")
   const [took, text] = yield* Effect.timed(Effect.provide(ask("Be brief."), replaying))
   yield* Console.log(`  ${text}`)
-  yield* Console.log(`  (with the pauses of the recording: ${Duration.format(took)})`)
+  yield* Console.log(`  (with the pauses of the recording: ${Math.round(Duration.toMillis(took))} ms)`)
 
   yield* Console.log("\nReplayed with other instructions:")
   const error = yield* Effect.flip(Effect.provide(ask("Be thorough."), replaying))

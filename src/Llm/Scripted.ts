@@ -283,9 +283,7 @@ const resolve = (turn: Turn, request: Request): string | Step | ReadonlyArray<St
 const matches = (matcher: Matcher, request: Request): boolean => {
   if (typeof matcher === "function") return matcher(request)
   const last = lines(request).at(-1) ?? ""
-  return isRegExp(matcher)
-    ? new RegExp(matcher.source, matcher.flags.replace(/[gy]/g, "")).test(last)
-    : last.includes(matcher)
+  return isRegExp(matcher) ? last.search(matcher) >= 0 : last.includes(matcher)
 }
 
 const partLine = (role: string, part: Prompt.Part): string => {

@@ -19,7 +19,8 @@
  *
  * @since 0.1.0
  */
-import { Cause, Context, Effect, Exit, Option, Stream, String, Tracer } from "effect"
+import { Cause, Context, Effect, Exit, Option, Stream, String } from "effect"
+import type { Tracer } from "effect"
 import type { Response } from "effect/ai"
 import { Model, Telemetry } from "effect/ai"
 import * as Internal from "../internal/modelMiddleware.ts"

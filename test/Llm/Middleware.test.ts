@@ -1,5 +1,5 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import { Duration, Effect, Exit, Fiber, Layer, Logger, References, Schedule, Schema, Stream } from "effect"
+import { DateTime, Duration, Effect, Exit, Fiber, Layer, Logger, References, Schedule, Schema, Stream } from "effect"
 import { AiError, LanguageModel, Model, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as Agent from "../../src/Agent.ts"
@@ -50,6 +50,31 @@ describe("Middleware", () => {
         yield* streamed
         assert.strictEqual(yield* requests, 1)
       }).pipe(Effect.provide(Scripted.model(["Hello."]).pipe(Middleware.retry(fourTimes), Middleware.concurrency(1)))))
+
+    it.effect("what the provider's own tools gave goes through it", () => {
+      const clock = Tool.make("clock", { success: Schema.DateTimeUtcFromString })
+      const call = { id: "1", name: "clock", providerExecuted: true }
+      const model = Layer.effect(
+        LanguageModel.LanguageModel,
+        LanguageModel.make({
+          generateText: () =>
+            Effect.succeed([
+              { type: "tool-call", params: {}, ...call },
+              { type: "tool-result", result: "1970-01-01T00:00:00.000Z", isFailure: false, ...call }
+            ]),
+          streamText: () => Stream.empty
+        })
+      )
+      const toolkit = Toolkit.make(clock)
+      return Effect.gen(function*() {
+        const { toolResults: [result] } = yield* LanguageModel.generateText({ prompt: "When?", toolkit })
+        assert.deepStrictEqual(result?.result, DateTime.makeUnsafe(0))
+        assert.strictEqual(result?.encodedResult, "1970-01-01T00:00:00.000Z")
+      }).pipe(Effect.provide([
+        toolkit.toLayer({ clock: () => Effect.die("never run here") }),
+        Middleware.retry(fourTimes)(model)
+      ]))
+    })
 
     it.effect("structured answers go through it", () =>
       Effect.gen(function*() {
@@ -267,11 +292,12 @@ describe("Middleware", () => {
           Stream.runCount,
           Effect.forkChild
         )
-        yield* TestClock.adjust("10 minutes")
-        assert.strictEqual(yield* Fiber.join(fiber), 7)
-      }).pipe(
-        Effect.provide(Scripted.model(["One two three four"]).pipe(Middleware.timeout({ betweenParts: "1 second" })))
-      ))
+        yield* TestClock.adjust("15 minutes")
+        assert.strictEqual(yield* Fiber.join(fiber), 10)
+      }).pipe(Effect.provide(
+        Scripted.model([["One", "two", "three"].flatMap((word) => [Scripted.delay("500 millis"), Scripted.text(word)])])
+          .pipe(Middleware.timeout({ betweenParts: "1 second" }))
+      )))
 
     it.effect("an answer that is not streamed has a time of its own", () =>
       Effect.gen(function*() {
@@ -280,20 +306,30 @@ describe("Middleware", () => {
         assert.strictEqual(yield* Fiber.join(fiber), "InternalProviderError")
       }).pipe(Effect.provide(Scripted.model([slow]).pipe(Middleware.timeout({ answer: "9 seconds" })))))
 
-    it.effect("interrupting a watched stream stops the model", () => {
-      let stopped = false
+    it.effect("interrupting a watched stream stops the model, and then hangs up", () => {
+      const events: Array<string> = []
+      const note = (event: string) => Effect.sync(() => events.push(event))
       const model = Layer.effect(
         LanguageModel.LanguageModel,
         LanguageModel.make({
           generateText: () => Effect.succeed([]),
-          streamText: () => Stream.fromEffect(Effect.onInterrupt(Effect.never, () => Effect.sync(() => stopped = true)))
+          streamText: () =>
+            Stream.unwrap(Effect.as(
+              Effect.acquireRelease(Effect.void, () => note("closed")),
+              Stream.concat(
+                Stream.make({ type: "text-start" as const, id: "1" }),
+                Stream.fromEffect(
+                  Effect.onInterrupt(Effect.never, () => Effect.andThen(Effect.yieldNow, note("stopped")))
+                )
+              )
+            ))
         })
       )
       return Effect.gen(function*() {
         const fiber = yield* Effect.forkChild(streamed)
         yield* TestClock.adjust("1 second")
         yield* Fiber.interrupt(fiber)
-        assert.isTrue(stopped)
+        assert.deepStrictEqual(events, ["stopped", "closed"])
       }).pipe(Effect.provide(Middleware.timeout({ betweenParts: "1 minute" })(model)))
     })
 

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, Layer, Schema, Stream } from "effect"
 import { AiError, LanguageModel, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
+import * as AiSdk from "../../src/Llm/AiSdk.ts"
 import * as Middleware from "../../src/Llm/Middleware.ts"
 import * as Scripted from "../../src/Llm/Scripted.ts"
 
@@ -101,6 +102,23 @@ describe("Middleware", () => {
         assert.deepStrictEqual(starts, [0, 60_000])
       }).pipe(Effect.provide(
         Middleware.rateLimit({ limit: 100, interval: "1 second", tokensPerMinute: 10 })(
+          timed(starts, [Scripted.delay("1 hour")])
+        )
+      ))
+    })
+
+    it.effect("a large call that waits is not overtaken by small ones", () => {
+      const starts: Array<number> = []
+      return Effect.gen(function*() {
+        for (const length of [800, 800, 4]) {
+          yield* Effect.forkChild(ask("x".repeat(length)), { startImmediately: true })
+        }
+        yield* TestClock.adjust("30 seconds")
+        assert.deepStrictEqual(starts, [0])
+        yield* TestClock.adjust("30 seconds")
+        assert.deepStrictEqual(starts, [0, 60_000, 60_000])
+      }).pipe(Effect.provide(
+        Middleware.rateLimit({ limit: 100, interval: "1 second", tokensPerMinute: 300 })(
           timed(starts, [Scripted.delay("1 hour")])
         )
       ))
@@ -267,13 +285,14 @@ describe("Middleware", () => {
         assert.strictEqual(yield* requests, 1)
       }).pipe(Effect.provide(kept(counting()))))
 
-    it.effect("another prompt, other tools, another tool choice or another schema is another request", () =>
+    it.effect("another prompt, other tools, another tool choice, schema or setting is another request", () =>
       Effect.gen(function*() {
         const tool = (description: string) => Toolkit.make(Tool.make("look", { description }))
         const bare = { disableToolCallResolution: true as const }
         const calls: ReadonlyArray<Effect.Effect<unknown, AiError.AiError, LanguageModel.LanguageModel>> = [
           LanguageModel.generateText({ prompt: "Hello?" }),
           LanguageModel.generateText({ prompt: "Hello!" }),
+          Effect.provideService(generated, AiSdk.RequestSettings, { temperature: 0 }),
           LanguageModel.generateText({ prompt: "Hello?", toolkit: tool("near"), ...bare }),
           LanguageModel.generateText({ prompt: "Hello?", toolkit: tool("far"), ...bare }),
           LanguageModel.generateText({ prompt: "Hello?", toolkit: tool("far"), toolChoice: "none", ...bare }),

@@ -4,9 +4,13 @@ import { Clock, Duration, Effect, Fiber, FileSystem, Layer, Redacted, Schema, St
 import { AiError, LanguageModel, Model, Tool as AiTool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as Agent from "../../src/Agent.ts"
+import * as OpenAi from "../../src/Llm/OpenAi.ts"
 import * as Recorded from "../../src/Llm/Recorded.ts"
 import * as Scripted from "../../src/Llm/Scripted.ts"
 import * as Tool from "../../src/Tool.ts"
+import { variables } from "../fixtures/config.ts"
+import * as Loopback from "../fixtures/loopbackServer.ts"
+import * as Wire from "../fixtures/openAiWire.ts"
 
 /** Runs a test with the name of a cassette that does not exist yet. */
 const withCassette = <A, E>(test: (file: string) => Effect.Effect<A, E, FileSystem.FileSystem>) =>
@@ -163,6 +167,42 @@ describe("Recorded", () => {
           assert.strictEqual(descriptionOf(error), "this request was recorded 2 times and is asked once more")
         }).pipe(Effect.provide(Recorded.replay(file)))
       })
+    ))
+
+  it.effect("calls at once are recorded apart, in the order in which they began", () =>
+    withCassette((file) =>
+      Effect.gen(function*() {
+        const run = Effect.gen(function*() {
+          const fiber = yield* Effect.forkChild(Effect.forEach(["a", "b"], ask, { concurrency: 2 }))
+          yield* TestClock.adjust("10 seconds")
+          return yield* Fiber.join(fiber)
+        })
+        const script = Scripted.model([[Scripted.delay("9 seconds"), Scripted.text("A.")], "B."])
+        assert.deepStrictEqual(yield* Effect.provide(run, Recorded.record(file)(script)), ["A.", "B."])
+        assert.deepStrictEqual(yield* Effect.provide(run, Recorded.replay(file)), ["A.", "B."])
+        const text = yield* read(file)
+        assert.isBelow(text.indexOf(`"A."`), text.indexOf(`"B."`))
+      })
+    ))
+
+  it.live("a model on the wire is replayed without it, and its headers are not in the file", () =>
+    withCassette((file) =>
+      Effect.gen(function*() {
+        const key = "sk-test-0123456789abcdefghij"
+        const server = yield* Loopback.make(
+          Loopback.sse(Wire.chatText(["18 degrees", " and cloudy."]), { headers: { "set-cookie": "session=1" } })
+        )
+        const live = OpenAi.model("gpt-4o-mini", { api: "chat" }).pipe(
+          Layer.provide(variables({ OPENAI_API_KEY: key, OPENAI_BASE_URL: `${server.url}/v1` }))
+        )
+        const run = Agent.response(Agent.run(Agent.make("assistant"), "Weather?"))
+        const first = yield* Effect.provide(run, Recorded.record(file)(live))
+        const again = yield* Effect.provide(run, Recorded.replay(file))
+        assert.strictEqual(again.text, "18 degrees and cloudy.")
+        assert.deepStrictEqual(again.usage, first.usage)
+        assert.strictEqual(server.requests.length, 1)
+        for (const secret of [key, "session=1"]) assert.notInclude(yield* read(file), secret)
+      }).pipe(Effect.scoped)
     ))
 
   it.effect("a request that was not recorded fails with the difference from the closest one", () =>
