@@ -178,7 +178,8 @@ const request = Effect.fnUntraced(
     Effect.catchTag(
       effect,
       "HttpClientError",
-      ({ cause, message }) => Effect.fail(callError(url, { message, cause }))
+      // A failed connection says everything in its cause.
+      ({ cause, message }) => Effect.fail(callError(url, { message: cause instanceof Error ? "" : message, cause }))
     ),
   Effect.provide(FetchHttpClient.layer)
 )
