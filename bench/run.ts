@@ -89,7 +89,9 @@ const markdown = ({ date, machine, results, versions }: Report): string => {
       "| metric | unit | ours | baseline | theirs | ratio |",
       "| --- | --- | ---: | --- | ---: | ---: |",
       ...rows.map((row) =>
-        `| ${row.metric} | ${row.unit} | ${row.ours.toLocaleString("en-US")} | ${row.baseline} | ${row.theirs.toLocaleString("en-US")} | ${row.ratio} |`
+        `| ${row.metric} | ${row.unit} | ${row.ours.toLocaleString("en-US")} | ${row.baseline} | ${
+          row.theirs.toLocaleString("en-US")
+        } | ${row.ratio} |`
       )
     ].join("\n")
   )

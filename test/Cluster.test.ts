@@ -441,8 +441,10 @@ describe("Cluster", () => {
     }))
 
   it("has no type for what a sharded actor cannot have", () => {
-    type Sharded = Effect.Success<ReturnType<typeof Cluster.ref<"Account", AccountRpcs>>>
-    expectTypeOf<Actor.LocalActorRef<"Account", AccountRpcs>>().toExtend<Sharded>()
+    const ref = Cluster.ref(Account, "alice")
+    type Sharded = Effect.Success<typeof ref>
+    expectTypeOf<Sharded>().toEqualTypeOf<Actor.RefOf<typeof Account>>()
+    expectTypeOf<Actor.LocalRefOf<typeof Account>>().toExtend<Sharded>()
     expectTypeOf<keyof Sharded & ("path" | "stop" | "drain" | "awaitStopped" | "mailbox")>().toEqualTypeOf<never>()
     const watch = (ref: Sharded) =>
       // @ts-expect-error: a local parent cannot watch a sharded actor
@@ -450,5 +452,3 @@ describe("Cluster", () => {
     assert.isFunction(watch)
   })
 })
-
-type AccountRpcs = typeof Account extends Actor.Protocol<string, infer Rpcs> ? Rpcs : never
