@@ -1,13 +1,14 @@
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
+import { summary } from "./scripts/summary.ts"
 
 const source = (path: string) => fileURLToPath(new URL(`./src/${path}`, import.meta.url))
 
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
-    typecheck: { enabled: false },
-    testTimeout: 20_000
+    testTimeout: 20_000,
+    reporters: ["default", summary]
   },
   resolve: {
     alias: [

@@ -1,0 +1,57 @@
+/**
+ * `npm run package:check`: packs the library and looks at the tarball as a user would get it.
+ *
+ * publint and attw must find nothing. An empty project that installs the tarball must be able to import the root, the
+ * testing entry and a module path, must be refused an internal path, and must run the README's first example as it stands.
+ */
+import { execFileSync, spawnSync } from "node:child_process"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+
+const root = fileURLToPath(new URL("..", import.meta.url))
+const folder = mkdtempSync(join(tmpdir(), "effect-troupe-package-"))
+
+const run = (command: string, args: ReadonlyArray<string>, cwd = root) =>
+  execFileSync(command, args, { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] })
+
+const show = (command: string, args: ReadonlyArray<string>) => {
+  if (spawnSync(command, args, { cwd: root, stdio: "inherit" }).status !== 0) throw new Error(`${command} found faults`)
+}
+
+const smoke = `
+import assert from "node:assert/strict"
+import * as Troupe from "effect-troupe"
+import * as OpenAi from "effect-troupe/Llm/OpenAi"
+import * as Testing from "effect-troupe/testing"
+
+assert.ok(Object.keys(Troupe).length > 0)
+assert.equal(OpenAi.model, Troupe.OpenAi.model)
+assert.ok(Object.keys(Testing).length > 0)
+await assert.rejects(import("effect-troupe/internal/usage"), { code: "ERR_PACKAGE_PATH_NOT_EXPORTED" })
+console.log("smoke import ok, Node " + process.version)
+`
+
+const readme = readFileSync(join(root, "README.md"), "utf8").match(/```ts\n([\s\S]*?)```/)![1]!
+
+try {
+  const [{ filename }] = JSON.parse(
+    run("npm", ["pack", "--json", "--ignore-scripts", "--pack-destination", folder])
+  ) as [{ filename: string }]
+  const tarball = join(folder, filename)
+  show("publint", ["run", tarball, "--strict"])
+  show("attw", [tarball, "--profile", "esm-only", "--format", "table-flipped", "--no-emoji"])
+  const { devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ type: "module", private: true }))
+  writeFileSync(join(folder, "smoke.ts"), smoke)
+  writeFileSync(join(folder, "readme.ts"), readme)
+  run("npm", ["install", "--no-audit", "--no-fund", tarball, `effect@${devDependencies.effect}`], folder)
+  console.log(run("node", ["smoke.ts"], folder).trim())
+  if (!run("node", ["readme.ts"], folder).includes("18 degrees and cloudy in Lagos.")) {
+    throw new Error("the README's first example does not give its answer")
+  }
+  console.log("the README's first example runs")
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}

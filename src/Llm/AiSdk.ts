@@ -1,0 +1,306 @@
+/**
+ * Bridges any AI SDK language model to Effect's `LanguageModel`.
+ *
+ * A provider module builds an AI SDK model and hands it to {@link layer}; prompts, tools, files, reasoning, structured
+ * output, usage and errors are translated here and nowhere else. One request is one HTTP call: the bridge retries
+ * nothing, and interrupting the effect or leaving the stream aborts the call. A stream is pulled: the socket is read as
+ * fast as the consumer asks. Every failure is an `AiError` whose reason and retryability follow the provider's answer,
+ * and so is a stream that ends before the provider has said that it is complete. The response's headers, rate limits
+ * among them, are in the finish part's `response`, and those of a failure in its reason's `http`.
+ *
+ * **Gotchas**
+ *
+ * - Files given by URL reach the provider as URLs. The bridge downloads nothing, so a model that reads no URLs fails
+ *   with an `InvalidRequestError`: pass the bytes instead.
+ * - Provider metadata of reasoning and tool calls (signatures, encrypted content, item ids) is in the parts' `metadata`;
+ *   a transcript that keeps the parts keeps it, and the next request carries it again.
+ *
+ * @since 0.1.0
+ */
+import type {
+  LanguageModelV3,
+  LanguageModelV4,
+  SharedV3Warning,
+  SharedV4ProviderOptions,
+  SharedV4Warning
+} from "@ai-sdk/provider"
+import { Array as Arr, Cause, Context, Effect, Layer, Schema, Stream } from "effect"
+import type { Pull, Redacted, Scope } from "effect"
+import { AiError, LanguageModel, Model } from "effect/ai"
+import type { Response } from "effect/ai"
+import * as Errors from "../internal/aiSdkError.ts"
+import { toPromptV3 } from "../internal/aiSdkPrompt.ts"
+import { mergeSettings, toCallOptions } from "../internal/aiSdkRequest.ts"
+import { type GenerateResult, isTruncated, toParts, toStreamPart } from "../internal/aiSdkResponse.ts"
+import { type Batch, batchReader } from "../internal/aiSdkStream.ts"
+
+/**
+ * A language model of any current AI SDK specification.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type SdkLanguageModel = LanguageModelV3 | LanguageModelV4
+
+/**
+ * What every provider's `model` function returns: the model, its provider's name and its own name.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ModelLayer<E = never, R = never> = Layer.Layer<
+  LanguageModel.LanguageModel | Model.ProviderName | Model.ModelName,
+  E,
+  R
+>
+
+/**
+ * How a model shall answer; what is left out is the provider's default.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Settings {
+  readonly temperature?: number | undefined
+  readonly topP?: number | undefined
+  /** The most tokens one answer may have, reasoning included. */
+  readonly maxOutputTokens?: number | undefined
+  /** Texts that end the answer when the model writes them. */
+  readonly stopSequences?: ReadonlyArray<string> | undefined
+  /** Asks for the same answer to the same request, where the provider can. */
+  readonly seed?: number | undefined
+  /** How much the model thinks before it answers. */
+  readonly reasoning?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max" | undefined
+  /** Sent with each request, after the provider's own headers. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** What only this provider knows, under the provider's AI SDK name: `{ openai: { serviceTier: "flex" } }`. */
+  readonly providerOptions?: SharedV4ProviderOptions | undefined
+}
+
+/**
+ * Settings of the requests made inside an effect, which win over the settings of the model's layer.
+ *
+ * **Example** (One careful answer)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { LanguageModel } from "effect/ai"
+ * import { AiSdk } from "effect-troupe"
+ *
+ * const careful = LanguageModel.generateText({ prompt: "What is 17 x 23?" }).pipe(
+ *   Effect.provideService(AiSdk.RequestSettings, { temperature: 0, maxOutputTokens: 200 })
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category references
+ */
+export const RequestSettings = Context.Reference<Settings>("effect-troupe/Llm/AiSdk/RequestSettings", {
+  defaultValue: () => ({})
+})
+
+/**
+ * An AI SDK model and what the bridge must know of its provider.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly model: SdkLanguageModel
+  /** The provider's name in errors, spans and `Model.ProviderName`. */
+  readonly provider: string
+  /** Defaults for each request. */
+  readonly settings?: Settings | undefined
+  /** Fits a schema to what the provider takes as structured output; Effect's default transformer otherwise. */
+  readonly codecTransformer?: LanguageModel.CodecTransformer | undefined
+  /** `"whenPossible"` marks each tool as strict whose schema allows it, and all others as not strict. Default: unmarked. */
+  readonly strictTools?: "whenPossible" | undefined
+  /** Values that no error may show, such as the API key. */
+  readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
+}
+
+/**
+ * The AI SDK package of a provider is not installed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class PackageMissing extends Schema.TaggedError<PackageMissing>()("PackageMissing", {
+  provider: Schema.String,
+  packageName: Schema.String
+}) {
+  override get message() {
+    return `${this.provider} needs the package ${this.packageName}: npm install ${this.packageName}`
+  }
+}
+
+/**
+ * Makes Effect's `LanguageModel` of an AI SDK model.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Effect.Effect<LanguageModel.LanguageModel> => {
+  checkSettings(options.settings ?? {})
+  const codecTransformer = options.codecTransformer ?? LanguageModel.defaultCodecTransformer
+  const bridge: Bridge = { ...options, codecTransformer }
+  return LanguageModel.make({
+    generateText: (request) => generateText(bridge, request),
+    streamText: (request) => Stream.unwrap(streamText(bridge, request)),
+    codecTransformer
+  })
+}
+
+/**
+ * Provides an AI SDK model; the effect that builds it decides what the layer can fail with.
+ *
+ * **Example** (A provider of one's own)
+ *
+ * ```ts
+ * import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
+ * import { Effect } from "effect"
+ * import { AiSdk } from "effect-troupe"
+ *
+ * const local = createOpenAICompatible({ name: "local", baseURL: "http://127.0.0.1:8080/v1" })
+ *
+ * const model = AiSdk.layer(Effect.succeed({ model: local("qwen3"), provider: "local" }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <E, R>(options: Effect.Effect<Options, E, R>): ModelLayer<E, Exclude<R, Scope.Scope>> =>
+  Layer.effectContext(Effect.gen(function*() {
+    const resolved = yield* options
+    const model = yield* make(resolved)
+    return Context.make(LanguageModel.LanguageModel, model).pipe(
+      Context.add(Model.ProviderName, resolved.provider),
+      Context.add(Model.ModelName, resolved.model.modelId)
+    )
+  }))
+
+/**
+ * Whether a model call failed because its prompt is longer than the model can read.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isContextTooLong = (error: AiError.AiError): boolean =>
+  error.reason._tag === "InvalidRequestError" && error.reason.constraint === Errors.CONTEXT_CONSTRAINT
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const checkSettings = ({ maxOutputTokens, temperature, topP }: Settings): void => {
+  const check = (field: string, value: number | undefined, holds: (value: number) => boolean, expected: string) => {
+    if (value !== undefined && !holds(value)) throw new Error(`AiSdk.make: ${field} must be ${expected}, got ${value}`)
+  }
+  check("temperature", temperature, (value) => value >= 0 && Number.isFinite(value), "a number of at least 0")
+  check("topP", topP, (value) => value >= 0 && value <= 1, "between 0 and 1")
+  check("maxOutputTokens", maxOutputTokens, (value) => value >= 1 && Number.isInteger(value), "a positive integer")
+}
+
+type Bridge = Options & { readonly codecTransformer: LanguageModel.CodecTransformer }
+
+const originOf = (bridge: Bridge, method: Errors.Origin["method"]): Errors.Origin => ({
+  provider: bridge.provider,
+  method,
+  secrets: bridge.secrets ?? []
+})
+
+const callOptions = Effect.fnUntraced(function*(
+  bridge: Bridge,
+  request: LanguageModel.ProviderOptions,
+  origin: Errors.Origin
+) {
+  const settings = mergeSettings(bridge.settings ?? {}, yield* RequestSettings)
+  const dialect = { codecTransformer: bridge.codecTransformer, strictTools: bridge.strictTools === "whenPossible" }
+  return yield* Effect.try({
+    try: () => toCallOptions(request, settings, dialect),
+    catch: (error) => Errors.make(new AiError.UnsupportedSchemaError({ description: String(error) }), origin)
+  })
+})
+
+const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
+  const origin = originOf(bridge, "generateText")
+  const { model } = bridge
+  const call = yield* callOptions(bridge, request, origin)
+  const result = yield* sdkCall(
+    origin,
+    (abortSignal): PromiseLike<GenerateResult> =>
+      model.specificationVersion === "v3"
+        ? model.doGenerate({ ...call, prompt: toPromptV3(call.prompt), abortSignal })
+        : model.doGenerate({ ...call, abortSignal })
+  )
+  yield* logWarnings(bridge, result.warnings)
+  return toParts(result)
+})
+
+const streamText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
+  const origin = originOf(bridge, "streamText")
+  const { model } = bridge
+  const call = yield* callOptions(bridge, request, origin)
+  // Outlives the call below: the body is read under it, and closing the stream's scope hangs up.
+  const controller = yield* Effect.acquireRelease(
+    Effect.sync(() => new AbortController()),
+    (controller) => Effect.sync(() => controller.abort())
+  )
+  const abortSignal = controller.signal
+  const result = yield* sdkCall(origin, (): PromiseLike<StreamResult> =>
+    model.specificationVersion === "v3"
+      ? model.doStream({ ...call, prompt: toPromptV3(call.prompt), abortSignal })
+      : model.doStream({ ...call, abortSignal }))
+  return Stream.fromPull(Effect.succeed(pullParts(bridge, origin, result)))
+})
+
+const sdkCall = <A>(origin: Errors.Origin, call: (signal: AbortSignal) => PromiseLike<A>) =>
+  Effect.tryPromise({ try: call, catch: (error) => error }).pipe(
+    Effect.catch((error) => Errors.fail(error, origin))
+  )
+
+type StreamResult = Awaited<ReturnType<SdkLanguageModel["doStream"]>>
+
+type PartsPull = Pull.Pull<Arr.NonEmptyReadonlyArray<Response.StreamPartEncoded>, AiError.AiError>
+
+// What came before a failure is still delivered; the pull after it fails.
+const pullParts = (bridge: Bridge, origin: Errors.Origin, { request, response, stream }: StreamResult): PartsPull => {
+  const nextBatch = batchReader(stream.getReader())
+  const truncated = Effect.suspend(() => Errors.failTruncated(request, origin))
+  let answered = false
+  let end: Effect.Effect<never, AiError.AiError | Cause.Done> | undefined
+
+  const take = (batch: Batch): Array<Response.StreamPartEncoded> => {
+    const parts: Array<Response.StreamPartEncoded> = []
+    for (const part of batch.parts) {
+      if (part.type === "error") end = Errors.fail(part.error, origin)
+      else if (part.type === "finish" && isTruncated(part.finishReason)) end = truncated
+      if (end !== undefined) return parts
+      answered ||= part.type === "finish"
+      const encoded = toStreamPart(part, response?.headers)
+      if (encoded !== undefined) parts.push(encoded)
+    }
+    if (batch.end !== undefined) {
+      end = answered ? Cause.done() : batch.end._tag === "Closed" ? truncated : Errors.fail(batch.end.error, origin)
+    }
+    return parts
+  }
+
+  const pull: PartsPull = Effect.suspend(() =>
+    end ?? Effect.flatMap(Effect.promise(nextBatch), (batch) => {
+      const parts = take(batch)
+      const delivered = Arr.isArrayNonEmpty(parts) ? Effect.succeed(parts) : pull
+      const first = batch.parts[0]
+      return first?.type === "stream-start" && first.warnings.length > 0
+        ? Effect.andThen(logWarnings(bridge, first.warnings), delivered)
+        : delivered
+    })
+  )
+  return pull
+}
+
+// A setting that the provider ignores shall not be ignored in silence.
+const logWarnings = ({ model, provider }: Bridge, warnings: ReadonlyArray<SharedV4Warning | SharedV3Warning>) =>
+  Effect.forEach(warnings, (warning) => Effect.logWarning("The model ignores a part of the request", warning), {
+    discard: true
+  }).pipe(Effect.annotateLogs({ provider, model: model.modelId }))

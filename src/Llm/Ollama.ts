@@ -1,0 +1,52 @@
+/**
+ * Provides the models of an Ollama server, on this machine unless `OLLAMA_HOST` says otherwise.
+ *
+ * Needs the package `@ai-sdk/openai-compatible` and no key. `OLLAMA_HOST` is read as Ollama itself reads it: with or
+ * without scheme and port.
+ *
+ * **Example** (An answer from a local model)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { LanguageModel } from "effect/ai"
+ * import { Ollama } from "effect-troupe"
+ *
+ * const answer = LanguageModel.generateText({ prompt: "Why is the sky blue?" }).pipe(
+ *   Effect.provide(Ollama.model("llama3.2"))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ */
+import { Effect, Layer, Option } from "effect"
+import type { Config } from "effect"
+import { optionalUrl } from "../internal/provider.ts"
+import type * as AiSdk from "./AiSdk.ts"
+import * as OpenAiCompatible from "./OpenAiCompatible.ts"
+
+/**
+ * A model of Ollama by its name.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const model = (
+  name: string,
+  settings: AiSdk.Settings = {}
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
+  Layer.unwrap(Effect.map(optionalUrl("OLLAMA_HOST", complete), (host) =>
+    OpenAiCompatible.model(name, {
+      ...settings,
+      provider: "ollama",
+      baseUrl: new URL("/v1", Option.getOrElse(host, () => "http://127.0.0.1:11434")).href
+    })))
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const complete = (host: string): string => {
+  const address = /^https?:\/\//.test(host) ? host : `http://${host}${/:\d+\/?$/.test(host) ? "" : ":11434"}`
+  // Where a server listens on all addresses, a client connects to this machine.
+  return address.replace("//0.0.0.0", "//127.0.0.1")
+}

@@ -1,0 +1,82 @@
+/**
+ * Provides the models of OpenAI, and of servers that speak its API at another address.
+ *
+ * Needs the package `@ai-sdk/openai`. Reads `OPENAI_API_KEY` and, if it is set, `OPENAI_BASE_URL`. With an address of
+ * your own the key may be absent, as local servers want none; otherwise its absence is a `ConfigError`.
+ *
+ * **Example** (An answer from OpenAI)
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { LanguageModel } from "effect/ai"
+ * import { OpenAi } from "effect-troupe"
+ *
+ * const answer = LanguageModel.generateText({ prompt: "Why is the sky blue?" }).pipe(
+ *   Effect.provide(OpenAi.model("gpt-5-mini", { reasoning: "low" }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ */
+import { Effect, Option, Redacted } from "effect"
+import type { Config } from "effect"
+import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
+import { load, missingKey, optionalKey, optionalUrl } from "../internal/provider.ts"
+import * as AiSdk from "./AiSdk.ts"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Settings extends AiSdk.Settings {
+  /**
+   * Which of OpenAI's two APIs to use. Default: `"responses"`, and `"chat"` with `OPENAI_BASE_URL`, because few
+   * compatible servers have the other.
+   */
+  readonly api?: "responses" | "chat" | undefined
+}
+
+/**
+ * A model of OpenAI by its name.
+ *
+ * **Details**
+ *
+ * Over the responses API nothing is stored at OpenAI: reasoning comes back encrypted and the next request carries it,
+ * so that a transcript can be cut, forked and kept anywhere. `providerOptions: { openai: { store: true } }` undoes it.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const model = (
+  name: string,
+  settings: Settings = {}
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => AiSdk.layer(options(name, settings))
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const options = Effect.fnUntraced(function*(name: string, { api, ...settings }: Settings) {
+  const { createOpenAI } = yield* load("OpenAi", "@ai-sdk/openai", () => import("@ai-sdk/openai"))
+  const baseUrl = yield* optionalUrl("OPENAI_BASE_URL")
+  const key = yield* optionalKey("OPENAI_API_KEY")
+  if (Option.isNone(key) && Option.isNone(baseUrl)) return yield* Effect.fail(missingKey("OpenAI", "OPENAI_API_KEY"))
+  const openai = createOpenAI({
+    baseURL: Option.match(baseUrl, { onNone: () => "https://api.openai.com/v1", onSome: (url) => url.href }),
+    apiKey: Option.match(key, { onNone: () => "none", onSome: Redacted.value })
+  })
+  const useResponses = api === undefined ? Option.isNone(baseUrl) : api === "responses"
+  return {
+    model: useResponses ? openai.responses(name) : openai.chat(name),
+    provider: "openai",
+    settings: useResponses ? unstored(settings) : settings,
+    codecTransformer: toCodecOpenAI,
+    strictTools: "whenPossible",
+    secrets: Option.toArray(key)
+  } as const
+})
+
+const unstored = ({ providerOptions, ...settings }: AiSdk.Settings): AiSdk.Settings => ({
+  ...settings,
+  providerOptions: { ...providerOptions, openai: { store: false, ...providerOptions?.openai } }
+})
