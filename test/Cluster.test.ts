@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Latch, Layer, Schedule, Schema, type Scope, Stream } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Latch, Layer, Schedule, Schema, type Scope, Stream } from "effect"
 import {
   MessageStorage,
   RunnerHealth,
@@ -450,5 +450,17 @@ describe("Cluster", () => {
       // @ts-expect-error: a local parent cannot watch a sharded actor
       Actor.watch(ref, () => Account.message("Crash"))
     assert.isFunction(watch)
+  })
+
+  it("requires from its surroundings what setup and handlers do", () => {
+    class Bank extends Context.Service<Bank, { readonly rate: number }>()("test/Bank") {}
+    class Fees extends Context.Service<Fees, { readonly fee: number }>()("test/Fees") {}
+    const Rates = Actor.make("Rates", [Rpc.make("Rate", { success: Schema.Finite })])
+    const node = Cluster.deploy(Rates.behavior(
+      Effect.as(Bank, { Rate: () => Effect.map(Fees, ({ fee }) => fee) })
+    ))
+    expectTypeOf<Layer.Services<typeof node>>().toEqualTypeOf<
+      Bank | Fees | Sharding.Sharding | ActorSystem.ActorSystem
+    >()
   })
 })
