@@ -9,6 +9,7 @@ import {
   ShardingConfig,
   TestRunner
 } from "effect/cluster"
+import { Persisted } from "effect/cluster/ClusterSchema"
 import { Rpc } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import { expectTypeOf } from "vitest"
@@ -392,6 +393,25 @@ describe("Cluster", () => {
       }
       yield* Fiber.joinAll(sent)
       assert.deepStrictEqual(yield* ref.ask("History"), amounts.map(String))
+    })
+  )
+
+  test(
+    "keeps a persisted message in the storage until it has been handled, told or asked",
+    Effect.fnUntraced(function*({ held }) {
+      const Outbox = Actor.make("Outbox", [Rpc.make("Mail", { success: Schema.String }).annotate(Persisted, true)])
+      const ref = yield* place(Outbox.behavior(Effect.succeed({ Mail: () => Effect.as(held.await, "sent") })))
+      const { unprocessed } = yield* MessageStorage.MemoryDriver
+      yield* ref.tell("Mail")
+      yield* settled
+      assert.strictEqual(unprocessed.size, 1)
+      const asked = yield* Effect.forkChild(ref.ask("Mail"), { startImmediately: true })
+      yield* settled
+      assert.strictEqual(unprocessed.size, 2)
+      yield* held.open
+      assert.strictEqual(yield* Fiber.join(asked), "sent")
+      yield* settled
+      assert.strictEqual(unprocessed.size, 0)
     })
   )
 
