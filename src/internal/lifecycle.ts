@@ -314,10 +314,11 @@ const crashInSetup = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effe
   const policy = cell.definition.supervisor
   const directive = policy._tag === "Delegate" ? stopDirective : decide(policy, cause)
   const ending = endIncarnation(cell, Exit.failCause(cause), Cell.stopped) ?? Effect.void
+  const logged = Effect.logError("setup failed at a restart", cause)
   const next = directive._tag === "Restart"
     ? startAgain(cell, cause, directive)
     : Effect.sync(() => giveUp(cell, cause, directive._tag === "Escalate"))
-  return Effect.andThen(Effect.uninterruptible(ending), next)
+  return Effect.andThen(Effect.andThen(Effect.uninterruptible(ending), logged), next)
 }
 
 const stopDirective: Directive = { _tag: "Stop" }
