@@ -113,6 +113,11 @@ describe("ActorSystem", () => {
       const ref = yield* Effect.provide(Actor.spawn(makeEcho(log)), system)
       const ask = yield* Effect.forkChild(Effect.flip(ref.ask("Hang")))
       yield* turn
+      const queued = yield* Effect.forkChild(Effect.flip(ref.ask("Hang")))
+      yield* Effect.provide(Actor.spawn(makeEcho([], Effect.never)), system).pipe(
+        Effect.flatMap((last) => last.tell("Hang"))
+      )
+      yield* turn
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust("4 seconds")
       assert.isUndefined(closing.pollUnsafe())
@@ -120,6 +125,7 @@ describe("ActorSystem", () => {
       yield* Fiber.join(closing)
       assert.deepStrictEqual(log, ["interrupted", "released"])
       assert.strictEqual((yield* Fiber.join(ask)).reason._tag, "Stopped")
+      assert.strictEqual((yield* Fiber.join(queued)).reason._tag, "Stopped")
     }))
 
   it("a negative shutdownTimeout is a defect that names it", () =>

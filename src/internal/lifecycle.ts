@@ -155,10 +155,11 @@ export const endIfQuiet = (cell: Cell.Cell): void => {
   Effect.runForkWith(cell.base)(ending).addObserver(finish)
 }
 
-/** Interrupts whatever the actor and its descendants still run; they end as they would have. */
+/** Stops the actor and its descendants without waiting for what they run: that is interrupted. */
 export const kill = (cell: Cell.Cell): void => {
+  requestStop(cell, "stop", { _tag: "Stopped" })
   abort(cell, Cell.stopped)
-  if (cell.children !== undefined) { for (const child of cell.children.values()) kill(child) }
+  if (cell.children !== undefined) { for (const child of Array.from(cell.children.values())) kill(child) }
 }
 
 /** Whether a fiber with this context belongs to the actor or one of its descendants. */
