@@ -55,9 +55,14 @@ export const makeRoot = (system: Cell.System, context: Context.Context<never>): 
 
 /** Handles a crash of the running incarnation as the actor's supervisor says. */
 export const crash = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
+  const state = cell.state
+  if (state._tag === "Starting" || state._tag === "Restarting") {
+    // A child's crash climbed while the setup was still on its way: it counts when that has ended.
+    cell.escalated = cause
+    return
+  }
   cell.stats.crashes++
   Cell.emit(cell, (path, protocol) => ({ _tag: "Crashed", path, protocol, cause }))
-  const state = cell.state
   if (state._tag !== "Running" && state._tag !== "Draining") return
   const policy = cell.definition.supervisor
   if (policy._tag === "Delegate") {
@@ -202,6 +207,7 @@ const emptyCell = {
   delivery: "none",
   share: 0,
   paused: false,
+  escalated: undefined,
   busy: 0,
   running: undefined,
   active: 0,
@@ -277,6 +283,7 @@ const settleStart = (cell: Cell.Cell, exit: Exit.Exit<void, unknown>): Effect.Ef
     Cell.emit(cell, (path, protocol) => ({ _tag: "Started", path, protocol }))
     if (cell.definition.idleTimeout !== undefined) watchIdle(cell, cell.definition.idleTimeout)
     if (!MailboxQueue.isEmpty(cell.queue)) Cell.wake(cell)
+    crashOfEscalated(cell)
     return Effect.void
   }
   flush(cell)
@@ -342,6 +349,13 @@ const resumeAfterRestart = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void 
   Cell.emit(cell, (path, protocol) => ({ _tag: "Restarted", path, protocol, cause }))
   if (cell.definition.idleTimeout !== undefined) watchIdle(cell, cell.definition.idleTimeout)
   Cell.wake(cell)
+  crashOfEscalated(cell)
+}
+
+const crashOfEscalated = (cell: Cell.Cell): void => {
+  const cause = cell.escalated
+  cell.escalated = undefined
+  if (cause !== undefined) crash(cell, cause)
 }
 
 /** The schedule's next delay, `undefined` when it has ended. Health for the directive's window starts it afresh. */
