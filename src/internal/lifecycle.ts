@@ -55,9 +55,14 @@ export const makeRoot = (system: Cell.System, context: Context.Context<never>): 
 
 /** Handles a crash of the running incarnation as the actor's supervisor says. */
 export const crash = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
+  const state = cell.state
+  if (state._tag === "Starting" || state._tag === "Restarting") {
+    // A child's crash climbed while the setup was still on its way: it counts when that has ended.
+    cell.escalated = cause
+    return
+  }
   cell.stats.crashes++
   Cell.emit(cell, (path, protocol) => ({ _tag: "Crashed", path, protocol, cause }))
-  const state = cell.state
   if (state._tag !== "Running" && state._tag !== "Draining") return
   const policy = cell.definition.supervisor
   if (policy._tag === "Delegate") {
@@ -155,10 +160,11 @@ export const endIfQuiet = (cell: Cell.Cell): void => {
   Effect.runForkWith(cell.base)(ending).addObserver(finish)
 }
 
-/** Interrupts whatever the actor and its descendants still run; they end as they would have. */
+/** Stops the actor and its descendants without waiting for what they run: that is interrupted. */
 export const kill = (cell: Cell.Cell): void => {
+  requestStop(cell, "stop", { _tag: "Stopped" })
   abort(cell, Cell.stopped)
-  if (cell.children !== undefined) { for (const child of cell.children.values()) kill(child) }
+  if (cell.children !== undefined) { for (const child of Array.from(cell.children.values())) kill(child) }
 }
 
 /** Whether a fiber with this context belongs to the actor or one of its descendants. */
@@ -201,6 +207,7 @@ const emptyCell = {
   delivery: "none",
   share: 0,
   paused: false,
+  escalated: undefined,
   busy: 0,
   running: undefined,
   active: 0,
@@ -276,6 +283,7 @@ const settleStart = (cell: Cell.Cell, exit: Exit.Exit<void, unknown>): Effect.Ef
     Cell.emit(cell, (path, protocol) => ({ _tag: "Started", path, protocol }))
     if (cell.definition.idleTimeout !== undefined) watchIdle(cell, cell.definition.idleTimeout)
     if (!MailboxQueue.isEmpty(cell.queue)) Cell.wake(cell)
+    crashOfEscalated(cell)
     return Effect.void
   }
   flush(cell)
@@ -314,10 +322,11 @@ const crashInSetup = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effe
   const policy = cell.definition.supervisor
   const directive = policy._tag === "Delegate" ? stopDirective : decide(policy, cause)
   const ending = endIncarnation(cell, Exit.failCause(cause), Cell.stopped) ?? Effect.void
+  const logged = Effect.logError("setup failed at a restart", cause)
   const next = directive._tag === "Restart"
     ? startAgain(cell, cause, directive)
     : Effect.sync(() => giveUp(cell, cause, directive._tag === "Escalate"))
-  return Effect.andThen(Effect.uninterruptible(ending), next)
+  return Effect.andThen(Effect.andThen(Effect.uninterruptible(ending), logged), next)
 }
 
 const stopDirective: Directive = { _tag: "Stop" }
@@ -340,6 +349,13 @@ const resumeAfterRestart = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void 
   Cell.emit(cell, (path, protocol) => ({ _tag: "Restarted", path, protocol, cause }))
   if (cell.definition.idleTimeout !== undefined) watchIdle(cell, cell.definition.idleTimeout)
   Cell.wake(cell)
+  crashOfEscalated(cell)
+}
+
+const crashOfEscalated = (cell: Cell.Cell): void => {
+  const cause = cell.escalated
+  cell.escalated = undefined
+  if (cause !== undefined) crash(cell, cause)
 }
 
 /** The schedule's next delay, `undefined` when it has ended. Health for the directive's window starts it afresh. */
