@@ -56,11 +56,6 @@ export const makeRoot = (system: Cell.System, context: Context.Context<never>): 
 /** Handles a crash of the running incarnation as the actor's supervisor says. */
 export const crash = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
   const state = cell.state
-  if (state._tag === "Starting" || state._tag === "Restarting") {
-    // A child's crash climbed while the setup was still on its way: it counts when that has ended.
-    cell.escalated = cause
-    return
-  }
   cell.stats.crashes++
   Cell.emit(cell, (path, protocol) => ({ _tag: "Crashed", path, protocol, cause }))
   if (state._tag !== "Running" && state._tag !== "Draining") return
@@ -457,7 +452,14 @@ const terminate = (cell: Cell.Cell, reason: Cell.TerminatedReason, escalate: boo
   const watchers = cell.watchers
   cell.watchers = undefined
   if (watchers !== undefined) { for (const notify of watchers.values()) notify(terminated) }
-  if (escalate && reason._tag === "Crashed" && parent !== undefined) crash(parent, reason.cause)
+  if (escalate && reason._tag === "Crashed" && parent !== undefined) climb(parent, reason.cause)
+}
+
+/** Crashes a parent by its child. While its setup is on the way, that has to wait for the setup's end. */
+const climb = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
+  const inSetup = cell.state._tag === "Starting" || (cell.state._tag === "Restarting" && cell.scope !== undefined)
+  if (inSetup) cell.escalated = cause
+  else crash(cell, cause)
 }
 
 const unwatchAll = (cell: Cell.Cell): void => {
