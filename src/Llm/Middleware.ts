@@ -26,8 +26,21 @@
  *
  * @since 0.1.0
  */
-import { Cache, Cause, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Option } from "effect"
-import { Schedule, Semaphore, Stream } from "effect"
+import {
+  Cache,
+  Cause,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Option,
+  Schedule,
+  Semaphore,
+  Stream
+} from "effect"
 import { AiError, LanguageModel, Model, Prompt } from "effect/ai"
 import { CircuitBreaker } from "effect/persistence"
 import { type Answer, type Part, toBare } from "../internal/bareModel.ts"
@@ -178,7 +191,7 @@ export const concurrency = (
       })
       const take = timeout === undefined ? Semaphore.takeScoped(semaphore, 1) : Effect.timeoutOrElse(
         Semaphore.takeScoped(semaphore, 1),
-        { duration: timeout, orElse: () => crowded(`concurrency(${limit}, { timeout: ${seconds(timeout)} })`) }
+        { duration: timeout, orElse: () => crowded(`concurrency(${limit}, { timeout: ${format(timeout)} })`) }
       )
       const permit = Effect.andThen(Effect.acquireRelease(count, () => Effect.sync(() => calls--)), take)
       return Internal.around((run) => Effect.andThen(permit, run(model)))
@@ -294,8 +307,9 @@ export const fallback = <E2, R2>(
 /**
  * Gives the same answer to the same request for a while, without asking the model.
  *
- * Requests are the same when prompt, tools, tool choice, schema and `AiSdk.RequestSettings` are. Only complete answers are kept, the least recently used leave first, and a stream is replayed at once. An
- * answer out of the cache reports the usage of the call that it comes from.
+ * Requests are the same when prompt, tools, tool choice, schema and `AiSdk.RequestSettings` are. Only complete answers are
+ * kept, and the one that was not asked for the longest leaves first. A stream is replayed at once. An answer out of the
+ * cache reports the usage of the call that it comes from; calls at the same time each ask the model.
  *
  * @since 0.1.0
  * @category middleware
@@ -354,14 +368,12 @@ const requireDuration = (middleware: string, field: string, value: Duration.Inpu
   }
 }
 
-const seconds = (duration: Duration.Input): string => Duration.format(Duration.fromInputUnsafe(duration))
+const format = (duration: Duration.Input): string => Duration.format(Duration.fromInputUnsafe(duration))
 
 const fail = (method: string, reason: AiError.AiErrorReason): Effect.Effect<never, AiError.AiError> =>
   Effect.fail(AiError.make({ module: "Middleware", method, reason }))
 
 const crowded = (method: string) => fail(method, new AiError.RateLimitError({}))
-
-// --- log ---
 
 const toText = (prompt: Prompt.RawInput): string =>
   JSON.stringify(redactJson(ModelRequest.encodePrompt(Prompt.make(prompt))))
@@ -377,7 +389,7 @@ const toLogFields = (ending: Internal.Ending) => {
     error: error && error.reason._tag,
     errorMessage: error && redactText(error.message),
     durationMillis: endedAt - startedAt,
-    firstPartMillis: firstPartAt && firstPartAt - startedAt,
+    firstPartMillis: firstPartAt === undefined ? undefined : firstPartAt - startedAt,
     inputTokens: finish?.usage.inputTokens.total,
     cachedTokens: finish?.usage.inputTokens.cacheRead,
     outputTokens: finish?.usage.outputTokens.total,
@@ -391,18 +403,14 @@ const outcomeOf = ({ exit, finish }: Internal.Ending): string =>
 const withoutUndefined = (fields: Record<string, unknown>): Record<string, unknown> =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 
-// --- timeout ---
-
 const silence = (field: keyof Timeouts, limit: Duration.Input) =>
   fail(
-    `timeout({ ${field}: ${seconds(limit)} })`,
-    new AiError.InternalProviderError({ description: `the model was silent for ${seconds(limit)}` })
+    `timeout({ ${field}: ${format(limit)} })`,
+    new AiError.InternalProviderError({ description: `the model was silent for ${format(limit)}` })
   )
 
 const within = <A, R>(self: Effect.Effect<A, AiError.AiError, R>, field: keyof Timeouts, limit: Duration.Input) =>
   Effect.timeoutOrElse(self, { duration: limit, orElse: () => silence(field, limit) })
-
-// --- circuitBreaker ---
 
 const toOutcome = (exit: Exit.Exit<unknown, AiError.AiError>): CircuitBreaker.Outcome => {
   if (Exit.isSuccess(exit)) return CircuitBreaker.success
@@ -448,8 +456,6 @@ const guardStream = (
     )
   }))
 
-// --- fallback ---
-
 const mayDifferElsewhere = ({ reason }: AiError.AiError): boolean => providerReasons.has(reason._tag)
 
 const providerReasons: ReadonlySet<string> = new Set<AiError.AiErrorReason["_tag"]>([
@@ -463,8 +469,6 @@ const providerReasons: ReadonlySet<string> = new Set<AiError.AiErrorReason["_tag
   "StructuredOutputError",
   "UnknownError"
 ])
-
-// --- cache ---
 
 const makeStore = <A>(options: { readonly capacity: number; readonly timeToLive: Duration.Input }) =>
   // Answers are put in when they are complete; nothing is ever looked up.

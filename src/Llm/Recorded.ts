@@ -18,8 +18,20 @@
  *
  * @since 0.1.0
  */
-import { Cause, Clock, Context, Effect, Exit, FileSystem, Layer, Option, Schema, Semaphore, Stream } from "effect"
-import { TextDiff } from "effect"
+import {
+  Cause,
+  Clock,
+  Context,
+  Effect,
+  Exit,
+  FileSystem,
+  Layer,
+  Option,
+  Schema,
+  Semaphore,
+  Stream,
+  TextDiff
+} from "effect"
 import type { Redacted } from "effect"
 import { AiError, LanguageModel, Model } from "effect/ai"
 import type { Response } from "effect/ai"
@@ -27,7 +39,7 @@ import * as Arr from "effect/Array"
 import { isObject, isObjectOrArray } from "effect/Predicate"
 import * as BareModel from "../internal/bareModel.ts"
 import * as ModelRequest from "../internal/modelRequest.ts"
-import { redactJson } from "../internal/redact.ts"
+import { redactJson, redactText } from "../internal/redact.ts"
 
 /**
  * How a cassette is written and read.
@@ -139,8 +151,9 @@ const Cassette = Schema.Struct({
 type Cassette = typeof Cassette.Type
 
 const ErrorJson = Schema.toCodecJson(AiError.AiError)
-
-// --- recording ---
+const encodeError = Schema.encodeSync(ErrorJson) as (
+  error: AiError.AiError
+) => { readonly reason: { readonly [field: string]: Schema.Json } }
 
 interface Recorder {
   readonly secrets: ReadonlyArray<Redacted.Redacted>
@@ -172,6 +185,11 @@ const makeRecorder = Effect.fnUntraced(function*(
   return { secrets, calls, save } satisfies Recorder
 })
 
+interface TimedPart {
+  readonly at: number
+  readonly part: Response.PartEncoded | Response.StreamPartEncoded
+}
+
 /** Begins the recording of one call. */
 const begin = Effect.fnUntraced(function*(
   recorder: Recorder,
@@ -182,14 +200,14 @@ const begin = Effect.fnUntraced(function*(
   const request = yield* toRequest(options, recorder.secrets)
   const index = recorder.calls.push(undefined) - 1
   const startedAt = clock.currentTimeMillisUnsafe()
-  const parts: Array<Call["parts"][number]> = []
+  const parts: Array<TimedPart> = []
   const now = () => clock.currentTimeMillisUnsafe() - startedAt
   return {
     add: (encoded: ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>): void => {
-      for (const part of encoded) parts.push({ at: now(), part: toPart(part, recorder.secrets) })
+      for (const part of encoded) parts.push({ at: now(), part })
     },
     end: (end: Omit<Call["end"], "at">): Effect.Effect<void> => {
-      recorder.calls[index] = { method, request, parts, end: { at: now(), ...end } }
+      recorder.calls[index] = { method, request, parts: toParts(parts, recorder.secrets), end: { at: now(), ...end } }
       return Effect.orDie(recorder.save)
     }
   }
@@ -232,9 +250,13 @@ const toEnd = (
   secrets: ReadonlyArray<Redacted.Redacted>
 ): Omit<Call["end"], "at"> => {
   const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
-  return error === undefined
-    ? { outcome: "unread" }
-    : { outcome: "failed", error: toJson(redactJson(Schema.encodeSync(ErrorJson)(error), secrets)) }
+  return error === undefined ? { outcome: "unread" } : { outcome: "failed", error: toErrorJson(error, secrets) }
+}
+
+/** The error without what is known of its HTTP response. */
+const toErrorJson = (error: AiError.AiError, secrets: ReadonlyArray<Redacted.Redacted>): Schema.Json => {
+  const { reason: { http: _, ...reason }, ...rest } = encodeError(error)
+  return toJson(redactJson({ ...rest, reason }, secrets))
 }
 
 // What is made of JSON by `redactJson` is JSON.
@@ -263,13 +285,48 @@ const withoutEmptyOptions = ({ content, options, ...rest }: ModelRequest.Message
 
 const isEmpty = (value: unknown): boolean => isObject(value) && Object.keys(value).length === 0
 
-/** A part without its HTTP headers. */
-const toPart = (
-  part: Response.PartEncoded | Response.StreamPartEncoded,
+/** The parts without secrets and without HTTP headers. */
+const toParts = (
+  parts: ReadonlyArray<TimedPart>,
   secrets: ReadonlyArray<Redacted.Redacted>
-): Schema.Json => {
-  const { metadata, response: _, type, ...rest } = { response: undefined, ...part }
-  return toJson(redactJson({ type, ...rest, ...(metadata && !isEmpty(metadata) && { metadata }) }, secrets))
+): Call["parts"] => {
+  const safe = redactBlocks(parts, secrets)
+  return parts.map(({ at, part }, index) => {
+    const { metadata, response: _, type, ...rest } = { response: undefined, ...part }
+    const delta = safe.get(index)
+    const readable = {
+      type,
+      ...rest,
+      ...(delta !== undefined && { delta }),
+      ...(metadata && !isEmpty(metadata) && { metadata })
+    }
+    return { at, part: toJson(redactJson(readable, secrets)) }
+  })
+}
+
+/**
+ * What to write for the deltas of a block that has a secret in it, by the deltas' places: a secret that came in pieces is
+ * in none of them, so the first one takes what is left of the block.
+ */
+const redactBlocks = (
+  parts: ReadonlyArray<TimedPart>,
+  secrets: ReadonlyArray<Redacted.Redacted>
+): ReadonlyMap<number, string> => {
+  const blocks = new Map<string, { text: string; readonly places: Array<number> }>()
+  parts.forEach(({ part }, place) => {
+    if (!("delta" in part)) return
+    const key = `${part.type} ${part.id}`
+    const block = blocks.get(key) ?? { text: "", places: [] }
+    block.text += part.delta
+    block.places.push(place)
+    blocks.set(key, block)
+  })
+  const safe = new Map<number, string>()
+  for (const { places, text } of blocks.values()) {
+    const redacted = redactText(text, secrets)
+    if (redacted !== text) places.forEach((place, index) => safe.set(place, index === 0 ? redacted : ""))
+  }
+  return safe
 }
 
 /** JSON with a line for whatever fits into one, and one for each item of a list of objects. */
@@ -286,8 +343,6 @@ const pretty = (value: unknown, indent = ""): string => {
   const [open, close] = Array.isArray(value) ? ["[", "]"] : ["{", "}"]
   return `${open}\n${items.map((item) => inner + item).join(",\n")}\n${indent}${close}`
 }
-
-// --- replaying ---
 
 interface Player {
   readonly options: Options
