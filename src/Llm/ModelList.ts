@@ -23,7 +23,7 @@ import { APICallError } from "@ai-sdk/provider"
 import { Effect, Exit, Predicate, Schema } from "effect"
 import type { Config, Redacted } from "effect"
 import { AiError } from "effect/ai"
-import { FetchHttpClient, HttpClient } from "effect/http"
+import { FetchHttpClient, Headers, HttpClient } from "effect/http"
 import * as Errors from "../internal/aiSdkError.ts"
 
 /**
@@ -56,6 +56,12 @@ export type ModelList<E = Config.ConfigError> = Effect.Effect<
 >
 
 /**
+ * @since 0.1.0
+ * @category models
+ */
+export type RequestHeaders = Readonly<Record<string, string>>
+
+/**
  * Where a vendor's list is and how it reads.
  *
  * @since 0.1.0
@@ -65,7 +71,8 @@ export interface Options<A> {
   /** The provider's name in errors. */
   readonly provider: string
   readonly url: string | URL
-  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Or how to make them, for each request anew, where a token expires. */
+  readonly headers?: RequestHeaders | Effect.Effect<RequestHeaders, AiError.AiError> | undefined
   /** The body of the vendor's answer. */
   readonly schema: Schema.ConstraintDecoder<A>
   readonly toModels: (body: A) => ReadonlyArray<ModelInfo>
@@ -81,16 +88,8 @@ export interface Options<A> {
  * @since 0.1.0
  * @category constructors
  */
-export const make = <A>(options: Options<A>): ModelList<never> => keep(fetch(options))
-
-/**
- * Keeps the answer of a list for an hour, and no failure.
- *
- * @since 0.1.0
- * @category combinators
- */
-export const keep = (list: Effect.Effect<ReadonlyArray<ModelInfo>, AiError.AiError>): ModelList<never> =>
-  Effect.cachedWithTTL(list, (exit) => Exit.isSuccess(exit) ? "1 hour" : 0)
+export const make = <A>(options: Options<A>): ModelList<never> =>
+  Effect.cachedWithTTL(fetchAll(options), (exit) => Exit.isSuccess(exit) ? "1 hour" : 0)
 
 /**
  * Makes the list of a server whose `/models` answers as OpenAI's does.
@@ -100,24 +99,6 @@ export const keep = (list: Effect.Effect<ReadonlyArray<ModelInfo>, AiError.AiErr
  */
 export const makeOpenAi = (options: Omit<Options<typeof OpenAiBody.Type>, "schema" | "toModels">): ModelList<never> =>
   make({ ...options, schema: OpenAiBody, toModels: ({ data }) => data.map(ofOpenAi) })
-
-/**
- * Asks a vendor for its list, each time anew.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const fetch = Effect.fnUntraced(function*<A>(
-  options: Options<A>
-): Effect.fn.Return<ReadonlyArray<ModelInfo>, AiError.AiError> {
-  const models: Array<ModelInfo> = []
-  for (let query: Readonly<Record<string, string>> | undefined = {}, page = 0; query && page < MAX_PAGES; page++) {
-    const body: A = yield* fetchPage(options, query)
-    models.push(...options.toModels(body))
-    query = options.nextPage?.(body)
-  }
-  return models
-})
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -145,9 +126,25 @@ const ofOpenAi = (model: typeof OpenAiBody.Type["data"][number]): ModelInfo => (
 /** No vendor has as many; a server that repeats itself has more. */
 const MAX_PAGES = 50
 
+type Query = Readonly<Record<string, string>>
+
+const fetchAll = Effect.fnUntraced(function*<A>(
+  options: Options<A>
+): Effect.fn.Return<ReadonlyArray<ModelInfo>, AiError.AiError> {
+  const { headers = {}, nextPage, toModels } = options
+  const models: Array<ModelInfo> = []
+  for (let query: Query | undefined = {}, page = 0; query !== undefined && page < MAX_PAGES; page++) {
+    const body: A = yield* fetchPage(options, Effect.isEffect(headers) ? yield* headers : headers, query)
+    models.push(...toModels(body))
+    query = nextPage?.(body)
+  }
+  return models
+})
+
 const fetchPage = <A>(
-  { headers = {}, provider, schema, secrets = [], url }: Options<A>,
-  query: Readonly<Record<string, string>>
+  { provider, schema, secrets = [], url }: Options<A>,
+  headers: RequestHeaders,
+  query: Query
 ): Effect.Effect<A, AiError.AiError> => {
   const origin: Errors.Origin = { provider, method: "models", secrets }
   return request(url, headers, query).pipe(
@@ -163,7 +160,7 @@ const fetchPage = <A>(
 
 /** The parsed body; a failure is the error of a call through the AI SDK, so that both are told the same way. */
 const request = Effect.fnUntraced(
-  function*(url: string | URL, headers: Readonly<Record<string, string>>, query: Readonly<Record<string, string>>) {
+  function*(url: string | URL, headers: RequestHeaders, query: Query) {
     const response = yield* HttpClient.get(url, { headers, urlParams: query })
     const body = parse(yield* response.text)
     if (response.status < 400) return body
@@ -174,14 +171,17 @@ const request = Effect.fnUntraced(
       data: body
     }))
   },
-  (effect, url) =>
-    Effect.catchTag(
-      effect,
-      "HttpClientError",
-      // A failed connection says everything in its cause.
-      ({ cause, message }) => Effect.fail(callError(url, { message: cause instanceof Error ? "" : message, cause }))
-    ),
-  Effect.provide(FetchHttpClient.layer)
+  (effect, url, headers) =>
+    effect.pipe(
+      Effect.catchTag(
+        "HttpClientError",
+        // A failed connection says everything in its cause.
+        ({ cause, message }) => Effect.fail(callError(url, { message: cause instanceof Error ? "" : message, cause }))
+      ),
+      // The client's span would show keys in headers that it doesn't know.
+      Effect.provideService(Headers.CurrentRedactedNames, Object.keys(headers)),
+      Effect.provide(FetchHttpClient.layer)
+    )
 )
 
 const callError = (

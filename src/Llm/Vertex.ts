@@ -72,26 +72,18 @@ export const embeddings = (
  * @since 0.1.0
  * @category models
  */
-export const models: ModelList.ModelList<Config.ConfigError | AiSdk.PackageMissing> = Effect.suspend(() =>
-  Effect.flatMap(
-    connection,
-    (connection) =>
-      Effect.flatMap(
-        authHeaders(connection),
-        (headers) =>
-          ModelList.keep(Effect.flatMap(headers, (headers) =>
-            ModelList.fetch({
-              provider: "vertex",
-              url: `${connection.host}/v1beta1/publishers/google/models?pageSize=1000`,
-              headers,
-              schema: Body,
-              toModels: ({ publisherModels }) => publisherModels.map(toModel),
-              nextPage: ({ nextPageToken }) => nextPageToken ? { pageToken: nextPageToken } : undefined,
-              secrets: secretsOf(connection)
-            })))
-      )
-  )
-)
+export const models: ModelList.ModelList<Config.ConfigError | AiSdk.PackageMissing> = Effect.gen(function*() {
+  const resolved = yield* connection
+  return yield* ModelList.make({
+    provider: "vertex",
+    url: `${resolved.host}/v1beta1/publishers/google/models?pageSize=1000`,
+    headers: yield* authHeaders(resolved),
+    schema: Body,
+    toModels: ({ publisherModels }) => publisherModels.map(toModel),
+    nextPage: ({ nextPageToken }) => nextPageToken ? { pageToken: nextPageToken } : undefined,
+    secrets: secretsOf(resolved)
+  })
+})
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -194,20 +186,21 @@ const bearer = Effect.fnUntraced(function*(token: Redacted.Redacted) {
   return client
 })
 
-/** The headers of one request, made anew for each because tokens of default credentials expire. */
+/** The headers of a request; those of default credentials are made anew for each, because their tokens expire. */
 const authHeaders = (
   connection: Connection
-): Effect.Effect<Effect.Effect<Record<string, string>, AiError.AiError>, AiSdk.PackageMissing> => {
-  if (connection._tag === "Express") {
-    return Effect.succeed(Effect.succeed({ "x-goog-api-key": Redacted.value(connection.key) }))
-  }
+): Effect.Effect<
+  ModelList.RequestHeaders | Effect.Effect<ModelList.RequestHeaders, AiError.AiError>,
+  AiSdk.PackageMissing
+> => {
+  if (connection._tag === "Express") return Effect.succeed({ "x-goog-api-key": Redacted.value(connection.key) })
   const { project, token } = connection
-  const headersOf = (token: string) => ({ authorization: `Bearer ${token}`, "x-goog-user-project": project })
-  if (token !== undefined) return Effect.succeed(Effect.succeed(headersOf(Redacted.value(token))))
+  const signed = (token: string) => ({ authorization: `Bearer ${token}`, "x-goog-user-project": project })
+  if (token !== undefined) return Effect.succeed(signed(Redacted.value(token)))
   return Effect.map(googleAuth, ({ GoogleAuth }) => {
     const auth = new GoogleAuth({ projectId: project, scopes: ["https://www.googleapis.com/auth/cloud-platform"] })
     return Effect.tryPromise({ try: () => auth.getAccessToken(), catch: notSignedIn }).pipe(
-      Effect.map((token) => headersOf(token ?? ""))
+      Effect.map((token) => signed(token ?? ""))
     )
   })
 }

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Redacted } from "effect"
+import { Effect, Redacted, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
+import * as AzureOpenAi from "../../src/Llm/AzureOpenAi.ts"
 import * as Ollama from "../../src/Llm/Ollama.ts"
 import * as OpenAi from "../../src/Llm/OpenAi.ts"
 import * as OpenAiCompatible from "../../src/Llm/OpenAiCompatible.ts"
@@ -59,6 +60,25 @@ describe("ModelList", () => {
       assert.include(error.message, "Incorrect API key: <redacted>")
       assert.notInclude(inspect(error, { depth: 20, showHidden: true }), KEY)
       assert.notInclude(inspect(error, { depth: 20, showHidden: true }), "set-cookie")
+    }))
+
+  it.live("the span of a request shows no key, whichever header it is in", () =>
+    Effect.gen(function*() {
+      const server = yield* Loopback.make(listOf("a"), listOf("a"))
+      const spans: Array<Tracer.NativeSpan> = []
+      const tracer = Tracer.make({
+        span: (options) => {
+          const span = new Tracer.NativeSpan(options)
+          spans.push(span)
+          return span
+        }
+      })
+      const azure = AzureOpenAi.models.pipe(
+        Effect.provide(variables({ AZURE_OPENAI_ENDPOINT: server.url, AZURE_OPENAI_API_KEY: KEY }))
+      )
+      for (const list of [azure, at(server)]) yield* Effect.flatten(list).pipe(Effect.withTracer(tracer))
+      assert.lengthOf(spans, 2)
+      assert.notInclude(inspect(spans.map(({ attributes }) => [...attributes]), { depth: 20 }), KEY)
     }))
 
   it.live("an answer that is no list is an InvalidResponseError", () =>
