@@ -178,7 +178,7 @@ const request = Effect.fnUntraced(
         // A failed connection says everything in its cause.
         ({ cause, message }) => Effect.fail(callError(url, { message: cause instanceof Error ? "" : message, cause }))
       ),
-      // The client's span would show keys in headers that it doesn't know.
+      // A span that shows headers knows only some of the names under which vendors take keys.
       Effect.provideService(Headers.CurrentRedactedNames, Object.keys(headers)),
       Effect.provide(FetchHttpClient.layer)
     )

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted, Tracer } from "effect"
+import { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import * as AzureOpenAi from "../../src/Llm/AzureOpenAi.ts"
@@ -62,7 +63,7 @@ describe("ModelList", () => {
       assert.notInclude(inspect(error, { depth: 20, showHidden: true }), "set-cookie")
     }))
 
-  it.live("the span of a request shows no key, whichever header it is in", () =>
+  it.live("a span that shows headers shows no key, whichever header it is in", () =>
     Effect.gen(function*() {
       const server = yield* Loopback.make(listOf("a"), listOf("a"))
       const spans: Array<Tracer.NativeSpan> = []
@@ -76,7 +77,12 @@ describe("ModelList", () => {
       const azure = AzureOpenAi.models.pipe(
         Effect.provide(variables({ AZURE_OPENAI_ENDPOINT: server.url, AZURE_OPENAI_API_KEY: KEY }))
       )
-      for (const list of [azure, at(server)]) yield* Effect.flatten(list).pipe(Effect.withTracer(tracer))
+      for (const list of [azure, at(server)]) {
+        yield* Effect.flatten(list).pipe(
+          Effect.withTracer(tracer),
+          Effect.provideService(HttpClient.TracerHeaderFilter, () => true)
+        )
+      }
       assert.lengthOf(spans, 2)
       assert.notInclude(inspect(spans.map(({ attributes }) => [...attributes]), { depth: 20 }), KEY)
     }))
