@@ -20,6 +20,8 @@ import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
 
 /**
+ * Where a server is, what it wants and what it is called.
+ *
  * @since 0.1.0
  * @category models
  */
