@@ -83,7 +83,7 @@ const begin = Effect.fnUntraced(function*<E, R>(
     model: yield* agent.model._tag === "Ambient" ? agent.model.service : modelOf(agent.model.layer),
     tools: new Map(tools.map((tool) => [tool.name, tool])),
     transcript,
-    offset: (yield* Ref.get(transcript)).entries.length,
+    said: [],
     budgets: agent.budget === undefined || around.includes(agent.budget) ? around : [...around, agent.budget],
     output: options.output,
     turn: undefined,
