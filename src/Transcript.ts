@@ -165,8 +165,8 @@ const wholeOf = (self: Link): Whole => {
   if (self.whole !== undefined) return self.whole
   const [base, added] = partsOf(self)
   self.whole = {
-    entries: [...base.entries, ...added],
-    messages: [...base.messages, ...added.flatMap((entry) => toMessages(entry))]
+    entries: base.entries.concat(added),
+    messages: base.messages.concat(added.flatMap(toMessages))
   }
   self.before = undefined
   return self.whole
@@ -177,8 +177,8 @@ const partsOf = (self: Link): [base: Whole, added: ReadonlyArray<Entry>] => {
   const links: Array<ReadonlyArray<Entry>> = []
   let at = self
   for (; at.whole === undefined && at.before !== undefined; at = at.before) links.push(at.added)
-  at.whole ??= { entries: at.added, messages: at.added.flatMap((entry) => toMessages(entry)) }
-  return [at.whole, links.reverse().flat()]
+  at.whole ??= { entries: at.added, messages: at.added.flatMap(toMessages) }
+  return [at.whole, links.toReversed().flat()]
 }
 
 /**
@@ -275,9 +275,11 @@ export const toMessages = (entry: Entry): ReadonlyArray<Prompt.Message> => {
  * @category conversions
  */
 export const toPrompt = (self: Transcript, instructions?: string): Prompt.Prompt => {
-  const system = instructions === undefined ? [] : [Prompt.systemMessage({ content: instructions })]
+  const system: ReadonlyArray<Prompt.Message> = instructions === undefined
+    ? []
+    : [Prompt.systemMessage({ content: instructions })]
   const [base, added] = partsOf(self as Link)
-  return Prompt.fromMessages([...system, ...base.messages, ...added.flatMap(toMessages)])
+  return Prompt.fromMessages(system.concat(base.messages, added.flatMap(toMessages)))
 }
 
 /**
