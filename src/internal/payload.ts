@@ -1,0 +1,93 @@
+/**
+ * Makes payloads: fills in defaults, runs checks, constructs classes.
+ *
+ * Constructing by the schema costs more than the rest of a `tell`. So a payload of plain data goes through as it is
+ * when its checks pass; the schema itself only comes in for what it can change, and to describe what is wrong.
+ *
+ * @internal
+ */
+import type * as Rpc from "effect/rpc/Rpc"
+import type * as Schema from "effect/Schema"
+import type * as SchemaAST from "effect/SchemaAST"
+
+/** Turns what a sender wrote into what the handler gets. Throws a `SchemaError` for what the schema refuses. */
+export const make = (rpcs: ReadonlyArray<Rpc.Any>): (tag: string, input: unknown) => unknown => {
+  const makers = new Map<string, (input: unknown) => unknown>()
+  for (const rpc of rpcs) {
+    const maker = makerOf((rpc as Rpc.AnyWithProps).payloadSchema)
+    if (maker !== undefined) makers.set(rpc._tag, maker)
+  }
+  if (makers.size === 0) return (_tag, input) => input
+  return (tag, input) => {
+    const maker = makers.get(tag)
+    return maker === undefined ? input : maker(input)
+  }
+}
+
+// -----------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------
+
+const parseOptions: SchemaAST.ParseOptions = {}
+
+type Test = (input: unknown) => boolean
+
+const always: Test = () => true
+
+const makerOf = (schema: Schema.Top): ((input: unknown) => unknown) | undefined => {
+  const construct = (input: unknown) => schema.make(input as {})
+  const test = testOf(schema.ast)
+  if (test === undefined) return construct
+  return test === always ? undefined : (input) => test(input) ? input : construct(input)
+}
+
+/** Tests a value of the right type; `undefined` for a schema that can turn it into another one. */
+const testOf = (ast: SchemaAST.AST): Test | undefined => {
+  if (ast.context?.constructorDefault !== undefined) return undefined
+  const test = baseTestOf(ast)
+  if (test === undefined || ast.checks === undefined) return test
+  const filters = ast.checks.flatMap(filtersOf)
+  return (input) => test(input) && filters.every((filter) => filter.run(input, ast, parseOptions) === undefined)
+}
+
+const filtersOf = (check: SchemaAST.Check<unknown>): ReadonlyArray<SchemaAST.Filter<unknown>> =>
+  check._tag === "FilterGroup" ? check.checks.flatMap(filtersOf) : [check]
+
+const baseTestOf = (ast: SchemaAST.AST): Test | undefined => {
+  switch (ast._tag) {
+    case "Void":
+    case "Undefined":
+    case "Null":
+    case "String":
+    case "Number":
+    case "Boolean":
+    case "BigInt":
+    case "Literal":
+    case "Unknown":
+    case "Any":
+      return always
+    case "Objects":
+      return fieldsTestOf(ast)
+    default:
+      return undefined
+  }
+}
+
+const fieldsTestOf = (ast: SchemaAST.Objects): Test | undefined => {
+  if (ast.indexSignatures.length > 0) return undefined
+  const tests: Array<{ readonly name: PropertyKey; readonly test: Test }> = []
+  for (const { name, type } of ast.propertySignatures) {
+    const test = testOf(type)
+    if (test === undefined) return undefined
+    if (test !== always) tests.push({ name, test })
+  }
+  if (tests.length === 0) return always
+  return (input) => {
+    const fields = input as { readonly [name: PropertyKey]: unknown }
+    for (const { name, test } of tests) {
+      const value = fields[name]
+      if (value !== undefined && !test(value)) return false
+    }
+    return true
+  }
+}

@@ -1,0 +1,8 @@
+/**
+ * Helpers for tests of actors and agents.
+ *
+ * @since 0.1.0
+ */
+export * as ActorProbe from "./ActorProbe.ts"
+export * as MemoryContract from "./MemoryContract.ts"
+export * as TestActor from "./TestActor.ts"
