@@ -9,8 +9,8 @@
  * @since 0.1.0
  */
 import { Cause, Duration, Effect, Option, Schema, Semaphore, Stream } from "effect"
-import type { Schedule } from "effect"
-import type { Prompt, Toolkit } from "effect/ai"
+import type { Schedule, Scope } from "effect"
+import type { McpClient, McpClientError, Prompt, Toolkit } from "effect/ai"
 import { Tool as AiTool } from "effect/ai"
 import { hasProperty } from "effect/Predicate"
 import type { Agent } from "./Agent.ts"
@@ -18,6 +18,7 @@ import { ToolFailed } from "./AgentError.ts"
 import type { AgentEvent } from "./AgentEvent.ts"
 import { Approvals } from "./Approvals.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
+import { discover } from "./internal/mcpTools.ts"
 import { CurrentTool } from "./internal/toolContext.ts"
 
 const TypeId = "~effect-troupe/Tool"
@@ -292,6 +293,35 @@ export const fromToolkit = <Tools extends Record<string, AiTool.Any>>(
           Stream.unwrap(handlers.handle(definition.name, params as AiTool.ParametersEncoded<Tools[string]>, callId)))
       )
   )
+
+/**
+ * The tools of an MCP server.
+ *
+ * `connect` makes a client over stdio or HTTP (`McpClient.make`). The connection is kept until the scope closes; one that
+ * breaks is made anew at the next call. The call that it broke under is a failed result, except that a tool which its
+ * server marks as read-only or idempotent is tried once more. `prefix` goes before each name, where servers share names.
+ * What the server has is asked once: `prepareTurn` can give an agent other tools later.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromMcp = <R>(
+  connect: Effect.Effect<McpClient.McpClient, McpClientError.McpClientError, R>,
+  options?: { readonly prefix?: string | undefined }
+): Effect.Effect<ReadonlyArray<Tool<string>>, McpClientError.McpClientError, R | Scope.Scope> =>
+  Effect.map(discover(connect, options?.prefix ?? ""), (tools) =>
+    tools.map(({ call, definition, effect }) => ({
+      [TypeId]: TypeId,
+      name: definition.name,
+      effect,
+      needsApproval: false,
+      definition,
+      handle: (params) =>
+        call(params).pipe(
+          Effect.catch((error) => Effect.succeed(failure(errorMessage(error)))),
+          catchDefects(definition.name)
+        )
+    })))
 
 /**
  * The outcome of a call that failed, with the message that the model reads.

@@ -84,6 +84,7 @@ const begin = Effect.fnUntraced(function*<E, R>(
     model: yield* agent.model._tag === "Ambient" ? agent.model.service : modelOf(agent.model.layer),
     tools: new Map(tools.map((tool) => [tool.name, tool])),
     transcript,
+    memory: options.memory ?? (yield* freshMemory(agent, transcript)),
     said: [],
     budgets: agent.budget === undefined || around.includes(agent.budget) ? around : [...around, agent.budget],
     output: options.output,
@@ -119,6 +120,16 @@ const problemOf = (
     : input.every((part) => part.type === "text" && part.text.trim() === "")
   return empty ? new EmptyPrompt() : undefined
 }
+
+/** A memory of its own knows what was said before the run. */
+const freshMemory = Effect.fnUntraced(function*<E, R>(
+  agent: Definition<E, R>,
+  transcript: Ref.Ref<Transcript.Transcript>
+) {
+  const memory = yield* agent.memory
+  if (memory !== undefined) yield* memory.append((yield* Ref.get(transcript)).entries)
+  return memory
+})
 
 /** Builds models for as long as the run lasts, each layer once. */
 const models = <E, R>() =>
