@@ -8,7 +8,8 @@ import { parseArgs } from "node:util"
 import { type Bench, type Comparison, measure, runSide } from "./harness.ts"
 
 const benches: Record<string, () => Promise<{ readonly bench: Bench }>> = {
-  actors: () => import("./actors.ts")
+  actors: () => import("./actors.ts"),
+  agents: () => import("./agents.ts")
 }
 
 interface Report {
@@ -89,7 +90,9 @@ const markdown = ({ date, machine, results, versions }: Report): string => {
       "| metric | unit | ours | baseline | theirs | ratio |",
       "| --- | --- | ---: | --- | ---: | ---: |",
       ...rows.map((row) =>
-        `| ${row.metric} | ${row.unit} | ${row.ours.toLocaleString("en-US")} | ${row.baseline} | ${row.theirs.toLocaleString("en-US")} | ${row.ratio} |`
+        `| ${row.metric} | ${row.unit} | ${row.ours.toLocaleString("en-US")} | ${row.baseline} | ${
+          row.theirs.toLocaleString("en-US")
+        } | ${row.ratio} |`
       )
     ].join("\n")
   )
