@@ -35,7 +35,7 @@ const agent = createReactAgent({
   llm: new Fake(),
   prompt: "You are concise.",
   tools: [
-    tool(async ({ city }) => describeWeather(city), {
+    tool(async ({ city }: { readonly city: string }) => describeWeather(city), {
       name: "get_weather",
       description: "Current weather in a city",
       schema: z.object({ city: z.string() })
