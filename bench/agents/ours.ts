@@ -1,5 +1,5 @@
 /** Our side: a model in process that calls one tool and then answers. */
-import { Effect, Layer, Ref, Schema, Stream } from "effect"
+import { Effect, Layer, ManagedRuntime, Ref, Schema, Stream } from "effect"
 import { LanguageModel, Prompt } from "effect/ai"
 import type { Response } from "effect/ai"
 import * as Agent from "../../src/Agent.ts"
@@ -52,10 +52,13 @@ const ask = (transcript?: Transcript.Transcript) =>
     }
   )
 
+/** A program builds its model once. */
+const runtime = ManagedRuntime.make(model)
+
 const times = (count: number, effect: Effect.Effect<void, unknown, LanguageModel.LanguageModel>): Promise<void> =>
-  Effect.gen(function*() {
+  runtime.runPromise(Effect.gen(function*() {
     for (let i = 0; i < count; i++) yield* effect
-  }).pipe(Effect.provide(model), Effect.runPromise)
+  }))
 
 export const run = (count: number): Promise<void> => times(count, ask())
 
