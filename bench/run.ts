@@ -9,6 +9,7 @@ import { type Bench, type Comparison, measure, runSide } from "./harness.ts"
 
 const benches: Record<string, () => Promise<{ readonly bench: Bench }>> = {
   actors: () => import("./actors.ts"),
+  agents: () => import("./agents.ts"),
   streaming: () => import("./streaming.ts")
 }
 

@@ -8,20 +8,23 @@
  *
  * @since 0.1.0
  */
-import type { Duration, JsonSchema, Layer } from "effect"
-import { Effect, Option, Ref, Schema, Stream } from "effect"
-import { LanguageModel, Tool as AiTool, Toolkit } from "effect/ai"
+import type { Duration, JsonSchema, Scope } from "effect"
+import { Context, Effect, Layer, Option, Ref, Schema, Stream } from "effect"
+import { LanguageModel, McpServer, Tool as AiTool, Toolkit } from "effect/ai"
 import type { Prompt } from "effect/ai"
 import * as Arr from "effect/Array"
 import { hasProperty } from "effect/Predicate"
+import type { NoExcessProperties } from "effect/Types"
 import { AgentError, InvalidOutput } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import type { Budget } from "./Budget.ts"
 import type { Guardrail } from "./Guardrail.ts"
 import * as AgentRun from "./internal/agentRun.ts"
+import { errorMessage } from "./internal/errorMessage.ts"
 import type { Definition } from "./internal/runState.ts"
 import type { Settings } from "./Llm/AiSdk.ts"
-import type { Reason, Recovery } from "./Recover.ts"
+import { Memory } from "./Memory.ts"
+import type { Reason, Recovery, RecoveryError, RecoveryServices } from "./Recover.ts"
 import * as Tool from "./Tool.ts"
 import * as Transcript from "./Transcript.ts"
 
@@ -39,6 +42,8 @@ const TypeId = "~effect-troupe/Agent"
 export interface Agent<out E = never, out R = never> {
   readonly [TypeId]: typeof TypeId
   readonly name: string
+  /** Builds the memory of one conversation, empty; `undefined` where the agent was given none. */
+  readonly memory: Effect.Effect<Memory["Service"] | undefined, E, R | Scope.Scope>
   readonly run: (input: Input, options?: RunOptions) => Stream.Stream<AgentEvent, AgentError | E, R>
 }
 
@@ -120,6 +125,8 @@ export interface Options extends Limits {
   readonly recover?: ((reason: Reason) => Recovery<unknown, unknown>) | undefined
   /** Checks on what goes in, what is said and what is called. */
   readonly guardrails?: ReadonlyArray<Guardrail<unknown>> | undefined
+  /** Decides what of a conversation its requests carry. Default: all of it. */
+  readonly memory?: Layer.Layer<Memory, unknown, unknown> | undefined
   /** Pays for its model calls and tools, and for the agents that its tools run. */
   readonly budget?: Budget | undefined
 }
@@ -132,11 +139,11 @@ export interface Options extends Limits {
  */
 export type Failure<O extends Options> =
   | (O extends { readonly model: Layer.Layer<infer _A, infer E, infer _R> } ? E : never)
+  | (O extends { readonly memory: Layer.Layer<infer _A, infer E, infer _R> } ? E : never)
   | (O extends { readonly prepareTurn: (turn: TurnInfo) => Effect.Effect<infer P, infer _E, infer _R> }
     ? P extends { readonly model: Layer.Layer<infer _A, infer E, infer _R> } ? E : never
     : never)
-  | (O extends { readonly recover: (reason: Reason) => infer A } ? A extends Recovery<infer E, infer _R> ? E : never
-    : never)
+  | (O extends { readonly recover: (reason: Reason) => infer A } ? RecoveryError<A> : never)
 
 /**
  * What an agent of these options requires.
@@ -146,12 +153,12 @@ export type Failure<O extends Options> =
  */
 export type Requirements<O extends Options> =
   | (O extends { readonly model: Layer.Layer<infer _A, infer _E, infer R> } ? R : LanguageModel.LanguageModel)
+  | (O extends { readonly memory: Layer.Layer<infer _A, infer _E, infer R> } ? R : never)
   | (O extends { readonly tools: ReadonlyArray<infer T> } ? Tool.Requirements<T> : never)
   | (O extends { readonly prepareTurn: (turn: TurnInfo) => Effect.Effect<infer P, infer _E, infer R> }
     ? R | PlanRequirements<P>
     : never)
-  | (O extends { readonly recover: (reason: Reason) => infer A } ? A extends Recovery<infer _E, infer R> ? R : never
-    : never)
+  | (O extends { readonly recover: (reason: Reason) => infer A } ? RecoveryServices<A> : never)
   | (O extends { readonly guardrails: ReadonlyArray<infer G> } ? G extends Guardrail<infer R> ? R : never : never)
 
 type PlanRequirements<P> =
@@ -188,6 +195,11 @@ export interface RunOptions {
    * fails or is interrupted leaves what was said so far, ready for the next one. Default: a new one.
    */
   readonly transcript?: Ref.Ref<Transcript.Transcript> | undefined
+  /**
+   * The memory of that conversation, for whoever holds the conversation longer than a run: it was told all that the
+   * transcript says, and is told what the run adds. Default: one of its own, told the transcript when the run starts.
+   */
+  readonly memory?: Memory["Service"] | undefined
   /** Asks for an answer of this shape, unchecked, in the response's `output`. `Agent.object` checks it. Default: text. */
   readonly output?: Output | undefined
 }
@@ -220,9 +232,9 @@ export const isAgent = (u: unknown): u is Agent<unknown, unknown> => hasProperty
  * @since 0.1.0
  * @category constructors
  */
-export const make = <const O extends Options = {}>(
+export const make = <const O extends NoExcessProperties<Options, O> = {}>(
   name: string,
-  options?: O & Exact<O>
+  options?: O & Options
 ): Agent<Failure<O>, Requirements<O>> => {
   const given: Options = options ?? {}
   const tools = given.tools ?? []
@@ -244,11 +256,15 @@ export const make = <const O extends Options = {}>(
     prepareTurn: given.prepareTurn,
     recover: given.recover,
     guardrails: given.guardrails ?? [],
+    memory: given.memory === undefined
+      ? Effect.undefined
+      : Effect.map(Layer.build(Layer.fresh(given.memory)), Context.get(Memory)),
     budget: given.budget
   }
   const agent: Agent<unknown, unknown> = {
     [TypeId]: TypeId,
     name,
+    memory: definition.memory,
     run: (input, options) => AgentRun.events(definition, input, options)
   }
   // The options are read as values here; only the signature, which saw them one by one, can say what they require.
@@ -335,12 +351,45 @@ export const object = <S extends Schema.Top, E, R>(
   return askForObject(schema, (input, output) => response(agent.run(input, { transcript, output })), input)
 }
 
+/**
+ * Serves an agent as a tool of an MCP server: give the layer to `McpServer.layerStdio` or `McpServer.layerHttp` as
+ * `registrations`.
+ *
+ * A call asks the agent in a conversation of its own; a run that fails is the tool's error.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const toMcp = <E, R>(
+  agent: Agent<E, R>,
+  options: {
+    /** Tells clients what the agent can do and when to ask it. */
+    readonly description: string
+    /** Default: the agent's name. */
+    readonly name?: string | undefined
+  }
+): Layer.Layer<never, never, McpServer.McpServer | R> => {
+  const name = options.name ?? agent.name
+  const toolkit = Toolkit.make(AiTool.make(name, {
+    description: options.description,
+    parameters: Schema.Struct({ prompt: Schema.String }),
+    success: Schema.Struct({ answer: Schema.String }),
+    failure: Schema.String
+  }))
+  const handlers = Effect.map(Effect.context<R>(), (services) => ({
+    [name]: ({ prompt }: { readonly prompt: string }) =>
+      response(agent.run(prompt)).pipe(
+        Effect.map(({ text }) => ({ answer: text })),
+        Effect.mapError(errorMessage),
+        Effect.provideContext(services)
+      )
+  }))
+  return Layer.provide(McpServer.toolkit(toolkit), toolkit.toLayer(handlers))
+}
+
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
-
-/** A field that `Options` doesn't have is a mistake. */
-type Exact<O> = { readonly [K in Exclude<keyof O, keyof Options>]: never }
 
 const withHandlers = (tool: AnyTool): Effect.Effect<ReadonlyArray<Tool.Tool<string, unknown>>, never, unknown> =>
   Tool.isTool(tool)
@@ -363,7 +412,7 @@ export const askForObject = Effect.fnUntraced(function*<S extends Schema.Top, E,
   if (answer._tag === "Success") return answer.success
   const repair = `Your answer does not fit: ${answer.failure.message}\nGive the whole answer again.`
   const second = yield* ask(repair, { jsonSchema })
-  return yield* Effect.catch(decode(second.output), ({ message }) =>
+  return yield* Effect.mapError(decode(second.output), ({ message }) =>
     new AgentError({
       agent: second.agent,
       reason: new InvalidOutput({ problem: message }),

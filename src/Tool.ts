@@ -9,8 +9,8 @@
  * @since 0.1.0
  */
 import { Cause, Duration, Effect, Option, Schema, Semaphore, Stream } from "effect"
-import type { Schedule } from "effect"
-import type { Prompt, Toolkit } from "effect/ai"
+import type { Schedule, Scope } from "effect"
+import type { McpClient, McpClientError, Prompt, Toolkit } from "effect/ai"
 import { Tool as AiTool } from "effect/ai"
 import { hasProperty } from "effect/Predicate"
 import type { Agent } from "./Agent.ts"
@@ -18,6 +18,7 @@ import { ToolFailed } from "./AgentError.ts"
 import type { AgentEvent } from "./AgentEvent.ts"
 import { Approvals } from "./Approvals.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
+import { discover } from "./internal/mcpTools.ts"
 import { CurrentTool } from "./internal/toolContext.ts"
 
 const TypeId = "~effect-troupe/Tool"
@@ -130,14 +131,6 @@ export type Repetition =
 export type NeedsApproval<Params> = boolean | ((params: Params) => boolean)
 
 /**
- * What a tool requires so that its calls can be approved.
- *
- * @since 0.1.0
- * @category models
- */
-export type ApprovalServices<Approval> = [Approval] extends [false | undefined] ? never : Approvals
-
-/**
  * Makes a tool from a function.
  *
  * A failure of the handler goes to the model as its message (but see `failureMode`); a defect too, and is logged with
@@ -161,21 +154,37 @@ export type ApprovalServices<Approval> = [Approval] extends [false | undefined] 
  * @since 0.1.0
  * @category constructors
  */
-export const fn = <
+export function fn<
   const Name extends string,
   const Fields extends Schema.Struct.Fields = {},
   Success extends Schema.Top = typeof Schema.Void,
   E = never,
-  R = never,
-  const Approval extends NeedsApproval<Schema.Struct<Fields>["Type"]> | undefined = undefined
+  R = never
 >(
   name: Name,
-  options: FnOptions<Fields, Success> & Repetition & { readonly needsApproval?: Approval },
+  options: FnOptions<Fields, Success> & Repetition & {
+    readonly needsApproval: NeedsApproval<Schema.Struct<Fields>["Type"]>
+  },
   handler: (params: Schema.Struct<Fields>["Type"]) => Effect.Effect<Success["Type"], E, R>
-): Tool<
-  Name,
-  R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | ApprovalServices<Approval>
-> => {
+): Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | Approvals>
+export function fn<
+  const Name extends string,
+  const Fields extends Schema.Struct.Fields = {},
+  Success extends Schema.Top = typeof Schema.Void,
+  E = never,
+  R = never
+>(
+  name: Name,
+  options: FnOptions<Fields, Success> & Repetition & { readonly needsApproval?: undefined },
+  handler: (params: Schema.Struct<Fields>["Type"]) => Effect.Effect<Success["Type"], E, R>
+): Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"]>
+export function fn<Name extends string, Fields extends Schema.Struct.Fields, Success extends Schema.Top, E, R>(
+  name: Name,
+  options: FnOptions<Fields, Success> & Repetition & {
+    readonly needsApproval?: NeedsApproval<Schema.Struct<Fields>["Type"]> | undefined
+  },
+  handler: (params: Schema.Struct<Fields>["Type"]) => Effect.Effect<Success["Type"], E, R>
+): Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | Approvals> {
   checkOptions(name, options)
   const parameters = Schema.Struct(options.parameters ?? ({} as Fields))
   const success = options.success ?? Schema.Void
@@ -191,7 +200,7 @@ export const fn = <
     return failure(`Tool ${name} answered with a result that can't be encoded: ${encoded.failure.message}`)
   })
   const needsApproval = options.needsApproval ?? false
-  const tool: Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | Approvals> = {
+  return {
     [TypeId]: TypeId,
     name,
     effect: options.effect ?? "once",
@@ -209,11 +218,6 @@ export const fn = <
         }), problemOf(decode))
     }, catchDefects(name, options.failureMode))
   }
-  // Only the signature saw whether `needsApproval` is given, and so whether `Approvals` is required.
-  return tool as Tool<
-    Name,
-    R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | ApprovalServices<Approval>
-  >
 }
 
 /**
@@ -289,6 +293,35 @@ export const fromToolkit = <Tools extends Record<string, AiTool.Any>>(
           Stream.unwrap(handlers.handle(definition.name, params as AiTool.ParametersEncoded<Tools[string]>, callId)))
       )
   )
+
+/**
+ * The tools of an MCP server.
+ *
+ * `connect` makes a client over stdio or HTTP (`McpClient.make`). The connection is kept until the scope closes; one that
+ * breaks is made anew at the next call. The call that it broke under is a failed result, except that a tool which its
+ * server marks as read-only or idempotent is tried once more. `prefix` goes before each name, where servers share names.
+ * What the server has is asked once: `prepareTurn` can give an agent other tools later.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromMcp = <R>(
+  connect: Effect.Effect<McpClient.McpClient, McpClientError.McpClientError, R>,
+  options?: { readonly prefix?: string | undefined }
+): Effect.Effect<ReadonlyArray<Tool<string>>, McpClientError.McpClientError, R | Scope.Scope> =>
+  Effect.map(discover(connect, options?.prefix ?? ""), (tools) =>
+    tools.map(({ call, definition, effect }) => ({
+      [TypeId]: TypeId,
+      name: definition.name,
+      effect,
+      needsApproval: false,
+      definition,
+      handle: (params) =>
+        call(params).pipe(
+          Effect.catch((error) => Effect.succeed(failure(errorMessage(error)))),
+          catchDefects(definition.name)
+        )
+    })))
 
 /**
  * The outcome of a call that failed, with the message that the model reads.

@@ -3,7 +3,7 @@
  *
  * @internal
  */
-import type { Layer } from "effect"
+import type { Layer, Scope } from "effect"
 import { Effect, Ref } from "effect"
 import type { LanguageModel, Response, Tool as AiTool, Toolkit } from "effect/ai"
 import type { Limits, Output, TurnInfo, TurnPlan } from "../Agent.ts"
@@ -12,6 +12,7 @@ import type { AgentEvent } from "../AgentEvent.ts"
 import type { Budget } from "../Budget.ts"
 import type { Guardrail } from "../Guardrail.ts"
 import type { Settings } from "../Llm/AiSdk.ts"
+import type { Memory } from "../Memory.ts"
 import type { Reason, Recovery } from "../Recover.ts"
 import type { Tool } from "../Tool.ts"
 import * as Transcript from "../Transcript.ts"
@@ -38,6 +39,7 @@ export interface Definition<out E, out R> {
   readonly prepareTurn: ((turn: TurnInfo) => Effect.Effect<TurnPlan<E, R>, never, R>) | undefined
   readonly recover: ((reason: Reason) => Recovery<E, R>) | undefined
   readonly guardrails: ReadonlyArray<Guardrail<R>>
+  readonly memory: Effect.Effect<Memory["Service"] | undefined, E, R | Scope.Scope>
   readonly budget: Budget | undefined
 }
 
@@ -50,8 +52,9 @@ export interface Run<E, R> {
   readonly agent: Definition<E, R>
   readonly emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
   readonly transcript: Ref.Ref<Transcript.Transcript>
-  /** How long the conversation was before the run. */
-  readonly offset: number
+  readonly memory: Memory["Service"] | undefined
+  /** What the run has added to the conversation. */
+  readonly said: Array<Transcript.Entry>
   readonly budgets: ReadonlyArray<Budget>
   /** The answer that the run is asked for, where it is not text. */
   readonly output: Output | undefined
@@ -79,7 +82,11 @@ export interface Run<E, R> {
  * @internal
  */
 export const say = <E, R>(run: Run<E, R>, entry: Transcript.Entry): Effect.Effect<void> =>
-  Ref.update(run.transcript, (transcript) => Transcript.append(transcript, entry))
+  Effect.suspend(() => {
+    run.said.push(entry)
+    const written = Ref.update(run.transcript, (transcript) => Transcript.append(transcript, entry))
+    return run.memory === undefined ? written : Effect.andThen(written, run.memory.append([entry]))
+  })
 
 /**
  * Writes the turn under way, as far as it came; once.
@@ -100,7 +107,7 @@ export const write = <E, R>(run: Run<E, R>): Effect.Effect<void> =>
  * @internal
  */
 export const said = <E, R>(run: Run<E, R>): Effect.Effect<Transcript.Transcript> =>
-  Effect.map(Ref.get(run.transcript), (transcript) => Transcript.make(transcript.entries.slice(run.offset)))
+  Effect.sync(() => Transcript.make(run.said))
 
 /**
  * Ends the run with an error that carries what was said until then.
