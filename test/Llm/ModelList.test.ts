@@ -78,7 +78,7 @@ describe("ModelList", () => {
       )
       for (const list of [azure, at(server)]) yield* Effect.flatten(list).pipe(Effect.withTracer(tracer))
       assert.lengthOf(spans, 2)
-      assert.notInclude(inspect(spans.map(({ attributes }) => [...attributes]), { depth: 20 }), KEY)
+      assert.notInclude(inspect(spans.map(({ attributes }) => Object.fromEntries(attributes)), { depth: 20 }), KEY)
     }))
 
   it.live("an answer that is no list is an InvalidResponseError", () =>
