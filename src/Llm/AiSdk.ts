@@ -28,13 +28,12 @@ import { Array as Arr, Cause, Context, Effect, Layer, Schema, Stream } from "eff
 import type { Pull, Redacted, Scope } from "effect"
 import { AiError, LanguageModel, Model } from "effect/ai"
 import type { Response } from "effect/ai"
-import * as Deltas from "../internal/aiSdkDeltas.ts"
 import * as Errors from "../internal/aiSdkError.ts"
 import { toPromptV3 } from "../internal/aiSdkPrompt.ts"
 import { mergeSettings, toCallOptions } from "../internal/aiSdkRequest.ts"
 import { type GenerateResult, isTruncated, toParts, toStreamPart } from "../internal/aiSdkResponse.ts"
 import { type Batch, batchReader } from "../internal/aiSdkStream.ts"
-import { fromBare, toBare } from "../internal/bareModel.ts"
+import { make as makeLanguageModel } from "../internal/languageModel.ts"
 
 /**
  * A language model of any current AI SDK specification.
@@ -146,17 +145,10 @@ export const make = (options: Options): Effect.Effect<LanguageModel.LanguageMode
   checkSettings(options.settings ?? {})
   const codecTransformer = options.codecTransformer ?? LanguageModel.defaultCodecTransformer
   const bridge: Bridge = { ...options, codecTransformer }
-  const model = LanguageModel.make({
+  return makeLanguageModel({
     generateText: (request) => generateText(bridge, request),
-    streamText: (request) => Stream.mapArray(Stream.unwrap(streamText(bridge, request)), Deltas.join),
+    streamText: (request) => Stream.unwrap(streamText(bridge, request)),
     codecTransformer
-  })
-  return Effect.map(model, (model) => {
-    const bare = toBare(model)
-    return fromBare(model, {
-      ...bare,
-      streamText: (options) => Stream.mapArray(bare.streamText(options), Deltas.split)
-    })
   })
 }
 
