@@ -33,6 +33,7 @@ import { toPromptV3 } from "../internal/aiSdkPrompt.ts"
 import { mergeSettings, toCallOptions } from "../internal/aiSdkRequest.ts"
 import { type GenerateResult, isTruncated, toParts, toStreamPart } from "../internal/aiSdkResponse.ts"
 import { type Batch, batchReader } from "../internal/aiSdkStream.ts"
+import { make as makeLanguageModel } from "../internal/languageModel.ts"
 
 /**
  * A language model of any current AI SDK specification.
@@ -144,7 +145,7 @@ export const make = (options: Options): Effect.Effect<LanguageModel.LanguageMode
   checkSettings(options.settings ?? {})
   const codecTransformer = options.codecTransformer ?? LanguageModel.defaultCodecTransformer
   const bridge: Bridge = { ...options, codecTransformer }
-  return LanguageModel.make({
+  return makeLanguageModel({
     generateText: (request) => generateText(bridge, request),
     streamText: (request) => Stream.unwrap(streamText(bridge, request)),
     codecTransformer

@@ -12,6 +12,7 @@ import { Context, Effect, Layer, Ref, Stream, TextDiff } from "effect"
 import { AiError, LanguageModel, Model } from "effect/ai"
 import type { Prompt, Response } from "effect/ai"
 import { isRegExp, isString } from "effect/Predicate"
+import { make as makeLanguageModel } from "../internal/languageModel.ts"
 
 /**
  * One thing that a scripted turn does.
@@ -253,7 +254,7 @@ export const model = (
         if (turn === undefined) return Stream.fail(exhausted(number))
         return play(resolve(turn, request), request, calls)
       }))
-    const service = yield* LanguageModel.make({
+    const service = yield* makeLanguageModel({
       generateText: (options) => Effect.map(Stream.runCollect(perform(options)), toParts),
       streamText: perform
     })
