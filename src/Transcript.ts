@@ -8,7 +8,7 @@
  *
  * @since 0.1.0
  */
-import { Equal, Hash, Schema, SchemaTransformation } from "effect"
+import { Equal, Hash, Inspectable, Schema, SchemaTransformation } from "effect"
 import { Prompt } from "effect/ai"
 import { hasProperty } from "effect/Predicate"
 
@@ -160,6 +160,9 @@ const Proto = {
   },
   toJSON(this: Link): ReadonlyArray<Entry> {
     return this.entries
+  },
+  [Inspectable.NodeInspectSymbol](this: Link) {
+    return { _id: "Transcript", entries: this.entries }
   }
 }
 

@@ -235,7 +235,7 @@ const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: Langua
         : model.doGenerate({ ...call, abortSignal })
   )
   yield* logWarnings(bridge, result.warnings)
-  return toParts(result)
+  return toParts(result, Errors.safeHeaders(result.response?.headers, origin))
 })
 
 const streamText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
@@ -267,6 +267,7 @@ type PartsPull = Pull.Pull<Arr.NonEmptyReadonlyArray<Response.StreamPartEncoded>
 // What came before a failure is still delivered; the pull after it fails.
 const pullParts = (bridge: Bridge, origin: Errors.Origin, { request, response, stream }: StreamResult): PartsPull => {
   const nextBatch = batchReader(stream.getReader())
+  const headers = Errors.safeHeaders(response?.headers, origin)
   const truncated = Effect.suspend(() => Errors.failTruncated(request, origin))
   let answered = false
   let end: Effect.Effect<never, AiError.AiError | Cause.Done> | undefined
@@ -278,7 +279,7 @@ const pullParts = (bridge: Bridge, origin: Errors.Origin, { request, response, s
       else if (part.type === "finish" && isTruncated(part.finishReason)) end = truncated
       if (end !== undefined) return parts
       answered ||= part.type === "finish"
-      const encoded = toStreamPart(part, response?.headers)
+      const encoded = toStreamPart(part, headers)
       if (encoded !== undefined) parts.push(encoded)
     }
     if (batch.end !== undefined) {

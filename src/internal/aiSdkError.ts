@@ -56,12 +56,17 @@ export const failTruncated = (request: object | undefined, origin: Origin): Effe
 }
 
 /**
- * Response headers worth keeping: all but the ones that carry credentials.
+ * Response headers worth keeping: all but the ones that carry credentials, and no known secret in the others, because
+ * a proxy may send back what it was sent.
  *
  * @internal
  */
-export const safeHeaders = (headers: Record<string, string> | undefined): Record<string, string> =>
-  Object.fromEntries(Object.entries(headers ?? {}).filter(([name]) => !SECRET_HEADERS.has(name.toLowerCase())))
+export const safeHeaders = (headers: Record<string, string> | undefined, origin: Origin): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(headers ?? {}).flatMap(([name, value]) =>
+      SECRET_HEADERS.has(name.toLowerCase()) ? [] : [[name, redact(value, origin)]]
+    )
+  )
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -74,7 +79,7 @@ interface Failure {
   readonly status: number
   readonly description: string
   readonly code: string
-  readonly headers: Record<string, string> | undefined
+  readonly headers: Record<string, string>
   /** How long to wait, where the body says it and no header does: `34s`. */
   readonly delay?: string | undefined
   readonly now: number
@@ -82,21 +87,22 @@ interface Failure {
 
 const toReason = (error: unknown, origin: Origin, now: number): AiError.AiErrorReason => {
   const description = redact(messageOf(error), origin).slice(0, MAX_DESCRIPTION)
-  if (APICallError.isInstance(error)) return fromCall(error, description, now)
+  if (APICallError.isInstance(error)) return fromCall(error, description, origin, now)
   if (AISDKError.isInstance(error)) return fromSdk(error, description)
   if (isNetworkFailure(error)) return network(undefined, description)
   if (error instanceof Error) return new AiError.UnknownError({ description: `${error.name}: ${description}` })
-  return fromStatus({ ...fromFrame(error), description, headers: undefined, now })
+  return fromStatus({ ...fromFrame(error), description, headers: {}, now })
 }
 
-const fromCall = (error: APICallError, description: string, now: number): AiError.AiErrorReason => {
+const fromCall = (error: APICallError, description: string, origin: Origin, now: number): AiError.AiErrorReason => {
   const status = error.statusCode
   if (status === undefined || (status < 400 && isNetworkFailure(error.cause))) {
     return network(error.url, description, error.requestBodyValues === undefined ? "GET" : "POST")
   }
   if (status < 400) return new AiError.InvalidResponseError({ description })
   const delay = detailsOf(error.data, "retryDelay")[0]
-  return fromStatus({ status, description, code: codeOf(error.data), headers: error.responseHeaders, delay, now })
+  const headers = safeHeaders(error.responseHeaders, origin)
+  return fromStatus({ status, description, code: codeOf(error.data), headers, delay, now })
 }
 
 const fromSdk = (error: AISDKError, description: string): AiError.AiErrorReason => {
@@ -114,7 +120,7 @@ const fromSdk = (error: AISDKError, description: string): AiError.AiErrorReason 
 
 const fromStatus = (failure: Failure): AiError.AiErrorReason => {
   const { code, description, status } = failure
-  const http = { response: { status, headers: safeHeaders(failure.headers) } }
+  const http = { response: { status, headers: failure.headers } }
   if (CONTENT_CODE.test(code)) return new AiError.ContentPolicyError({ description, http })
   if (QUOTA_CODE.test(code) || status === 402) return new AiError.QuotaExhaustedError({ http })
   if (status === 413 || (status < 500 && (CONTEXT_CODE.test(code) || CONTEXT_MESSAGE.test(description)))) {
@@ -148,9 +154,9 @@ const CONTEXT_MESSAGE =
   /context (length|window|size)|maximum context|(prompt|input) is too long|too many (input )?tokens|token count .* exceeds/i
 
 const retryAfter = ({ delay, headers, now }: Failure): Duration.Duration | undefined => {
-  const milliseconds = headers?.["retry-after-ms"]
+  const milliseconds = headers["retry-after-ms"]
   if (milliseconds !== undefined && milliseconds !== "") return wait(Number(milliseconds))
-  const value = headers?.["retry-after"]
+  const value = headers["retry-after"]
   if (value === undefined || value === "") return delay === undefined ? undefined : wait(parseFloat(delay) * 1000)
   const seconds = Number(value)
   return wait(Number.isNaN(seconds) ? Date.parse(value) - now : seconds * 1000)

@@ -20,7 +20,6 @@ import type { Response } from "effect/ai"
 import { Tool } from "effect/ai"
 import * as Base64 from "effect/encoding/Base64"
 import * as Predicate from "effect/Predicate"
-import { safeHeaders } from "./aiSdkError.ts"
 
 type Content = LanguageModelV4Content | LanguageModelV3Content
 
@@ -30,17 +29,17 @@ export type StreamPart = LanguageModelV4StreamPart | LanguageModelV3StreamPart
 /** @internal */
 export type GenerateResult = LanguageModelV4GenerateResult | LanguageModelV3GenerateResult
 
-type Headers = Record<string, string> | undefined
+type Headers = Record<string, string>
 
 /**
  * The parts of a whole answer, with the response's metadata first and the finish part last.
  *
  * @internal
  */
-export const toParts = (result: GenerateResult): Array<Response.PartEncoded> => [
+export const toParts = (result: GenerateResult, headers: Headers): Array<Response.PartEncoded> => [
   toResponseMetadata(result.response),
   ...result.content.flatMap((content) => toPart(content)),
-  toFinish(result, result.response?.headers)
+  toFinish(result, headers)
 ]
 
 /**
@@ -233,7 +232,7 @@ const toFinish = (
       },
       outputTokens: { total: outputTokens.total, text: outputTokens.text, reasoning: outputTokens.reasoning }
     },
-    response: { status: 200, headers: safeHeaders(headers) },
+    response: { status: 200, headers },
     ...toMetadata(finish)
   }
 }

@@ -140,7 +140,8 @@ describe("AiSdk secrets", () => {
         error: { message: `Incorrect API key provided: ${KEY}.`, type: "auth", code: "invalid_api_key" },
         echo: { authorization: `Bearer ${KEY}` }
       }
-      const reply = Loopback.json(401, body, { "set-cookie": "secret", authorization: `Bearer ${KEY}` })
+      const headers = { "set-cookie": "secret", authorization: `Bearer ${KEY}`, "x-echo": `Bearer ${KEY}` }
+      const reply = Loopback.json(401, body, headers)
       for (const error of yield* failures(reply)) {
         const shown = [error.message, String(error), inspect(error, { depth: 20, showHidden: true }), error.stack]
         assert.notInclude(shown.join(), KEY)
