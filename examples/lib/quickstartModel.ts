@@ -1,19 +1,14 @@
 /** Chooses the quickstart's model by what the machine has, and plays one by a script where there is none. */
-import { Config, Effect, Option, Schema } from "effect"
+import { Config, Effect, Option } from "effect"
 import { Ollama, OpenAi, Scripted, Transcript } from "effect-troupe"
-import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
 
 const isSet = (variable: string) => Effect.map(Config.option(Config.NonEmptyString(variable)), Option.isSome)
 
-/** The models that an Ollama server on this machine has, if one runs. */
-const ollamaModels = HttpClient.get("http://127.0.0.1:11434/api/tags").pipe(
-  Effect.flatMap(HttpClientResponse.schemaBodyJson(Schema.Struct({
-    models: Schema.Array(Schema.Struct({ name: Schema.String }))
-  }))),
-  Effect.map(({ models }) => models.map((model) => model.name)),
+/** The models that an Ollama server has, if one runs. */
+const ollamaModels = Effect.flatten(Ollama.models).pipe(
+  Effect.map((models) => models.map((model) => model.id)),
   Effect.timeout("500 millis"),
-  Effect.orElseSucceed((): ReadonlyArray<string> => []),
-  Effect.provide(FetchHttpClient.layer)
+  Effect.orElseSucceed((): ReadonlyArray<string> => [])
 )
 
 export const chooseModel = Effect.gen(function*() {
