@@ -20,9 +20,10 @@ const documents = Effect.gen(function*() {
   const inFolder = (folder: string) =>
     Effect.map(
       fs.readDirectory(path.join(root, folder)),
-      (names) => names.filter((name) => name.endsWith(".md")).map((name) => path.join(folder, name))
+      (names) => names.filter((name) => name.endsWith(".md")).sort().map((name) => path.join(folder, name))
     )
-  return [...yield* inFolder("."), ...yield* inFolder("docs")].sort()
+  // Guides first: a search ends at its eighth line.
+  return [...yield* inFolder("docs"), ...yield* inFolder(".")]
 })
 
 const read = (document: string) =>
