@@ -13,7 +13,7 @@ import { chooseModel } from "./lib/quickstartModel.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
-/** The documents that the agent may read, by their paths in the repository. */
+/** The documents that the agent may read, by their paths in the repository, the guides first. */
 const documents = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
@@ -81,7 +81,10 @@ const program = Effect.gen(function*() {
   yield* display(`${bold("effect-troupe")} ${dim(model.description)}\n${bold("?")} ${question}\n`)
   yield* Agent.run(librarian, question).pipe(Stream.runForEach(printer()), Effect.provide(model.layer))
 }).pipe(
-  Effect.tapError((error) => display(`\n${red("✗")} ${error.message}\n`)),
+  Effect.tapError((error) => {
+    const { message } = error._tag === "ConfigError" ? error.cause : error
+    return display(`\n${red("✗")} ${message}\n`)
+  }),
   Effect.onInterrupt(() => display(dim("\n\nstopped\n"))),
   Effect.provide(Layer.mergeAll(NodeServices.layer, DateTime.layerCurrentZoneLocal))
 )

@@ -43,7 +43,7 @@ export const printer = () => {
         const { turns, usage } = event.response
         const tokens = (n: number | undefined) => n === undefined ? "?" : String(n)
         return line(dim(
-          `\n${turns} ${turns === 1 ? "turn" : "turns"}, ` +
+          `${turns} ${turns === 1 ? "turn" : "turns"}, ` +
             `${tokens(usage.inputTokens.total)} tokens in, ${tokens(usage.outputTokens.total)} tokens out`
         ))
       }
