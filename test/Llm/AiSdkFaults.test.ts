@@ -448,4 +448,12 @@ describe("AiSdk optional packages", () => {
       assert.strictEqual(error._tag, "PackageMissing")
       assert.strictEqual(error.message, `Nobody needs the package ${name}: npm install ${name}`)
     }))
+
+  it.effect("a package that is installed but lacks one of its own is a defect that names that one", () =>
+    Effect.gen(function*() {
+      const lacking = "@ai-sdk/lacking"
+      const exit = yield* Effect.exit(load("Nobody", "@ai-sdk/openai", () => import(/* @vite-ignore */ lacking)))
+      assert(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+      assert.include(String(Cause.squash(exit.cause)), lacking)
+    }))
 })
