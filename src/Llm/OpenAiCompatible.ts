@@ -14,7 +14,7 @@
  * @since 0.1.0
  */
 import { Effect, Redacted } from "effect"
-import { httpUrl, load } from "../internal/provider.ts"
+import { httpUrl, load, notHttpUrl } from "../internal/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
@@ -96,7 +96,7 @@ const DEFAULT_NAME = "openai-compatible"
 
 const checkUrl = (method: string, { baseUrl }: Server) => {
   if (httpUrl(baseUrl) === undefined) {
-    throw new Error(`OpenAiCompatible.${method}: baseUrl must be an http address, got ${JSON.stringify(baseUrl)}`)
+    throw new Error(notHttpUrl(`OpenAiCompatible.${method}: baseUrl`, baseUrl))
   }
 }
 

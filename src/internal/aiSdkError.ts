@@ -236,7 +236,7 @@ const messages = (error: Error): Array<string> => {
 const MAX_DESCRIPTION = 500
 
 const redact = (text: string, { secrets }: Origin): string =>
-  secrets.map(Redacted.value).filter((secret) => secret !== "").reduce(
+  secrets.map((secret) => Redacted.value(secret).trim()).filter((secret) => secret !== "").reduce(
     (blotted, secret) => blotted.replaceAll(secret, "<redacted>"),
     text
   )

@@ -27,13 +27,15 @@ export const load = <A>(
   )
 
 /**
- * A variable that is empty counts as absent, which is what a shell script means by it.
+ * A variable that is empty counts as absent, which is what a shell script means by it. A key from a file often ends with a
+ * line break, which no request carries and no provider repeats, so that it would not be found where it must not be shown.
  *
  * @internal
  */
 export const optionalKey = (variable: string): Config.Config<Option.Option<Redacted.Redacted>> =>
   Config.option(Config.Redacted(variable)).pipe(
-    Config.map(Option.filter((key) => Redacted.value(key).trim() !== ""))
+    Config.map(Option.map((key) => Redacted.make(Redacted.value(key).trim()))),
+    Config.map(Option.filter((key) => Redacted.value(key) !== ""))
   )
 
 /**
@@ -76,7 +78,7 @@ export const optionalUrl = (
         const url = httpUrl(complete(value.trim()))
         return url !== undefined
           ? Effect.succeedSome(url)
-          : Effect.fail(configError(`${variable} must be an http address, got ${JSON.stringify(value)}`))
+          : Effect.fail(configError(notHttpUrl(variable, value)))
       }
     }))
   )
@@ -97,14 +99,21 @@ export const baseUrl = (
   )
 
 /**
- * Nothing for a text that is no http address: `localhost:8080` is one of scheme `localhost`.
+ * Nothing for a text that is no http address (`localhost:8080` is one of scheme `localhost`), nor for one with a password:
+ * `fetch` refuses it, and says it aloud.
  *
  * @internal
  */
 export const httpUrl = (text: string): URL | undefined => {
   const url = URL.parse(text)
-  return url !== null && /^https?:$/.test(url.protocol) ? url : undefined
+  return url !== null && /^https?:$/.test(url.protocol) && url.username + url.password === "" ? url : undefined
 }
+
+/** @internal */
+export const notHttpUrl = (what: string, text: string): string =>
+  `${what} must be an http address without user and password, got ${
+    JSON.stringify(text.replace(/\/\/.*@/, "//<redacted>@"))
+  }`
 
 /** @internal */
 export const configError = (message: string): Config.ConfigError =>

@@ -30,7 +30,7 @@ const secretText = new RegExp(
 export const redactText = (text: string, secrets: ReadonlyArray<Redacted.Redacted> = []): string => {
   let safe = text
   for (const secret of secrets) {
-    const value = Redacted.value(secret)
+    const value = Redacted.value(secret).trim()
     if (value !== "") safe = safe.replaceAll(value, replacement)
   }
   return safe.replace(secretText, replacement)
