@@ -3,6 +3,8 @@
  *
  * @since 0.1.0
  */
+export * as Actor from "./Actor.ts"
+export * as ActorSystem from "./ActorSystem.ts"
 export * as Agent from "./Agent.ts"
 export * as AgentError from "./AgentError.ts"
 export * as AgentEvent from "./AgentEvent.ts"
@@ -11,5 +13,7 @@ export * as Ollama from "./Llm/Ollama.ts"
 export * as OpenAi from "./Llm/OpenAi.ts"
 export * as OpenAiCompatible from "./Llm/OpenAiCompatible.ts"
 export * as Scripted from "./Llm/Scripted.ts"
+export * as Mailbox from "./Mailbox.ts"
+export * as Supervisor from "./Supervisor.ts"
 export * as Tool from "./Tool.ts"
 export * as Transcript from "./Transcript.ts"

@@ -1,0 +1,446 @@
+/**
+ * Runs supervised actors: a protocol of typed messages, a behavior that handles them one at a time, and references
+ * that tell, ask and stream.
+ *
+ * An actor handles its messages in mailbox order. A handler's typed failure is its answer; a defect is a crash, which
+ * the behavior's supervisor decides about. Local messages go by reference: they are neither encoded nor copied.
+ *
+ * ```ts
+ * import { Effect, Ref, Schema } from "effect"
+ * import { Rpc } from "effect/rpc"
+ * import { Actor, ActorSystem } from "effect-troupe"
+ *
+ * const Counter = Actor.make("Counter", [
+ *   Rpc.make("Add", { payload: { by: Schema.Finite } }),
+ *   Rpc.make("Get", { success: Schema.Finite })
+ * ])
+ *
+ * const counter = Counter.behavior(Effect.gen(function*() {
+ *   const count = yield* Ref.make(0)
+ *   return {
+ *     Add: ({ by }) => Ref.update(count, (n) => n + by),
+ *     Get: () => Ref.get(count)
+ *   }
+ * }))
+ *
+ * const program = Effect.gen(function*() {
+ *   const ref = yield* Actor.spawn(counter, { name: "clicks" })
+ *   yield* ref.tell("Add", { by: 2 })
+ *   return yield* ref.ask("Get") // 2
+ * }).pipe(Effect.provide(ActorSystem.layer({ name: "app" })))
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Rpc from "effect/rpc/Rpc"
+import * as RpcGroup from "effect/rpc/RpcGroup"
+import type * as RpcSchema from "effect/rpc/RpcSchema"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { ActorSystem } from "./ActorSystem.ts"
+import type { ActorError, SpawnError } from "./internal/actorError.ts"
+import * as Cell from "./internal/cell.ts"
+import * as Delivery from "./internal/delivery.ts"
+import * as Lifecycle from "./internal/lifecycle.ts"
+import * as LocalRef from "./internal/localRef.ts"
+import * as Payload from "./internal/payload.ts"
+import * as Policy from "./internal/policy.ts"
+import { rootOf } from "./internal/rootCell.ts"
+import * as Watch from "./internal/watch.ts"
+import * as Mailbox from "./Mailbox.ts"
+
+export {
+  /** @since 0.1.0 @category errors */
+  ActorError,
+  /** @since 0.1.0 @category errors */
+  ActorErrorReason,
+  /** @since 0.1.0 @category errors */
+  SpawnError
+} from "./internal/actorError.ts"
+
+const TypeId = "~effect-troupe/Actor/Protocol"
+const BehaviorTypeId = "~effect-troupe/Actor/Behavior"
+declare const RefTypeId: "~effect-troupe/Actor/ActorRef"
+
+/**
+ * A name and the messages that go by it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Protocol<out Name extends string, in out Rpcs extends Rpc.Any> {
+  readonly [TypeId]: typeof TypeId
+  readonly name: Name
+  readonly group: RpcGroup.RpcGroup<Rpcs>
+  /**
+   * Pairs the protocol with a setup effect, which returns one handler a message. Setup runs at start and again at each
+   * restart, in a fresh scope that lives as long as that incarnation; handlers run in the same scope.
+   */
+  readonly behavior: <H extends Handlers<Rpcs>, E, R>(
+    setup: Effect.Effect<H, E, R>,
+    options?: BehaviorOptions
+  ) => Behavior<Name, Rpcs, E, Exclude<R | RpcGroup.HandlersServices<Rpcs, H>, Scope.Scope | Self<Name>>>
+  /** A message as a value, for `Actor.watch`. */
+  readonly message: <const Tag extends TellTag<Rpcs>>(
+    tag: Tag,
+    ...payload: PayloadArguments<Rpcs, Tag>
+  ) => Message<Name>
+}
+
+/**
+ * One handler a message. A handler may return `Rpc.fork` (not one at a time), `Rpc.uninterruptible`, or a `Deferred`
+ * that is completed later with the answer.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Handlers<Rpcs extends Rpc.Any> = {
+  readonly [Current in Rpcs as Current["_tag"]]: (
+    payload: Rpc.Payload<Current>
+  ) => Rpc.WrapperOr<Rpc.ResultFrom<Current, unknown>>
+}
+
+/**
+ * How a behavior runs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BehaviorOptions {
+  /** Default `Mailbox.bounded(1024, "block")`. */
+  readonly mailbox?: Mailbox.Mailbox | undefined
+  /** Default `Supervisor.defaultPolicy`. */
+  readonly supervisor?: Policy.Policy | undefined
+  /** How many messages may be handled at a time. Default 1. */
+  readonly concurrency?: number | "unbounded" | undefined
+  /** Stops the actor when it had no message for that long. Default: never. */
+  readonly idleTimeout?: Duration.Input | undefined
+  /** How many messages `Actor.stash` may put aside. Default 1024. */
+  readonly stashCapacity?: number | undefined
+}
+
+/**
+ * What `spawn` runs: a protocol, a setup and options. `E` is the setup's error, `R` what setup and handlers need.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Behavior<out Name extends string, in out Rpcs extends Rpc.Any, out E, out R> {
+  readonly [BehaviorTypeId]: { readonly _E: () => E; readonly _R: () => R }
+  readonly protocol: Protocol<Name, Rpcs>
+  /** @internal */
+  readonly definition: Cell.Definition
+}
+
+/**
+ * A message as a value, made by its protocol.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Message<out Name extends string> {
+  readonly protocol: Name
+  readonly tag: string
+  readonly payload: unknown
+}
+
+/**
+ * The actor that setup and handlers of the protocol `Name` run in.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Self<out Name extends string> {
+  readonly _: "effect-troupe/Actor/Self"
+  readonly name: Name
+}
+
+/**
+ * What every placement of an actor gives: its protocol and the three ways to send.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ActorRef<out Name extends string, in out Rpcs extends Rpc.Any> {
+  readonly [RefTypeId]: typeof RefTypeId
+  readonly protocol: Protocol<Name, Rpcs>
+  /** Puts a message into the mailbox and does not wait for its handler. */
+  readonly tell: <const Tag extends TellTag<Rpcs>>(
+    tag: Tag,
+    ...payload: PayloadArguments<Rpcs, Tag>
+  ) => Effect.Effect<void, ActorError>
+  /** Sends a message and waits for its handler's answer. Interrupting it interrupts that run, or takes the message back. */
+  readonly ask: <const Tag extends TellTag<Rpcs>>(
+    tag: Tag,
+    ...payload: PayloadArguments<Rpcs, Tag>
+  ) => Effect.Effect<AskSuccess<Rpcs, Tag>, AskError<Rpcs, Tag> | ActorError>
+  /** Sends a message and streams its handler's items; the handler goes no faster than the consumer. */
+  readonly stream: <const Tag extends StreamTag<Rpcs>>(
+    tag: Tag,
+    ...payload: PayloadArguments<Rpcs, Tag>
+  ) => Stream.Stream<
+    Rpc.SuccessChunk<Rpc.ExtractTag<Rpcs, Tag>>,
+    Rpc.ErrorExit<Rpc.ExtractTag<Rpcs, Tag>> | ActorError
+  >
+}
+
+/**
+ * A reference to an actor of this process.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LocalActorRef<out Name extends string, in out Rpcs extends Rpc.Any> extends ActorRef<Name, Rpcs> {
+  /** For example `/user/alice`. */
+  readonly path: string
+  /**
+   * Lets the current message finish, sends the rest to dead letters, and waits for the end. Streams end with `Stopped`.
+   */
+  readonly stop: Effect.Effect<void>
+  /** Handles what is queued, takes nothing new, and waits for the end. */
+  readonly drain: Effect.Effect<void>
+  /** Waits for the end. */
+  readonly awaitStopped: Effect.Effect<Terminated>
+  /** How many messages wait, how many senders wait for capacity, and the capacity. */
+  readonly mailbox: Effect.Effect<{ readonly size: number; readonly blocked: number; readonly capacity: number }>
+}
+
+/**
+ * How an actor ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Terminated = Cell.Terminated
+
+/**
+ * Why an actor ended: asked to, idle for its `idleTimeout`, or crashed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TerminatedReason = Cell.TerminatedReason
+
+/**
+ * The tags that `tell` and `ask` take.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type TellTag<Rpcs extends Rpc.Any> = Exclude<Rpcs["_tag"], StreamTag<Rpcs>>
+
+/**
+ * The tags that `stream` takes.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type StreamTag<Rpcs extends Rpc.Any> = Rpcs extends Rpc.Any
+  ? Rpc.SuccessSchema<Rpcs> extends RpcSchema.Stream<infer _A, infer _E> ? Rpcs["_tag"] : never
+  : never
+
+/**
+ * The payload of a message as an argument list: empty for a message without payload.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type PayloadArguments<Rpcs extends Rpc.Any, Tag extends string> =
+  Rpc.PayloadConstructor<Rpc.ExtractTag<Rpcs, Tag>> extends infer Payload
+    ? [Payload] extends [void] ? [] : {} extends Payload ? [payload?: Payload] : [payload: Payload]
+    : never
+
+/**
+ * What an ask succeeds with.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type AskSuccess<Rpcs extends Rpc.Any, Tag extends string> = Rpc.Success<Rpc.ExtractTag<Rpcs, Tag>>
+
+/**
+ * The typed failures of an ask's handler.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type AskError<Rpcs extends Rpc.Any, Tag extends string> = Rpc.Error<Rpc.ExtractTag<Rpcs, Tag>>
+
+/**
+ * Makes a protocol. Dies when the name is empty or two messages have one tag.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <const Name extends string, const Rpcs extends ReadonlyArray<Rpc.Any>>(
+  name: Name,
+  rpcs: Rpcs
+): Protocol<Name, Rpcs[number]> => {
+  if (name === "") throw new RangeError("Actor.make: name must not be empty")
+  const tags = new Set<string>()
+  for (const { _tag } of rpcs) {
+    if (tags.has(_tag)) throw new RangeError(`Actor.make(${name}): two messages have the tag "${_tag}"`)
+    tags.add(_tag)
+  }
+  const payload = Payload.make(name, rpcs)
+  const protocol = {
+    [TypeId]: TypeId,
+    name,
+    group: RpcGroup.make(...rpcs),
+    payload,
+    behavior: (setup: Cell.Definition["setup"], options?: BehaviorOptions) => ({
+      [BehaviorTypeId]: BehaviorTypeId,
+      protocol,
+      definition: define(protocol, setup, options ?? {})
+    }),
+    message: (tag: string, input: unknown) => ({ protocol: name, tag, payload: payload(tag, input) })
+  }
+  // Behind this seam the types of messages are erased.
+  return protocol as unknown as Protocol<Name, Rpcs[number]>
+}
+
+/**
+ * Starts an actor: a child when called inside an actor, else at `/user`. Succeeds when the first setup has, and fails
+ * with its error otherwise. What setup and handlers need is captured here, once for all incarnations.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const spawn = <Name extends string, Rpcs extends Rpc.Any, E, R>(
+  behavior: Behavior<Name, Rpcs, E, R>,
+  options?: { readonly name?: string | undefined }
+): Effect.Effect<LocalActorRef<Name, Rpcs>, E | SpawnError, R | ActorSystem> =>
+  Effect.withFiber((fiber) => {
+    const root = rootOf(fiber.context)
+    const current = Context.getOrUndefined(fiber.context, Cell.CurrentCell)
+    const parent = current?.system === root.system ? current : root
+    // The definition's error is `E`: `behavior` erased it.
+    const cell = Lifecycle.spawn(parent, behavior.definition, options?.name) as Effect.Effect<Cell.Cell, E | SpawnError>
+    return Effect.map(cell, (cell) => refOf<Name, Rpcs>(cell))
+  })
+
+/**
+ * The actor that runs this setup or handler.
+ *
+ * @since 0.1.0
+ * @category context
+ */
+export const self = <Name extends string, Rpcs extends Rpc.Any>(
+  protocol: Protocol<Name, Rpcs>
+): Effect.Effect<LocalActorRef<Name, Rpcs>, never, Self<Name>> =>
+  Effect.withFiber<LocalActorRef<Name, Rpcs>, never, Self<Name>>((fiber) =>
+    Effect.succeed(refOf<Name, Rpcs>(currentOf(protocol, fiber.context)))
+  )
+
+/**
+ * Puts a message of the current actor's own protocol into its mailbox when `ref` has ended, before all that waits
+ * there; at once when it has ended already. Watching twice is watching once. A watch ends with the incarnation.
+ *
+ * @since 0.1.0
+ * @category watching
+ */
+export const watch = <Name extends string, Watched extends string, Rpcs extends Rpc.Any>(
+  ref: LocalActorRef<Watched, Rpcs>,
+  onTerminated: (terminated: Terminated) => Message<Name>
+): Effect.Effect<void, never, Self<Name>> => withCurrent((cell) => Watch.watch(cell, cellOf(ref), onTerminated))
+
+/**
+ * Ends a watch; a notice that is in the mailbox already stays there.
+ *
+ * @since 0.1.0
+ * @category watching
+ */
+export const unwatch = <Watched extends string, Rpcs extends Rpc.Any>(
+  ref: LocalActorRef<Watched, Rpcs>
+): Effect.Effect<void, never, Self<never>> => withCurrent((cell) => Watch.unwatch(cell, cellOf(ref)))
+
+/**
+ * Hands the current message on, perhaps as another one: the target answers the original asker. Return it from the
+ * handler.
+ *
+ * @since 0.1.0
+ * @category messages
+ */
+export const forward = <Name extends string, Rpcs extends Rpc.Any, const Tag extends TellTag<Rpcs>>(
+  ref: ActorRef<Name, Rpcs>,
+  tag: Tag,
+  ...payload: PayloadArguments<Rpcs, Tag>
+): Effect.Effect<Deferred.Deferred<AskSuccess<Rpcs, Tag>, AskError<Rpcs, Tag>>> => {
+  const forwarded = LocalRef.isLocalRef(ref)
+    ? LocalRef.forward(ref, tag, payload[0])
+    : LocalRef.forwardAsk(ref.ask(tag, ...payload))
+  return forwarded as Effect.Effect<Deferred.Deferred<AskSuccess<Rpcs, Tag>, AskError<Rpcs, Tag>>>
+}
+
+/**
+ * Ends the handler and puts its message aside, unanswered, until `unstashAll` or the next restart. With a full stash
+ * (`stashCapacity`) the asker gets `MailboxFull`.
+ *
+ * @since 0.1.0
+ * @category messages
+ */
+export const stash: Effect.Effect<never, never, Self<never>> = Effect.die(Delivery.stashSignal)
+
+/**
+ * Puts all stashed messages back before those that wait, in their order.
+ *
+ * @since 0.1.0
+ * @category messages
+ */
+export const unstashAll: Effect.Effect<void, never, Self<never>> = withCurrent(Delivery.unstashAll)
+
+// -----------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------
+
+function withCurrent(f: (cell: Cell.Cell) => void): Effect.Effect<void> {
+  return Effect.withFiber((fiber) => Effect.sync(() => f(Cell.current(fiber.context))))
+}
+
+const cellOf = (ref: object): Cell.Cell => (ref as LocalRef.LocalRef).cell
+
+/** The one place where the runtime's references get their types back. */
+const refOf = <Name extends string, Rpcs extends Rpc.Any>(cell: Cell.Cell): LocalActorRef<Name, Rpcs> =>
+  LocalRef.make(cell) as unknown as LocalActorRef<Name, Rpcs>
+
+const currentOf = (protocol: { readonly name: string }, context: Context.Context<never>): Cell.Cell => {
+  const cell = Cell.current(context)
+  if (cell.definition.protocol.name === protocol.name) return cell
+  throw new Error(`Actor.self(${protocol.name}): ${Cell.path(cell)} speaks ${cell.definition.name}`)
+}
+
+const define = (
+  protocol: Cell.Protocol,
+  setup: Cell.Definition["setup"],
+  options: BehaviorOptions
+): Cell.Definition => {
+  const name = protocol.name
+  const concurrency = options.concurrency === "unbounded" ? Number.POSITIVE_INFINITY : options.concurrency ?? 1
+  const stashCapacity = options.stashCapacity ?? 1024
+  if (concurrency !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(concurrency) && concurrency > 0)) {
+    throw new RangeError(`${name}.behavior: concurrency must be a positive integer or "unbounded", got ${concurrency}`)
+  }
+  if (!(Number.isSafeInteger(stashCapacity) && stashCapacity > 0)) {
+    throw new RangeError(`${name}.behavior: stashCapacity must be a positive integer, got ${stashCapacity}`)
+  }
+  const idleTimeout = options.idleTimeout === undefined ? undefined : Duration.fromInputUnsafe(options.idleTimeout)
+  if (idleTimeout !== undefined && !(Duration.toMillis(idleTimeout) > 0)) {
+    throw new RangeError(
+      `${name}.behavior: idleTimeout must be a positive duration, got ${Duration.format(idleTimeout)}`
+    )
+  }
+  return {
+    name,
+    protocol,
+    setup,
+    mailbox: options.mailbox ?? Mailbox.defaultMailbox,
+    supervisor: options.supervisor ?? Policy.defaultPolicy,
+    concurrency,
+    stashCapacity,
+    idleTimeout
+  }
+}

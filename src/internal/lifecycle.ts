@@ -1,0 +1,403 @@
+/**
+ * Starts, restarts and stops actors.
+ *
+ * @internal
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as References from "effect/References"
+import * as Schedule from "effect/Schedule"
+import * as Scope from "effect/Scope"
+import * as Tracer from "effect/Tracer"
+import { SpawnError } from "./actorError.ts"
+import type { ActorErrorReason } from "./actorError.ts"
+import * as Cell from "./cell.ts"
+import * as MailboxQueue from "./mailboxQueue.ts"
+import type { Directive, Policy, Restart } from "./policy.ts"
+
+/**
+ * Starts an actor under `parent`, and succeeds with its cell once its first setup has. The current context becomes
+ * what all its incarnations run with.
+ */
+export const spawn = (
+  parent: Cell.Cell,
+  definition: Cell.Definition,
+  name: string | undefined
+): Effect.Effect<Cell.Cell, unknown> =>
+  Effect.withFiber((fiber) => {
+    const refused = refuseName(parent, name)
+    if (refused !== undefined) return Effect.fail(refused)
+    const base = fiber.cache.span === undefined ? fiber.context : Context.omit(Tracer.ParentSpan)(fiber.context)
+    const cell = makeCell(parent, definition, name ?? `$${(parent.nextChild++).toString(36)}`, base)
+    ;(parent.children ??= new Map()).set(cell.name, cell)
+    const started = Effect.onExit(setup(cell), (exit) => settleStart(cell, exit))
+    return Effect.as(started, cell)
+  })
+
+/** Makes the cell above all actors: it has no behavior, and its children are the actors at `/user`. */
+export const makeRoot = (system: Cell.System, context: Context.Context<never>): Cell.Cell => ({
+  ...emptyCell,
+  system,
+  parent: undefined,
+  name: "user",
+  definition: rootDefinition,
+  stats: Cell.makeStats("user"),
+  queue: MailboxQueue.make(rootDefinition.mailbox),
+  base: context,
+  context,
+  state: Cell.Running
+})
+
+/** Handles a crash of the running incarnation as the actor's supervisor says. */
+export const crash = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
+  cell.stats.crashes++
+  Cell.emit(cell, (path, protocol) => ({ _tag: "Crashed", path, protocol, cause }))
+  const state = cell.state
+  if (state._tag !== "Running" && state._tag !== "Draining") return
+  const directive = decide(cell.definition.supervisor, cause)
+  switch (directive._tag) {
+    case "Resume":
+      return
+    case "Restart": {
+      const restarting: Cell.State = {
+        _tag: "Restarting",
+        fiber: undefined,
+        draining: state._tag === "Draining"
+      }
+      cell.state = restarting
+      const fiber = Effect.runForkWith(cell.base)(restart(cell, cause, directive))
+      if (fiber.pollUnsafe() === undefined) restarting.fiber = fiber
+      return
+    }
+    case "Stop":
+    case "Escalate":
+      return beginStop(cell, { _tag: "Crashed", cause }, directive._tag === "Escalate")
+  }
+}
+
+/** Asks the actor to stop, at once (`stop`) or after what is queued (`drain`). Asking again changes nothing. */
+export const requestStop = (cell: Cell.Cell, mode: "stop" | "drain", reason: Cell.TerminatedReason): void => {
+  const state = cell.state
+  switch (state._tag) {
+    case "Ending":
+    case "Stopping":
+    case "Stopped":
+      return
+    case "Restarting":
+      cell.state = { _tag: "Stopping", reason, escalate: false }
+      flush(cell)
+      // The fiber's last act sees the new state and ends the actor.
+      state.fiber?.interruptUnsafe()
+      return
+    case "Starting":
+      cell.state = { _tag: "Stopping", reason, escalate: false }
+      flush(cell)
+      return
+    case "Running":
+    case "Draining":
+      if (mode === "stop") return beginStop(cell, reason, false)
+      cell.state = Cell.Draining
+      return Cell.wake(cell)
+  }
+}
+
+/** Ends a stopping actor when none of its runs is in flight any more. */
+export const endIfQuiet = (cell: Cell.Cell): void => {
+  const state = cell.state
+  if (state._tag !== "Stopping" || cell.active > 0 || cell.delivery === "running") return
+  cell.state = { _tag: "Ending", reason: state.reason, escalate: state.escalate }
+  const finish = () => terminate(cell, state.reason, state.escalate)
+  const ending = endIncarnation(cell, exitOf(state.reason), Cell.stopped)
+  if (ending === undefined) return finish()
+  Effect.runForkWith(cell.base)(ending).addObserver(finish)
+}
+
+/** Interrupts whatever the actor and its descendants still run; they end as they would have. */
+export const kill = (cell: Cell.Cell): void => {
+  abort(cell, Cell.stopped)
+  if (cell.children !== undefined) { for (const child of cell.children.values()) kill(child) }
+}
+
+/** Whether a fiber with this context belongs to the actor or one of its descendants. */
+export const runsIn = (context: Context.Context<never>, cell: Cell.Cell): boolean => {
+  let current: Cell.Cell | undefined = Context.getOrUndefined(context, Cell.CurrentCell)
+  while (current !== undefined && current !== cell) current = current.parent
+  return current !== undefined
+}
+
+/** Waits until the actor has ended. */
+export const awaitStopped = (cell: Cell.Cell): Effect.Effect<Cell.Terminated> =>
+  Effect.callback<Cell.Terminated>((resume) => {
+    if (cell.state._tag === "Stopped") return resume(Effect.succeed(cell.state.terminated))
+    const key = {}
+    ;(cell.watchers ??= new Map()).set(key, (terminated: Cell.Terminated) => resume(Effect.succeed(terminated)))
+    return Effect.sync(() => cell.watchers?.delete(key))
+  })
+
+// -----------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------
+
+const rootDefinition: Cell.Definition = {
+  name: "user",
+  protocol: { name: "user", payload: (_tag, input) => input },
+  setup: Effect.succeed({}),
+  mailbox: { capacity: 1, policy: "fail" },
+  // A crash that escalates to the root ends the system with its cause.
+  supervisor: { _tag: "Stop" },
+  concurrency: 1,
+  stashCapacity: 0,
+  idleTimeout: undefined
+}
+
+const emptyCell = {
+  scope: undefined,
+  handlers: {},
+  state: Cell.Starting,
+  delivery: "none",
+  busy: 0,
+  running: undefined,
+  active: 0,
+  stash: undefined,
+  children: undefined,
+  nextChild: 1,
+  watchers: undefined,
+  watching: undefined,
+  supervision: undefined,
+  healthySince: 0,
+  activeAt: 0
+} satisfies Partial<Cell.Cell>
+
+const makeCell = (
+  parent: Cell.Cell,
+  definition: Cell.Definition,
+  name: string,
+  base: Context.Context<never>
+): Cell.Cell => ({
+  ...emptyCell,
+  system: parent.system,
+  parent,
+  name,
+  definition,
+  stats: Cell.statsOf(parent.system, definition.name),
+  queue: MailboxQueue.make(definition.mailbox),
+  base,
+  context: base
+})
+
+const refuseName = (parent: Cell.Cell, name: string | undefined): SpawnError | undefined => {
+  const fail = (reason: SpawnError["reason"]) =>
+    new SpawnError({ actor: `${Cell.path(parent)}/${name ?? "$"}`, reason })
+  switch (parent.state._tag) {
+    case "Stopping":
+    case "Ending":
+    case "Stopped":
+      return fail({ _tag: "ParentStopped" })
+  }
+  if (name === undefined) return undefined
+  if (name === "" || name.startsWith("$") || name.includes("/")) return fail({ _tag: "InvalidName" })
+  return parent.children?.has(name) ? fail({ _tag: "NameTaken" }) : undefined
+}
+
+/** Runs the setup in a fresh scope, with the context that the handlers will have too. */
+const setup = (cell: Cell.Cell): Effect.Effect<void, unknown> => {
+  // The context was captured where `spawn` asked for all that the setup needs.
+  const setup = cell.definition.setup as Effect.Effect<Cell.Handlers, unknown>
+  const scope = Scope.makeUnsafe()
+  cell.scope = scope
+  cell.context = cell.base.pipe(
+    Context.add(Scope.Scope, scope),
+    Context.add(Cell.CurrentCell, cell),
+    Context.add(References.CurrentLogAnnotations, {
+      ...Context.get(cell.base, References.CurrentLogAnnotations),
+      actor: Cell.path(cell)
+    })
+  )
+  return Effect.map(
+    Effect.setContext(setup, cell.context),
+    (handlers) => {
+      cell.handlers = handlers
+    }
+  )
+}
+
+const settleStart = (cell: Cell.Cell, exit: Exit.Exit<void, unknown>): Effect.Effect<void, SpawnError> => {
+  if (Exit.isSuccess(exit) && cell.state._tag === "Starting") {
+    cell.state = Cell.Running
+    Cell.emit(cell, (path, protocol) => ({ _tag: "Started", path, protocol }))
+    if (cell.definition.idleTimeout !== undefined) watchIdle(cell, cell.definition.idleTimeout)
+    if (!MailboxQueue.isEmpty(cell.queue)) Cell.wake(cell)
+    return Effect.void
+  }
+  flush(cell)
+  const reason: Cell.TerminatedReason = Exit.isSuccess(exit)
+    ? { _tag: "Stopped" }
+    : { _tag: "Crashed", cause: exit.cause }
+  const ending = endIncarnation(cell, exit, Cell.stopped) ?? Effect.void
+  const refused = new SpawnError({ actor: Cell.path(cell), reason: { _tag: "ParentStopped" } })
+  return Effect.andThen(
+    Effect.ensuring(ending, Effect.sync(() => terminate(cell, reason, false))),
+    Exit.isSuccess(exit) ? Effect.fail(refused) : Effect.void
+  )
+}
+
+/** Ends this incarnation and starts the next, as often and as slowly as the schedule says. */
+const restart = Effect.fnUntraced(function*(cell: Cell.Cell, firstCause: Cause.Cause<unknown>, first: Restart) {
+  let cause = firstCause
+  let directive: Directive = first
+  const ending = endIncarnation(cell, Exit.failCause(cause), { _tag: "Crashed", defect: Cause.squash(cause) })
+  if (ending !== undefined) yield* Effect.uninterruptible(ending)
+  while (directive._tag === "Restart" && cell.state._tag === "Restarting") {
+    const delay: Duration.Duration | undefined = yield* nextDelay(cell, directive, cause)
+    if (delay === undefined) break
+    if (Duration.toMillis(delay) > 0) yield* Effect.sleep(delay)
+    const exit: Exit.Exit<void, unknown> = yield* Effect.exit(setup(cell))
+    const state = cell.state as Cell.State
+    if (Exit.isSuccess(exit) && state._tag === "Restarting") return resumeAfterRestart(cell, state.draining, cause)
+    yield* Effect.uninterruptible(endIncarnation(cell, exit, Cell.stopped) ?? Effect.void)
+    if (Exit.isSuccess(exit)) break
+    cause = exit.cause
+    cell.stats.crashes++
+    Cell.emit(cell, (path, protocol) => ({ _tag: "Crashed", path, protocol, cause }))
+    directive = decide(cell.definition.supervisor, cause)
+  }
+  if (cell.state._tag === "Restarting") {
+    cell.state = { _tag: "Stopping", reason: { _tag: "Crashed", cause }, escalate: directive._tag === "Escalate" }
+    flush(cell)
+  }
+}, (effect, cell) => Effect.onExit(effect, () => Effect.sync(() => endIfQuiet(cell))))
+
+const resumeAfterRestart = (cell: Cell.Cell, draining: boolean, cause: Cause.Cause<unknown>): void => {
+  cell.state = draining ? Cell.Draining : Cell.Running
+  if (cell.stash !== undefined) {
+    MailboxQueue.prepend(cell.queue, cell.stash)
+    cell.stash = undefined
+  }
+  cell.healthySince = cell.system.clock.currentTimeMillisUnsafe()
+  cell.stats.restarts++
+  Cell.emit(cell, (path, protocol) => ({ _tag: "Restarted", path, protocol, cause }))
+  if (cell.definition.idleTimeout !== undefined) watchIdle(cell, cell.definition.idleTimeout)
+  Cell.wake(cell)
+}
+
+/** The schedule's next delay, `undefined` when it has ended. Health for the directive's window starts it afresh. */
+const nextDelay = Effect.fnUntraced(function*(cell: Cell.Cell, directive: Restart, cause: Cause.Cause<unknown>) {
+  const now = cell.system.clock.currentTimeMillisUnsafe()
+  const steps = cell.supervision ??= new Map<Restart, Cell.ScheduleStep>()
+  if (now - cell.healthySince >= Duration.toMillis(directive.window)) steps.delete(directive)
+  let step = steps.get(directive)
+  if (step === undefined) steps.set(directive, step = yield* Schedule.toStep(directive.schedule))
+  return yield* Effect.matchCause(step(now, cause), {
+    onSuccess: ([, delay]) => delay,
+    // An ended schedule; nothing else can fail, as a policy's schedule has no error.
+    onFailure: () => undefined
+  })
+})
+
+const decide = (policy: Policy, cause: Cause.Cause<unknown>): Directive =>
+  policy._tag === "Decide" ? policy.directive(cause) : policy
+
+const beginStop = (cell: Cell.Cell, reason: Cell.TerminatedReason, escalate: boolean): void => {
+  cell.state = { _tag: "Stopping", reason, escalate }
+  flush(cell)
+  if (reason._tag === "Crashed") abort(cell, { _tag: "Crashed", defect: Cause.squash(reason.cause) })
+  endIfQuiet(cell)
+}
+
+/** Sends everything that waits to dead letters. */
+const flush = (cell: Cell.Cell): void => {
+  const stash = cell.stash
+  cell.stash = undefined
+  for (const envelope of MailboxQueue.takeAll(cell.queue)) Cell.deadLetter(cell, envelope)
+  if (stash !== undefined) { for (const envelope of stash) Cell.deadLetter(cell, envelope) }
+}
+
+/** Interrupts all runs; their askers get `reason`. */
+const abort = (cell: Cell.Cell, reason: ActorErrorReason): Array<Fiber.Fiber<unknown, unknown>> => {
+  const fibers: Array<Fiber.Fiber<unknown, unknown>> = []
+  if (cell.running === undefined) return fibers
+  for (const envelope of cell.running) {
+    envelope.abort ??= Cell.failure(cell, envelope.tag, reason)
+    if (envelope.fiber !== undefined) fibers.push(envelope.fiber)
+  }
+  for (const fiber of fibers) fiber.interruptUnsafe()
+  return fibers
+}
+
+/** Ends runs, children (last first) and scope, in this order. `undefined` when that needed no time. */
+const endIncarnation = (
+  cell: Cell.Cell,
+  exit: Exit.Exit<unknown, unknown>,
+  reason: ActorErrorReason
+): Effect.Effect<void> | undefined => {
+  unwatchAll(cell)
+  const scope = cell.scope
+  cell.scope = undefined
+  if (
+    (cell.running === undefined || cell.running.size === 0) && (cell.children === undefined || cell.children.size === 0)
+  ) {
+    const closing = scope === undefined ? undefined : Scope.closeUnsafe(scope, exit)
+    return closing === undefined ? undefined : Effect.asVoid(logged(cell, closing))
+  }
+  return Effect.gen(function*() {
+    yield* Fiber.awaitAll(abort(cell, reason))
+    yield* stopChildren(cell)
+    if (scope !== undefined) yield* logged(cell, Scope.close(scope, exit))
+  })
+}
+
+/** Stops the children one after the other, last started first. */
+export const stopChildren = Effect.fnUntraced(function*(cell: Cell.Cell) {
+  if (cell.children === undefined) return
+  for (const child of Array.from(cell.children.values()).toReversed()) {
+    requestStop(child, "stop", { _tag: "Stopped" })
+    if (child.state._tag !== "Stopped") yield* awaitStopped(child)
+  }
+})
+
+const logged = (cell: Cell.Cell, closing: Effect.Effect<unknown>): Effect.Effect<unknown> =>
+  Effect.catchCause(closing, (cause) => Effect.logError(`${Cell.path(cell)}: releasing its resources failed`, cause))
+
+const terminate = (cell: Cell.Cell, reason: Cell.TerminatedReason, escalate: boolean): void => {
+  const terminated: Cell.Terminated = { path: Cell.path(cell), protocol: cell.definition.name, reason }
+  cell.state = { _tag: "Stopped", terminated }
+  cell.context = Context.empty()
+  cell.handlers = {}
+  const parent = cell.parent
+  parent?.children?.delete(cell.name)
+  Cell.emit(cell, (path, protocol) => ({ _tag: "Stopped", path, protocol, reason }))
+  const watchers = cell.watchers
+  cell.watchers = undefined
+  if (watchers !== undefined) { for (const notify of watchers.values()) notify(terminated) }
+  if (escalate && reason._tag === "Crashed" && parent !== undefined) crash(parent, reason.cause)
+}
+
+const unwatchAll = (cell: Cell.Cell): void => {
+  if (cell.watching === undefined) return
+  for (const watched of cell.watching) watched.watchers?.delete(cell)
+  cell.watching = undefined
+}
+
+const exitOf = (reason: Cell.TerminatedReason): Exit.Exit<void, unknown> =>
+  reason._tag === "Crashed" ? Exit.failCause(reason.cause) : Exit.void
+
+/** Stops the actor once it had no message for `timeout`; the timer lives in the incarnation's scope. */
+const watchIdle = (cell: Cell.Cell, timeout: Duration.Duration): void => {
+  const clock = cell.system.clock
+  const limit = Duration.toMillis(timeout)
+  cell.activeAt = clock.currentTimeMillisUnsafe()
+  const timer = Effect.gen(function*() {
+    while (true) {
+      const idleFor = cell.busy > 0 ? 0 : clock.currentTimeMillisUnsafe() - cell.activeAt
+      if (idleFor >= limit && MailboxQueue.isEmpty(cell.queue)) {
+        return requestStop(cell, "stop", { _tag: "Idle" })
+      }
+      yield* Effect.sleep(Duration.millis(Math.max(limit - idleFor, 1)))
+    }
+  })
+  Fiber.runIn(Effect.runForkWith(cell.base)(timer), cell.scope!)
+}
