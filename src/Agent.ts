@@ -29,6 +29,41 @@ import { addUsage, noUsage } from "./internal/usage.ts"
 import * as Tool from "./Tool.ts"
 import * as Transcript from "./Transcript.ts"
 
+export {
+  /** @since 0.1.0 @category actors */
+  ask,
+  /** @since 0.1.0 @category actors */
+  behavior,
+  /** @since 0.1.0 @category models */
+  type BehaviorOptions,
+  /** @since 0.1.0 @category actors */
+  reset,
+  /** @since 0.1.0 @category actors */
+  spawn,
+  /** @since 0.1.0 @category actors */
+  stream,
+  /** @since 0.1.0 @category actors */
+  transcript
+} from "./internal/agentActor.ts"
+export {
+  /** @since 0.1.0 @category actors */
+  object
+} from "./internal/agentObject.ts"
+export {
+  /** @since 0.1.0 @category models */
+  type AgentBehavior,
+  /** @since 0.1.0 @category models */
+  type AgentRef,
+  /** @since 0.1.0 @category models */
+  type LocalAgentRef,
+  /** @since 0.1.0 @category protocol */
+  type Messages,
+  /** @since 0.1.0 @category protocol */
+  protocol,
+  /** @since 0.1.0 @category models */
+  Request
+} from "./internal/agentProtocol.ts"
+
 const TypeId = "~effect-troupe/Agent"
 
 /**

@@ -1,0 +1,409 @@
+/**
+ * Makes one agent out of several.
+ *
+ * A team is a behavior with the Agent protocol: it is spawned, asked and streamed like an agent, and it can be a member
+ * of another team. Members that are agents or behaviors are started as children of the team's actor; refs are used as
+ * they are. Every member keeps its own conversation, and `Agent.reset` of the team resets those that it started.
+ *
+ * The events of the members are in the team's stream while they happen, each marked with the agent that it comes from,
+ * except for `Completed`, which is there once, at the end, and is the team's. The answer's text is what the team itself says: the
+ * `TextDelta` events that are marked with the team's name. Usage and turns are those of all members together.
+ * Interrupting the team interrupts every member that is at work.
+ *
+ * A team that can't work (no members, no rounds) fails to start with the reason `InvalidAgent`. A member whose actor
+ * doesn't answer fails the run with `MemberFailed`; any other failure of a member fails the run as it is.
+ *
+ * @since 0.1.0
+ */
+import { Effect, HashRing, PrimaryKey, Result, Stream } from "effect"
+import { Prompt } from "effect/ai"
+import { isString } from "effect/Predicate"
+import { type AgentError, TeamLimitExceeded, UnknownMember } from "./AgentError.ts"
+import type { AgentResponse } from "./AgentEvent.ts"
+import type { BehaviorOptions } from "./internal/agentActor.ts"
+import type { AgentBehavior, AgentRef, Input } from "./internal/agentProtocol.ts"
+import type { Events, Member, Run, TeamError, TeamServices } from "./internal/teamRun.ts"
+import * as TeamRun from "./internal/teamRun.ts"
+
+export type {
+  /** @since 0.1.0 @category models */
+  Member,
+  /** @since 0.1.0 @category type utils */
+  TeamError,
+  /** @since 0.1.0 @category type utils */
+  TeamServices
+} from "./internal/teamRun.ts"
+
+/**
+ * A team of these members. `R` is what the team requires beyond them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Team<M extends Member, R = never> extends AgentBehavior<TeamError<M>, TeamServices<M> | R> {}
+
+/**
+ * Members that are told apart by their order. Their number is checked where it is known to the compiler.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type Listed<Members extends ReadonlyArray<Member>, TooFew extends number = 0> = Members["length"] extends TooFew
+  ? "a team needs more members"
+  : Members
+
+/**
+ * Members that are told apart by name, for a model or a key to choose from.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type Named<Members extends Record<string, Member>> = [keyof Members] extends [never]
+  ? "a team needs more members"
+  : Members
+
+/**
+ * A number from 1 on. It is checked where it is known to the compiler.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type Positive<N extends number> = `${N}` extends "0" | `-${string}` | `${string}.${string}`
+  ? "a positive integer is needed"
+  : N
+
+/**
+ * What one member of a group came to. `text` is its answer, or the message of its failure.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Reply {
+  /** The member's name in the team. */
+  readonly member: string
+  readonly text: string
+  readonly result: Result.Result<AgentResponse, AgentError>
+}
+
+/**
+ * One after the other: each member's answer is the next one's prompt, and the last one's is the team's.
+ *
+ * @example
+ * ```ts
+ * import { Actor, Agent, Team } from "effect-troupe"
+ *
+ * const researcher = Agent.make("researcher", { instructions: "Collect the facts." })
+ * const writer = Agent.make("writer", { instructions: "Write a paragraph from the facts." })
+ *
+ * const essay = Team.pipeline("essay", [researcher, writer])
+ * const ref = Actor.spawn(essay)
+ * ```
+ *
+ * @since 0.1.0
+ * @category teams
+ */
+export const pipeline = <const Members extends ReadonlyArray<Member>>(
+  name: string,
+  members: Members & Listed<Members>,
+  options: BehaviorOptions = {}
+): Team<Members[number]> =>
+  TeamRun.make<Members[number]>(name, {
+    kind: "pipeline",
+    members: TeamRun.named(members),
+    problem: noMembers(members.length),
+    answer: (refs) => (run) => stages(run, refs, 0, run.request.input)
+  }, options)
+
+/**
+ * All at once with the same prompt. The team's answer is their answers in the members' order, joined.
+ *
+ * @since 0.1.0
+ * @category teams
+ */
+export const broadcast = <const Members extends ReadonlyArray<Member>>(
+  name: string,
+  members: Members & Listed<Members>,
+  options: BehaviorOptions & {
+    /** Makes one answer of all. Default: their texts with `"\n---\n"` between them. */
+    readonly join?: ((replies: ReadonlyArray<Reply>) => string) | undefined
+    /**
+     * With `"fail"` the first failure interrupts the others and fails the run. With `"collect"` a failure is one of the
+     * replies, and the run fails only when all do. Default: `"fail"`.
+     */
+    readonly onFailure?: "fail" | "collect" | undefined
+  } = {}
+): Team<Members[number]> => {
+  const { join = joinTexts, onFailure = "fail" } = options
+  const named = TeamRun.named(members)
+  return TeamRun.make<Members[number]>(name, {
+    kind: "broadcast",
+    members: named,
+    problem: noMembers(members.length),
+    answer: (refs) => (run) =>
+      TeamRun.gather(run, refs, onFailure, (outcomes) => {
+        const failed = outcomes.find(Result.isFailure)
+        if (failed !== undefined && outcomes.every(Result.isFailure)) return Stream.fail(failed.failure)
+        return TeamRun.say(run, join(outcomes.map((result, index) => toReply(named[index]![0], result))))
+      })
+  }, options)
+}
+
+/**
+ * One of several: a key sends a prompt to a member, the same key always to the same one, or a model chooses.
+ *
+ * With `key`, adding a member moves only the keys that it gets. A `classifier` is prompted with the members, what is
+ * said of them (`description`), and the prompt, and answers with a name; if that is no member's even on a second try, the
+ * run fails with `UnknownMember`.
+ *
+ * @since 0.1.0
+ * @category teams
+ */
+export const router = <const Members extends Record<string, Member>, Classifier extends Member = never>(
+  name: string,
+  members: Members & Named<Members>,
+  options:
+    & BehaviorOptions
+    & (
+      | { readonly key: (input: Input) => string; readonly classifier?: undefined }
+      | { readonly classifier: Classifier; readonly key?: undefined }
+    )
+): Team<Members[keyof Members] | Classifier> => {
+  const entries: ReadonlyArray<readonly [string, Member]> = Object.entries(members)
+  const { classifier, key } = options
+  const ring = HashRing.make<Node>().pipe(HashRing.addMany(entries.map(toNode)))
+  return TeamRun.make<Members[keyof Members] | Classifier>(name, {
+    kind: "router",
+    members: classifier === undefined ? entries : [...entries, ["classifier", classifier]],
+    problem: noMembers(entries.length),
+    answer: (refs) => (run) => {
+      const { input } = run.request
+      const send = (index: number) => TeamRun.answer(run, refs[index]!, input)
+      return key === undefined
+        ? classify(run, refs.at(-1)!, entries, choicePrompt(input, entries), send)
+        : send(HashRing.get(ring, key(input))!.index)
+    }
+  }, options)
+}
+
+/**
+ * A lead and its workers: all workers answer the prompt at once, then the lead writes the answer from the prompt and
+ * their replies. A worker that fails fails the run.
+ *
+ * @since 0.1.0
+ * @category teams
+ */
+export const hierarchy = <const Workers extends Record<string, Member>, Lead extends Member>(
+  name: string,
+  lead: Lead,
+  workers: Workers & Named<Workers>,
+  options: BehaviorOptions = {}
+): Team<Workers[keyof Workers] | Lead> => {
+  const entries: ReadonlyArray<readonly [string, Member]> = Object.entries(workers)
+  return TeamRun.make<Workers[keyof Workers] | Lead>(name, {
+    kind: "hierarchy",
+    members: [...entries, ["lead", lead]],
+    problem: noMembers(entries.length),
+    answer: (refs) => (run) =>
+      TeamRun.gather(run, refs.slice(0, -1), "fail", (outcomes) => {
+        const replies = outcomes.map((result, index) => toReply(entries[index]![0], result))
+        return TeamRun.answer(run, refs.at(-1)!, leadPrompt(run.request.input, replies))
+      })
+  }, options)
+}
+
+/**
+ * A debate in rounds, which an arbiter decides. In each round every debater speaks once, in order, and each is prompted
+ * with the question and all that was said so far; the arbiter's answer is the team's.
+ *
+ * @since 0.1.0
+ * @category teams
+ */
+export const debate = <
+  const Debaters extends ReadonlyArray<Member>,
+  Arbiter extends Member,
+  const Rounds extends number
+>(
+  name: string,
+  options: BehaviorOptions & {
+    /** At least two. */
+    readonly debaters: Debaters & Listed<Debaters, 0 | 1>
+    readonly arbiter: Arbiter
+    /** At least one. */
+    readonly rounds: Rounds & Positive<Rounds>
+  }
+): Team<Debaters[number] | Arbiter> => {
+  const { arbiter, debaters, rounds } = options
+  return TeamRun.make<Debaters[number] | Arbiter>(name, {
+    kind: "debate",
+    members: TeamRun.named([...debaters, arbiter]),
+    problem: debaters.length < 2
+      ? `a debate needs at least two debaters, got ${debaters.length}`
+      : notPositive("rounds", rounds),
+    answer: (refs) => (run) => speak(run, refs, rounds, [])
+  }, options)
+}
+
+/**
+ * The same member again and again: its answer is its next prompt, until `until` says that it is the team's answer.
+ *
+ * The run fails with `TeamLimitExceeded` when `maxRounds` answers were not enough.
+ *
+ * @example
+ * ```ts
+ * import { Agent, Team } from "effect-troupe"
+ *
+ * const editor = Team.loop("editor", Agent.make("writer", { instructions: "Shorten what you are given." }), {
+ *   until: ({ text }) => text.length < 280,
+ *   maxRounds: 4
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category teams
+ */
+export const loop = <M extends Member, const Rounds extends number, R = never>(
+  name: string,
+  member: M,
+  options: BehaviorOptions & {
+    /** Whether this answer is the team's. `round` counts from 1. */
+    readonly until: (
+      response: AgentResponse,
+      round: number
+    ) => boolean | Effect.Effect<boolean, AgentError, R>
+    readonly maxRounds: Rounds & Positive<Rounds>
+  }
+): Team<M, R> =>
+  TeamRun.make<M, R>(name, {
+    kind: "loop",
+    members: TeamRun.named([member]),
+    problem: notPositive("maxRounds", options.maxRounds),
+    answer: ([ref]) => (run) => repeat(run, ref!, options, 1, run.request.input)
+  }, options)
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const noMembers = (count: number): string | undefined => count === 0 ? "a team needs at least one member" : undefined
+
+const notPositive = (field: string, value: number): string | undefined =>
+  Number.isInteger(value) && value > 0 ? undefined : `${field} must be a positive integer, got ${value}`
+
+const toReply = (member: string, result: Reply["result"]): Reply => ({
+  member,
+  text: Result.isSuccess(result) ? result.success.text : result.failure.message,
+  result
+})
+
+const joinTexts = (replies: ReadonlyArray<Reply>): string => replies.map(({ text }) => text).join("\n---\n")
+
+/** A prompt with text around it; its files stay files. */
+const quote = (before: string, input: Input, after: string): Input =>
+  isString(input)
+    ? `${before}${input}${after}`
+    : [Prompt.textPart({ text: before }), ...input, Prompt.textPart({ text: after })]
+
+const stages = (run: Run, refs: ReadonlyArray<AgentRef>, index: number, input: Input): Events => {
+  const ref = refs[index]!
+  return index === refs.length - 1
+    ? TeamRun.answer(run, ref, input)
+    : TeamRun.prompt(run, ref, input, ({ text }) => stages(run, refs, index + 1, text))
+}
+
+/** A member's place on the ring. */
+interface Node extends PrimaryKey.PrimaryKey {
+  readonly index: number
+}
+
+const toNode = ([name]: readonly [string, Member], index: number): Node => ({ index, [PrimaryKey.symbol]: () => name })
+
+const choicePrompt = (input: Input, members: ReadonlyArray<readonly [string, Member]>): Input => {
+  const list = members.map(([name, member]) => {
+    const description = "description" in member ? member.description : undefined
+    return `- ${name}${description === undefined ? "" : `: ${description}`}`
+  })
+  return quote(
+    `Choose who answers the prompt below. The candidates:\n${list.join("\n")}\n\nThe prompt:\n`,
+    input,
+    "\n\nAnswer with the name of one candidate and nothing else."
+  )
+}
+
+const classify = (
+  run: Run,
+  classifier: AgentRef,
+  members: ReadonlyArray<readonly [string, Member]>,
+  question: Input,
+  send: (index: number) => Events,
+  isSecond = false
+): Events =>
+  TeamRun.prompt(run, classifier, question, ({ text }) => {
+    // Models like to say it with quotes and a full stop.
+    const choice = text.trim().replaceAll(/^["'`*]+|["'`*.]+$/g, "")
+    const index = members.findIndex(([name]) => name === choice)
+    if (index >= 0) return send(index)
+    const unknown = new UnknownMember({ member: choice, members: members.map(([name]) => name) })
+    return isSecond
+      ? Stream.fromEffect(TeamRun.fail(run, unknown))
+      : classify(run, classifier, members, quote("", question, `\n\nYou answered: ${unknown.message}.`), send, true)
+  })
+
+const leadPrompt = (input: Input, replies: ReadonlyArray<Reply>): Input =>
+  quote(
+    "",
+    input,
+    `\n\nYour team replied:\n\n${replies.map(({ member, text }) => `${member}:\n${text}`).join("\n\n")}` +
+      "\n\nWrite the one answer from this."
+  )
+
+interface Statement {
+  readonly agent: string
+  readonly round: number
+  readonly text: string
+}
+
+const speak = (
+  run: Run,
+  refs: ReadonlyArray<AgentRef>,
+  rounds: number,
+  said: ReadonlyArray<Statement>
+): Events => {
+  const debaters = refs.length - 1
+  const round = Math.floor(said.length / debaters) + 1
+  const transcript = said.length === 0
+    ? ""
+    : `\n\nThe debate so far:\n\n${
+      said.map(({ agent, round, text }) => `${agent} (round ${round}):\n${text}`).join("\n\n")
+    }`
+  const ask = (task: string) => quote("", run.request.input, `${transcript}\n\n${task}`)
+  if (round > rounds) return TeamRun.answer(run, refs[debaters]!, ask("The debate is over. Decide it."))
+  const turn = ask(`It is your turn in round ${round} of ${rounds}. Make your point and answer the others.`)
+  return TeamRun.prompt(
+    run,
+    refs[said.length % debaters]!,
+    turn,
+    ({ agent, text }) => speak(run, refs, rounds, [...said, { agent, round, text }])
+  )
+}
+
+const repeat = <R>(
+  run: Run,
+  ref: AgentRef,
+  options: {
+    readonly until: (response: AgentResponse, round: number) => boolean | Effect.Effect<boolean, AgentError, R>
+    readonly maxRounds: number
+  },
+  round: number,
+  input: Input
+): Events<R> =>
+  TeamRun.prompt(run, ref, input, (response) => {
+    const { maxRounds, until } = options
+    const go = (done: boolean): Events<R> => {
+      if (done) return TeamRun.say(run, response.text, response.finishReason)
+      return round < maxRounds
+        ? repeat(run, ref, options, round + 1, response.text)
+        : Stream.fromEffect(TeamRun.fail(run, new TeamLimitExceeded({ limit: "maxRounds", max: maxRounds })))
+    }
+    const done = until(response, round)
+    return Effect.isEffect(done) ? Stream.unwrap(Effect.map(done, go)) : go(done)
+  })
