@@ -50,6 +50,7 @@ import * as LocalRef from "./internal/localRef.ts"
 import * as Payload from "./internal/payload.ts"
 import * as Policy from "./internal/policy.ts"
 import { rootOf } from "./internal/rootCell.ts"
+import * as Run from "./internal/run.ts"
 import * as Watch from "./internal/watch.ts"
 import * as Mailbox from "./Mailbox.ts"
 
@@ -286,7 +287,7 @@ export const make = <const Name extends string, const Rpcs extends ReadonlyArray
     if (tags.has(_tag)) throw new RangeError(`Actor.make(${name}): two messages have the tag "${_tag}"`)
     tags.add(_tag)
   }
-  const payload = Payload.make(name, rpcs)
+  const payload = Payload.make(rpcs)
   const protocol = {
     [TypeId]: TypeId,
     name,
@@ -383,7 +384,7 @@ export const forward = <Name extends string, Rpcs extends Rpc.Any, const Tag ext
  * @since 0.1.0
  * @category messages
  */
-export const stash: Effect.Effect<never, never, Self<never>> = Effect.die(Delivery.stashSignal)
+export const stash: Effect.Effect<never, never, Self<never>> = Effect.die(Run.stashSignal)
 
 /**
  * Puts all stashed messages back before those that wait, in their order.
@@ -441,6 +442,7 @@ const define = (
     supervisor: options.supervisor ?? Policy.defaultPolicy,
     concurrency,
     stashCapacity,
-    idleTimeout
+    idleTimeout,
+    stopsAtOnce: false
   }
 }

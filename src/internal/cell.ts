@@ -10,6 +10,7 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import type * as Metric from "effect/Metric"
 import type * as Pull from "effect/Pull"
 import type * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
@@ -17,7 +18,8 @@ import type { Mailbox } from "../Mailbox.ts"
 import { ActorError, type ActorErrorReason } from "./actorError.ts"
 import type { Envelope } from "./envelope.ts"
 import type * as MailboxQueue from "./mailboxQueue.ts"
-import type { Policy, Restart } from "./policy.ts"
+import * as Metrics from "./metrics.ts"
+import type { Delegate, Policy, Restart } from "./policy.ts"
 
 /** A handler as the runtime sees it: an effect or a stream, perhaps wrapped by `Rpc.fork` or `Rpc.uninterruptible`. */
 export type Handler = (payload: unknown) => object
@@ -37,10 +39,12 @@ export interface Definition {
   readonly protocol: Protocol
   readonly setup: Effect.Effect<Handlers, unknown, unknown>
   readonly mailbox: Mailbox
-  readonly supervisor: Policy
+  readonly supervisor: Policy | Delegate
   readonly concurrency: number
   readonly stashCapacity: number
   readonly idleTimeout: Duration.Duration | undefined
+  /** Whether a stop interrupts the current message instead of waiting for it. */
+  readonly stopsAtOnce: boolean
 }
 
 export type TerminatedReason =
@@ -96,6 +100,9 @@ export interface System {
   readonly dispatcher: Scheduler.SchedulerDispatcher
   readonly listeners: Set<(event: ActorEvent) => void>
   readonly stats: Map<string, Stats>
+  readonly registrations: Array<Metric.Registration>
+  /** Whether to measure how long handlers take, which costs two looks at the clock a message. */
+  readonly timings: boolean
   readonly root: Cell
   /** Runs a scheduled cell: `deliver` of delivery.ts, handed in because lifecycle.ts needs it too. */
   readonly deliver: (cell: Cell) => void
@@ -111,7 +118,12 @@ export type State =
   | { readonly _tag: "Starting" }
   | { readonly _tag: "Running" }
   | { readonly _tag: "Draining" }
-  | { readonly _tag: "Restarting"; fiber: Fiber.Fiber<unknown, unknown> | undefined; readonly draining: boolean }
+  | {
+    readonly _tag: "Restarting"
+    /** Who starts the next incarnation: a fiber of the actor's own (once it suspends), or its group. */
+    by: Fiber.Fiber<unknown, unknown> | "self" | "group"
+    readonly draining: boolean
+  }
   | { readonly _tag: "Stopping"; readonly reason: TerminatedReason; readonly escalate: boolean }
   | { readonly _tag: "Ending"; readonly reason: TerminatedReason; readonly escalate: boolean }
   | { readonly _tag: "Stopped"; readonly terminated: Terminated }
@@ -133,14 +145,16 @@ export interface Cell {
   readonly definition: Definition
   readonly stats: Stats
   readonly queue: MailboxQueue.MailboxQueue
-  /** What `spawn` captured; an incarnation's `context` adds its scope. */
-  readonly base: Context.Context<never>
+  /** What `spawn` captured, and the actor itself; an incarnation's `context` adds its scope. */
+  base: Context.Context<never>
   context: Context.Context<never>
   scope: Scope.Closeable | undefined
   handlers: Handlers
   state: State
   /** A delivery is under way on the stack, or waits in the dispatcher. */
   delivery: "none" | "scheduled" | "running"
+  /** How many messages the delivery under way may still handle before other actors get their share. */
+  share: number
   /** Runs that keep the next message waiting. */
   busy: number
   /** Runs and answers that have not ended, when there are any beyond the stack. */
@@ -182,9 +196,18 @@ export const path = (cell: Cell): string => {
   return path
 }
 
+/** Whether the actor takes new messages, now or after its restart. */
+export const isOpen = (cell: Cell): boolean => {
+  const state = cell.state
+  return state === Running || state === Starting || (state._tag === "Restarting" && !state.draining)
+}
+
 export const statsOf = (system: System, protocol: string): Stats => {
   let stats = system.stats.get(protocol)
-  if (stats === undefined) system.stats.set(protocol, stats = makeStats(protocol))
+  if (stats === undefined) {
+    system.stats.set(protocol, stats = makeStats(protocol))
+    system.registrations.push(...Metrics.register(system, stats))
+  }
   return stats
 }
 
@@ -195,8 +218,16 @@ export const emit = (cell: Cell, event: (path: string, protocol: string) => Acto
   for (const listener of listeners) listener(value)
 }
 
-export const failure = (cell: Cell, tag: string, reason: ActorErrorReason): ActorError =>
-  new ActorError({ actor: path(cell), tag, reason })
+/** Without a stack: it would show this runtime, and taking it is half of what a crash costs. */
+export const failure = (cell: Cell, tag: string, reason: ActorErrorReason): ActorError => {
+  const limit = Error.stackTraceLimit
+  Error.stackTraceLimit = 0
+  try {
+    return new ActorError({ actor: path(cell), tag, reason }, { disableChecks: true })
+  } finally {
+    Error.stackTraceLimit = limit
+  }
+}
 
 export const stopped: ActorErrorReason = { _tag: "Stopped" }
 
@@ -239,6 +270,15 @@ export const deadLetter = (cell: Cell, envelope: Envelope): void => {
   }))
   refuse(cell, envelope, stopped)
 }
+
+export const emitDropped = (cell: Cell, envelope: Envelope): void =>
+  emit(cell, (path, protocol) => ({
+    _tag: "MessageDropped",
+    path,
+    protocol,
+    tag: envelope.tag,
+    payload: envelope.payload
+  }))
 
 /** Asks the dispatcher for a delivery, unless one is on its way. */
 export const wake = (cell: Cell): void => {

@@ -38,8 +38,12 @@ export interface Envelope {
   accepted: ((exit: Exit.Exit<void, ActorError>) => void) | undefined
   /** The handler's run, or the wait for its deferred answer, once it did not finish at once. */
   fiber: Fiber.Fiber<unknown, unknown> | undefined
+  /** Whether its asker cannot interrupt the run. */
+  uninterruptible: boolean
   /** What the asker gets when the runtime, not the asker, interrupts the handler. */
   abort: ActorError | undefined
+  /** When its handler began, in nanoseconds, if the system measures that. */
+  startedAt: bigint | undefined
   /** Where the message went on, when its handler forwarded it. */
   forwarded: { readonly cell: Cell; readonly envelope: Envelope } | undefined
   next: Envelope | undefined
@@ -61,7 +65,9 @@ export const make = (
   status: "new",
   accepted: undefined,
   fiber: undefined,
+  uninterruptible: false,
   abort: undefined,
+  startedAt: undefined,
   forwarded: undefined,
   next: undefined,
   previous: undefined

@@ -31,8 +31,9 @@ export const spawn = (
   Effect.withFiber((fiber) => {
     const refused = refuseName(parent, name)
     if (refused !== undefined) return Effect.fail(refused)
-    const base = fiber.cache.span === undefined ? fiber.context : Context.omit(Tracer.ParentSpan)(fiber.context)
-    const cell = makeCell(parent, definition, name ?? `$${(parent.nextChild++).toString(36)}`, base)
+    // The spawner's span ends long before the actor does.
+    const context = fiber.cache.span === undefined ? fiber.context : Context.omit(Tracer.ParentSpan)(fiber.context)
+    const cell = makeCell(parent, definition, name ?? `$${(parent.nextChild++).toString(36)}`, context)
     ;(parent.children ??= new Map()).set(cell.name, cell)
     const started = Effect.onExit(setup(cell), (exit) => settleStart(cell, exit))
     return Effect.as(started, cell)
@@ -58,25 +59,54 @@ export const crash = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
   Cell.emit(cell, (path, protocol) => ({ _tag: "Crashed", path, protocol, cause }))
   const state = cell.state
   if (state._tag !== "Running" && state._tag !== "Draining") return
-  const directive = decide(cell.definition.supervisor, cause)
+  const policy = cell.definition.supervisor
+  if (policy._tag === "Delegate") {
+    cell.state = { _tag: "Restarting", by: "group", draining: state._tag === "Draining" }
+    return policy.crashed(cell, cause)
+  }
+  const directive = decide(policy, cause)
   switch (directive._tag) {
     case "Resume":
       return
     case "Restart": {
-      const restarting: Cell.State = {
-        _tag: "Restarting",
-        fiber: undefined,
-        draining: state._tag === "Draining"
-      }
+      const restarting: Cell.State = { _tag: "Restarting", by: "self", draining: state._tag === "Draining" }
       cell.state = restarting
       const fiber = Effect.runForkWith(cell.base)(restart(cell, cause, directive))
-      if (fiber.pollUnsafe() === undefined) restarting.fiber = fiber
+      if (fiber.pollUnsafe() !== undefined) return endIfQuiet(cell)
+      restarting.by = fiber
+      fiber.addObserver(() => endIfQuiet(cell))
+      // It was asked to stop while the restart still was on this stack.
+      if (cell.state !== restarting) fiber.interruptUnsafe()
       return
     }
     case "Stop":
     case "Escalate":
       return beginStop(cell, { _tag: "Crashed", cause }, directive._tag === "Escalate")
   }
+}
+
+/** Ends the incarnation of a group's child; its mailbox and references wait for `startSuspended`. */
+export const suspend = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const state = cell.state
+    if (state._tag === "Running" || state._tag === "Draining") {
+      cell.state = { _tag: "Restarting", by: "group", draining: state._tag === "Draining" }
+    } else if (state._tag !== "Restarting") return Effect.void
+    const ended = endIncarnation(cell, Exit.failCause(cause), { _tag: "Crashed", defect: Cause.squash(cause) })
+    return Effect.uninterruptible(ended ?? Effect.void)
+  })
+
+/** Starts the next incarnation of a suspended child, and fails as its setup does. */
+export const startSuspended = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effect<void, unknown> =>
+  Effect.suspend(() =>
+    cell.state._tag === "Restarting"
+      ? Effect.map(setup(cell), () => resumeAfterRestart(cell, cause))
+      : Effect.void
+  )
+
+/** Ends a child for the crash that its group does not mend. */
+export const stopCrashed = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
+  if (cell.state._tag === "Restarting") beginStop(cell, { _tag: "Crashed", cause }, false)
 }
 
 /** Asks the actor to stop, at once (`stop`) or after what is queued (`drain`). Asking again changes nothing. */
@@ -90,8 +120,9 @@ export const requestStop = (cell: Cell.Cell, mode: "stop" | "drain", reason: Cel
     case "Restarting":
       cell.state = { _tag: "Stopping", reason, escalate: false }
       flush(cell)
-      // The fiber's last act sees the new state and ends the actor.
-      state.fiber?.interruptUnsafe()
+      if (state.by === "group") return endIfQuiet(cell)
+      // The end of that fiber ends the actor.
+      if (state.by !== "self") state.by.interruptUnsafe()
       return
     case "Starting":
       cell.state = { _tag: "Stopping", reason, escalate: false }
@@ -151,7 +182,8 @@ const rootDefinition: Cell.Definition = {
   supervisor: { _tag: "Stop" },
   concurrency: 1,
   stashCapacity: 0,
-  idleTimeout: undefined
+  idleTimeout: undefined,
+  stopsAtOnce: false
 }
 
 const emptyCell = {
@@ -159,6 +191,7 @@ const emptyCell = {
   handlers: {},
   state: Cell.Starting,
   delivery: "none",
+  share: 0,
   busy: 0,
   running: undefined,
   active: 0,
@@ -176,18 +209,28 @@ const makeCell = (
   parent: Cell.Cell,
   definition: Cell.Definition,
   name: string,
-  base: Context.Context<never>
-): Cell.Cell => ({
-  ...emptyCell,
-  system: parent.system,
-  parent,
-  name,
-  definition,
-  stats: Cell.statsOf(parent.system, definition.name),
-  queue: MailboxQueue.make(definition.mailbox),
-  base,
-  context: base
-})
+  context: Context.Context<never>
+): Cell.Cell => {
+  const cell: Cell.Cell = {
+    ...emptyCell,
+    system: parent.system,
+    parent,
+    name,
+    definition,
+    stats: Cell.statsOf(parent.system, definition.name),
+    queue: MailboxQueue.make(definition.mailbox),
+    base: context,
+    context
+  }
+  cell.base = context.pipe(
+    Context.add(Cell.CurrentCell, cell),
+    Context.add(References.CurrentLogAnnotations, {
+      ...Context.get(context, References.CurrentLogAnnotations),
+      actor: Cell.path(cell)
+    })
+  )
+  return cell
+}
 
 const refuseName = (parent: Cell.Cell, name: string | undefined): SpawnError | undefined => {
   const fail = (reason: SpawnError["reason"]) =>
@@ -209,14 +252,7 @@ const setup = (cell: Cell.Cell): Effect.Effect<void, unknown> => {
   const setup = cell.definition.setup as Effect.Effect<Cell.Handlers, unknown>
   const scope = Scope.makeUnsafe()
   cell.scope = scope
-  cell.context = cell.base.pipe(
-    Context.add(Scope.Scope, scope),
-    Context.add(Cell.CurrentCell, cell),
-    Context.add(References.CurrentLogAnnotations, {
-      ...Context.get(cell.base, References.CurrentLogAnnotations),
-      actor: Cell.path(cell)
-    })
-  )
+  cell.context = Context.add(cell.base, Scope.Scope, scope)
   return Effect.map(
     Effect.setContext(setup, cell.context),
     (handlers) => {
@@ -246,33 +282,46 @@ const settleStart = (cell: Cell.Cell, exit: Exit.Exit<void, unknown>): Effect.Ef
 }
 
 /** Ends this incarnation and starts the next, as often and as slowly as the schedule says. */
-const restart = Effect.fnUntraced(function*(cell: Cell.Cell, firstCause: Cause.Cause<unknown>, first: Restart) {
-  let cause = firstCause
-  let directive: Directive = first
+const restart = (cell: Cell.Cell, cause: Cause.Cause<unknown>, directive: Restart): Effect.Effect<void> => {
   const ending = endIncarnation(cell, Exit.failCause(cause), { _tag: "Crashed", defect: Cause.squash(cause) })
-  if (ending !== undefined) yield* Effect.uninterruptible(ending)
-  while (directive._tag === "Restart" && cell.state._tag === "Restarting") {
-    const delay: Duration.Duration | undefined = yield* nextDelay(cell, directive, cause)
-    if (delay === undefined) break
-    if (Duration.toMillis(delay) > 0) yield* Effect.sleep(delay)
-    const exit: Exit.Exit<void, unknown> = yield* Effect.exit(setup(cell))
-    const state = cell.state as Cell.State
-    if (Exit.isSuccess(exit) && state._tag === "Restarting") return resumeAfterRestart(cell, state.draining, cause)
-    yield* Effect.uninterruptible(endIncarnation(cell, exit, Cell.stopped) ?? Effect.void)
-    if (Exit.isSuccess(exit)) break
-    cause = exit.cause
-    cell.stats.crashes++
-    Cell.emit(cell, (path, protocol) => ({ _tag: "Crashed", path, protocol, cause }))
-    directive = decide(cell.definition.supervisor, cause)
-  }
-  if (cell.state._tag === "Restarting") {
-    cell.state = { _tag: "Stopping", reason: { _tag: "Crashed", cause }, escalate: directive._tag === "Escalate" }
-    flush(cell)
-  }
-}, (effect, cell) => Effect.onExit(effect, () => Effect.sync(() => endIfQuiet(cell))))
+  const next = startAgain(cell, cause, directive)
+  return ending === undefined ? next : Effect.andThen(Effect.uninterruptible(ending), next)
+}
 
-const resumeAfterRestart = (cell: Cell.Cell, draining: boolean, cause: Cause.Cause<unknown>): void => {
-  cell.state = draining ? Cell.Draining : Cell.Running
+const startAgain = (cell: Cell.Cell, cause: Cause.Cause<unknown>, directive: Restart): Effect.Effect<void> =>
+  Effect.flatMap(nextDelay(cell, directive, cause), (delay) => {
+    if (delay === undefined) return Effect.sync(() => giveUp(cell, cause, false))
+    const start = Effect.matchCauseEffect(setup(cell), {
+      onSuccess: () => Effect.sync(() => resumeAfterRestart(cell, cause)),
+      onFailure: (cause) => crashInSetup(cell, cause)
+    })
+    return Duration.isZero(delay) ? start : Effect.andThen(Effect.sleep(delay), start)
+  })
+
+/** A setup that fails is one more crash. There is no state to resume, so that means to start again, too. */
+const crashInSetup = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
+  cell.stats.crashes++
+  Cell.emit(cell, (path, protocol) => ({ _tag: "Crashed", path, protocol, cause }))
+  const policy = cell.definition.supervisor
+  const directive = policy._tag === "Delegate" ? stopDirective : decide(policy, cause)
+  const ending = endIncarnation(cell, Exit.failCause(cause), Cell.stopped) ?? Effect.void
+  const next = directive._tag === "Restart"
+    ? startAgain(cell, cause, directive)
+    : Effect.sync(() => giveUp(cell, cause, directive._tag === "Escalate"))
+  return Effect.andThen(Effect.uninterruptible(ending), next)
+}
+
+const stopDirective: Directive = { _tag: "Stop" }
+
+const giveUp = (cell: Cell.Cell, cause: Cause.Cause<unknown>, escalate: boolean): void => {
+  cell.state = { _tag: "Stopping", reason: { _tag: "Crashed", cause }, escalate }
+  flush(cell)
+}
+
+const resumeAfterRestart = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
+  const state = cell.state
+  if (state._tag !== "Restarting") return
+  cell.state = state.draining ? Cell.Draining : Cell.Running
   if (cell.stash !== undefined) {
     MailboxQueue.prepend(cell.queue, cell.stash)
     cell.stash = undefined
@@ -285,18 +334,27 @@ const resumeAfterRestart = (cell: Cell.Cell, draining: boolean, cause: Cause.Cau
 }
 
 /** The schedule's next delay, `undefined` when it has ended. Health for the directive's window starts it afresh. */
-const nextDelay = Effect.fnUntraced(function*(cell: Cell.Cell, directive: Restart, cause: Cause.Cause<unknown>) {
+export const nextDelay = (
+  cell: Cell.Cell,
+  directive: Restart,
+  cause: Cause.Cause<unknown>
+): Effect.Effect<Duration.Duration | undefined> => {
   const now = cell.system.clock.currentTimeMillisUnsafe()
   const steps = cell.supervision ??= new Map<Restart, Cell.ScheduleStep>()
   if (now - cell.healthySince >= Duration.toMillis(directive.window)) steps.delete(directive)
-  let step = steps.get(directive)
-  if (step === undefined) steps.set(directive, step = yield* Schedule.toStep(directive.schedule))
-  return yield* Effect.matchCause(step(now, cause), {
-    onSuccess: ([, delay]) => delay,
-    // An ended schedule; nothing else can fail, as a policy's schedule has no error.
-    onFailure: () => undefined
+  const take = (step: Cell.ScheduleStep) =>
+    Effect.matchCause(step(now, cause), {
+      onSuccess: ([, delay]) => delay,
+      // An ended schedule; nothing else can fail, as a policy's schedule has no error.
+      onFailure: () => undefined
+    })
+  const step = steps.get(directive)
+  if (step !== undefined) return take(step)
+  return Effect.flatMap(Schedule.toStep(directive.schedule), (step) => {
+    steps.set(directive, step)
+    return take(step)
   })
-})
+}
 
 const decide = (policy: Policy, cause: Cause.Cause<unknown>): Directive =>
   policy._tag === "Decide" ? policy.directive(cause) : policy
@@ -305,6 +363,7 @@ const beginStop = (cell: Cell.Cell, reason: Cell.TerminatedReason, escalate: boo
   cell.state = { _tag: "Stopping", reason, escalate }
   flush(cell)
   if (reason._tag === "Crashed") abort(cell, { _tag: "Crashed", defect: Cause.squash(reason.cause) })
+  else if (cell.definition.stopsAtOnce) abort(cell, Cell.stopped)
   endIfQuiet(cell)
 }
 

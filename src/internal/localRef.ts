@@ -16,6 +16,7 @@ import * as Delivery from "./delivery.ts"
 import * as Envelope from "./envelope.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as MailboxQueue from "./mailboxQueue.ts"
+import * as Run from "./run.ts"
 
 export interface LocalRef {
   readonly protocol: Cell.Protocol
@@ -32,10 +33,10 @@ export const make = (cell: Cell.Cell): LocalRef => {
 export const isLocalRef = (ref: object): ref is LocalRef => Object.getPrototypeOf(ref) === Proto
 
 /** An answer that the target gives to the original asker, whatever becomes of the forwarding actor. */
-export const forward = (self: LocalRef, tag: string, input: unknown): Effect.Effect<Delivery.Forward> =>
+export const forward = (self: LocalRef, tag: string, input: unknown): Effect.Effect<Run.Forward> =>
   Effect.sync(() => {
     const payload = self.protocol.payload(tag, input)
-    return Delivery.makeForward((_, envelope) => {
+    return Run.makeForward((_, envelope) => {
       if (envelope.status !== "running") return
       const onward = Envelope.make(tag, payload, envelope.reply, undefined, envelope.span)
       envelope.status = "done"
@@ -57,9 +58,9 @@ export const forwardAsk = (ask: Effect.Effect<unknown, unknown>): Effect.Effect<
 // -----------------------------------------------------------------------------
 
 const tell = (self: LocalRef, tag: string, input: unknown): Effect.Effect<void, ActorError> =>
-  Effect.suspend(() => {
+  Effect.withFiber((fiber) => {
     const cell = self.cell
-    const envelope = Envelope.make(tag, self.protocol.payload(tag, input), undefined, undefined, currentSpan())
+    const envelope = Envelope.make(tag, self.protocol.payload(tag, input), undefined, undefined, fiber.cache.span)
     return Delivery.offer(cell, envelope) ?? waitForRoom(cell, envelope)
   })
 

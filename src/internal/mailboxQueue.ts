@@ -69,6 +69,9 @@ export const take = (self: MailboxQueue): Envelope | undefined => {
   return shift(self.accepted)
 }
 
+/** What `take` would take. */
+export const peek = (self: MailboxQueue): Envelope | undefined => self.urgent?.head ?? self.accepted.head
+
 /** Takes the oldest message that the capacity counts for. */
 export const takeOldest = (self: MailboxQueue): Envelope | undefined => shift(self.accepted)
 
@@ -122,7 +125,13 @@ const unshift = (lane: Lane, envelope: Envelope): void => {
 
 const shift = (lane: Lane): Envelope | undefined => {
   const envelope = lane.head
-  if (envelope !== undefined) unlink(lane, envelope)
+  if (envelope === undefined) return undefined
+  const next = envelope.next
+  lane.head = next
+  if (next === undefined) lane.tail = undefined
+  else next.previous = undefined
+  envelope.next = undefined
+  lane.size--
   return envelope
 }
 

@@ -7,6 +7,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schedule from "effect/Schedule"
+import type { Cell } from "./cell.ts"
 
 /**
  * Start a fresh incarnation after the schedule's next delay; stop when the schedule ends. The schedule starts afresh
@@ -40,6 +41,16 @@ export type Directive =
  * @category models
  */
 export type Policy = Directive | Decide
+
+/**
+ * Leaves the crash to the group that the actor is a child of.
+ *
+ * @internal
+ */
+export interface Delegate {
+  readonly _tag: "Delegate"
+  readonly crashed: (cell: Cell, cause: Cause.Cause<unknown>) => void
+}
 
 /**
  * Chooses the directive by the crash's cause.
@@ -134,7 +145,7 @@ export const intensity = (options: {
  * @since 0.1.0
  * @category constructors
  */
-export const defaultPolicy: Policy = restart(Schedule.max([
+export const defaultPolicy: Restart = restart(Schedule.max([
   intensity({ restarts: 5, within: "1 minute" }),
   Schedule.jittered(Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("1 second")]))
 ]))
