@@ -57,10 +57,13 @@ function play({ prompt }: Scripted.Request) {
 const readAround = ({ document, line }: Match) =>
   Scripted.toolCall("read_doc", { document, from: Math.max(1, line - 2) })
 
-const answer = (passage: string, { document, line }: Match) => {
-  const paragraph = passage.split(/\n\s*\n/).find((text) => text.split(" ").length > 12) ?? passage
+const answer = (passage: string, { document, line, text }: Match) => {
+  const paragraphs = passage.split(/\n\s*\n/)
+  const found = Math.max(0, paragraphs.findIndex((paragraph) => paragraph.includes(text)))
+  // A heading or an introduction says little without what it introduces.
+  const telling = paragraphs.slice(found, found + (paragraphs[found]!.length < 160 ? 2 : 1)).join("\n\n")
   return [
     Scripted.delay("200 millis"),
-    Scripted.text(`${document}, near line ${line}, says:\n\n${paragraph.trim().slice(0, 600)}`)
+    Scripted.text(`${document}, line ${line}, says:\n\n${telling.trim().slice(0, 700)}`)
   ]
 }

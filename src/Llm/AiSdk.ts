@@ -150,6 +150,7 @@ export class PackageMissing extends Schema.TaggedError<PackageMissing>()("Packag
  * @since 0.1.0
  */
 export const make = (options: Options): Effect.Effect<LanguageModel.LanguageModel> => {
+  checkSettings(options.settings ?? {})
   const codecTransformer = options.codecTransformer ?? LanguageModel.defaultCodecTransformer
   const bridge: Bridge = { ...options, codecTransformer }
   return LanguageModel.make({
@@ -199,6 +200,15 @@ export const isContextTooLong = (error: AiError.AiError): boolean =>
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+const checkSettings = ({ maxOutputTokens, temperature, topP }: Settings): void => {
+  const check = (field: string, value: number | undefined, holds: (value: number) => boolean, expected: string) => {
+    if (value !== undefined && !holds(value)) throw new Error(`AiSdk.make: ${field} must be ${expected}, got ${value}`)
+  }
+  check("temperature", temperature, (value) => value >= 0 && Number.isFinite(value), "a number of at least 0")
+  check("topP", topP, (value) => value >= 0 && value <= 1, "between 0 and 1")
+  check("maxOutputTokens", maxOutputTokens, (value) => value >= 1 && Number.isInteger(value), "a positive integer")
+}
 
 type Bridge = Options & { readonly codecTransformer: LanguageModel.CodecTransformer }
 

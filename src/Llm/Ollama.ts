@@ -22,7 +22,7 @@ import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { optionalString } from "../internal/provider.ts"
+import { optionalUrl } from "../internal/provider.ts"
 import type * as AiSdk from "./AiSdk.ts"
 import * as OpenAiCompatible from "./OpenAiCompatible.ts"
 
@@ -36,21 +36,19 @@ export const model = (
   name: string,
   settings: AiSdk.Settings = {}
 ): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  Layer.unwrap(Effect.map(optionalString("OLLAMA_HOST"), (host) =>
+  Layer.unwrap(Effect.map(optionalUrl("OLLAMA_HOST", complete), (host) =>
     OpenAiCompatible.model(name, {
       ...settings,
       provider: "ollama",
-      baseUrl: Option.match(host, { onNone: () => "http://127.0.0.1:11434/v1", onSome: baseUrlOf })
+      baseUrl: new URL("/v1", Option.getOrElse(host, () => "http://127.0.0.1:11434")).href
     })))
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-// `0.0.0.0` is where a server listens, not where a client connects.
-const baseUrlOf = (host: string): string => {
-  const { hostname, port, protocol } = new URL(/^https?:\/\//.test(host) ? host : `http://${host}`)
-  const defaultPort = /^https?:\/\//.test(host) ? port : port || "11434"
-  const address = hostname === "0.0.0.0" ? "127.0.0.1" : hostname
-  return `${protocol}//${address}${defaultPort === "" ? "" : `:${defaultPort}`}/v1`
+const complete = (host: string): string => {
+  const address = /^https?:\/\//.test(host) ? host : `http://${host}${/:\d+\/?$/.test(host) ? "" : ":11434"}`
+  // Where a server listens on all addresses, a client connects to this machine.
+  return address.replace("//0.0.0.0", "//127.0.0.1")
 }

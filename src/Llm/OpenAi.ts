@@ -23,7 +23,7 @@ import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import { load, missing, optionalKey, optionalString } from "../internal/provider.ts"
+import { load, missingKey, optionalKey, optionalUrl } from "../internal/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 
 /**
@@ -60,11 +60,11 @@ export const model = (
 
 const options = Effect.fnUntraced(function*(name: string, { api, ...settings }: Settings) {
   const { createOpenAI } = yield* load("OpenAi", "@ai-sdk/openai", () => import("@ai-sdk/openai"))
-  const baseUrl = yield* optionalString("OPENAI_BASE_URL")
+  const baseUrl = yield* optionalUrl("OPENAI_BASE_URL")
   const key = yield* optionalKey("OPENAI_API_KEY")
-  if (Option.isNone(key) && Option.isNone(baseUrl)) return yield* Effect.fail(missing("OpenAI", "OPENAI_API_KEY"))
+  if (Option.isNone(key) && Option.isNone(baseUrl)) return yield* Effect.fail(missingKey("OpenAI", "OPENAI_API_KEY"))
   const openai = createOpenAI({
-    baseURL: Option.getOrElse(baseUrl, () => "https://api.openai.com/v1"),
+    baseURL: Option.match(baseUrl, { onNone: () => "https://api.openai.com/v1", onSome: (url) => url.href }),
     apiKey: Option.match(key, { onNone: () => "none", onSome: Redacted.value })
   })
   const useResponses = api === undefined ? Option.isNone(baseUrl) : api === "responses"

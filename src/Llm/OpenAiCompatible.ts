@@ -15,7 +15,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { load } from "../internal/provider.ts"
+import { httpUrl, load } from "../internal/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 
 /**
@@ -37,8 +37,12 @@ export interface Settings extends AiSdk.Settings {
  * @category layers
  * @since 0.1.0
  */
-export const model = (name: string, settings: Settings): AiSdk.ModelLayer<AiSdk.PackageMissing> =>
-  AiSdk.layer(options(name, settings))
+export const model = (name: string, settings: Settings): AiSdk.ModelLayer<AiSdk.PackageMissing> => {
+  if (httpUrl(settings.baseUrl) === undefined) {
+    throw new Error(`OpenAiCompatible.model: baseUrl must be an http address, got ${JSON.stringify(settings.baseUrl)}`)
+  }
+  return AiSdk.layer(options(name, settings))
+}
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals

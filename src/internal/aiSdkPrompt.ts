@@ -218,7 +218,10 @@ const toToolResultV3 = (part: LanguageModelV4ToolResultPart) => ({
 
 const toOutputV3 = ({ data, mediaType }: Pick<LanguageModelV4FilePart, "data" | "mediaType">) => {
   const content = toDataV3(data)
+  const isImage = mediaType.startsWith("image/")
   return content instanceof URL
-    ? { type: "file-url", url: content.href } as const
-    : { type: "file-data", data: typeof content === "string" ? content : Base64.encode(content), mediaType } as const
+    ? { type: isImage ? "image-url" : "file-url", url: content.href } as const
+    : { type: isImage ? "image-data" : "file-data", data: toBase64(content), mediaType } as const
 }
+
+const toBase64 = (content: string | Uint8Array) => typeof content === "string" ? content : Base64.encode(content)

@@ -24,7 +24,7 @@ interface PartReader {
 const MAX_PARTS = 64
 
 /** How many microtasks without a part tell that the rest is still on the wire. */
-const IDLE_TICKS = 48
+const IDLE_TICKS = 24
 
 export const batchReader = (reader: PartReader): () => Promise<Batch> => {
   const state: State = { parts: [], end: undefined, reading: undefined }

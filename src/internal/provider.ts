@@ -6,6 +6,7 @@
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
@@ -31,12 +32,36 @@ export const optionalKey = (variable: string): Config.Config<Option.Option<Redac
     Config.map(Option.filter((key) => Redacted.value(key).trim() !== ""))
   )
 
-/** As {@link optionalKey}, for a variable that is no secret. */
-export const optionalString = (variable: string): Config.Config<Option.Option<string>> =>
-  Config.option(Config.String(variable)).pipe(Config.map(Option.filter((value) => value.trim() !== "")))
+/** The address in a variable, if there is one; `complete` writes out what its short forms leave out. */
+export const optionalUrl = (
+  variable: string,
+  complete: (value: string) => string = identity
+): Config.Config<Option.Option<URL>> =>
+  Config.option(Config.String(variable)).pipe(
+    Config.map(Option.filter((value) => value.trim() !== "")),
+    Config.mapEffect(Option.match({
+      onNone: () => Effect.succeedNone,
+      onSome: (value) => {
+        const url = httpUrl(complete(value.trim()))
+        return url !== undefined
+          ? Effect.succeedSome(url)
+          : Effect.fail(configError(`${variable} must be an http address, got ${JSON.stringify(value)}`))
+      }
+    }))
+  )
+
+/** Nothing for a text that is no http address: `localhost:8080` is one of scheme `localhost`. */
+export const httpUrl = (text: string): URL | undefined => {
+  const url = URL.parse(text)
+  return url !== null && /^https?:$/.test(url.protocol) ? url : undefined
+}
 
 /** Says which variable of which provider is missing. */
-export const missing = (provider: string, variable: string): Config.ConfigError =>
-  new Config.ConfigError(
-    new ConfigProvider.SourceError({ message: `${provider} needs an API key: set the variable ${variable}` })
-  )
+export const missingKey = (provider: string, variable: string): Config.ConfigError =>
+  configError(`${provider} needs an API key: set the variable ${variable}`)
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const configError = (message: string) => new Config.ConfigError(new ConfigProvider.SourceError({ message }))
