@@ -256,6 +256,22 @@ export type PayloadArguments<Rpcs extends Rpc.Any, Tag extends string> =
     : never
 
 /**
+ * The reference to an actor of a protocol: `Actor.RefOf<typeof Counter>`.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type RefOf<P> = P extends Protocol<infer Name, infer Rpcs> ? ActorRef<Name, Rpcs> : never
+
+/**
+ * The reference to a local actor of a protocol: `Actor.LocalRefOf<typeof Counter>`.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type LocalRefOf<P> = P extends Protocol<infer Name, infer Rpcs> ? LocalActorRef<Name, Rpcs> : never
+
+/**
  * What an ask succeeds with.
  *
  * @since 0.1.0

@@ -8,24 +8,20 @@
  *
  * @since 0.1.0
  */
-import type { Scope } from "effect"
-import { Context, Effect, Layer, Option, Ref, Stream } from "effect"
-import { AiError, LanguageModel, Prompt, Toolkit } from "effect/ai"
-import type { Response, Tool as AiTool } from "effect/ai"
+import type { Duration, JsonSchema, Layer } from "effect"
+import { Effect, Option, Ref, Schema, Stream } from "effect"
+import { LanguageModel, Tool as AiTool, Toolkit } from "effect/ai"
+import type { Prompt } from "effect/ai"
 import * as Arr from "effect/Array"
 import { hasProperty } from "effect/Predicate"
-import type * as Pull from "effect/Pull"
-import {
-  AgentError,
-  type AgentErrorReason,
-  EmptyPrompt,
-  InvalidAgent,
-  MaxTurnsExceeded,
-  ModelFailed
-} from "./AgentError.ts"
+import { AgentError, InvalidOutput } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
-import * as Turn from "./internal/agentTurn.ts"
-import { addUsage, noUsage } from "./internal/usage.ts"
+import type { Budget } from "./Budget.ts"
+import type { Guardrail } from "./Guardrail.ts"
+import * as AgentRun from "./internal/agentRun.ts"
+import type { Definition } from "./internal/runState.ts"
+import type { Settings } from "./Llm/AiSdk.ts"
+import type { Reason, Recovery } from "./Recover.ts"
 import * as Tool from "./Tool.ts"
 import * as Transcript from "./Transcript.ts"
 
@@ -67,7 +63,7 @@ export {
 const TypeId = "~effect-troupe/Agent"
 
 /**
- * An agent: what it is told, what it may call, and which model answers for it.
+ * An agent: whatever answers a prompt with a run.
  *
  * `E` is what building its own model can fail with, `R` what its tools and its model require; without a model of its own
  * it requires `LanguageModel`.
@@ -78,12 +74,7 @@ const TypeId = "~effect-troupe/Agent"
 export interface Agent<out E = never, out R = never> {
   readonly [TypeId]: typeof TypeId
   readonly name: string
-  readonly instructions: string | undefined
-  readonly maxTurns: number
-  /** What the model is told of the tools; two of one name make the agent invalid. */
-  readonly definitions: ReadonlyArray<AiTool.Any>
-  readonly tools: Effect.Effect<ReadonlyArray<Tool.Tool<string, R>>, never, R>
-  readonly model: Effect.Effect<LanguageModel.LanguageModel, E, R | Scope.Scope>
+  readonly run: (input: Input, options?: RunOptions) => Stream.Stream<AgentEvent, AgentError | E, R>
 }
 
 /**
@@ -95,21 +86,112 @@ export interface Agent<out E = never, out R = never> {
 export type AnyTool = Tool.Tool<string, unknown> | Toolkit.Any
 
 /**
+ * How far a run may go.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Limits {
+  /** How many turns a run may take before it fails with `MaxTurnsExceeded`. Default: 10. */
+  readonly maxTurns?: number | undefined
+  /** How many tool calls it may make before it fails with `MaxToolCallsExceeded`. Default: any number. */
+  readonly maxToolCalls?: number | undefined
+  /** How long it may take, waiting for approvals too, before it fails with `MaxDurationExceeded`. Default: for ever. */
+  readonly maxDuration?: Duration.Input | undefined
+  /**
+   * Whether the last turn that the limits allow is asked without tools, so that it must answer with what is known; the
+   * run fails only if it does not. Default: `false`.
+   */
+  readonly finalAnswer?: boolean | undefined
+}
+
+/**
+ * A turn about to be asked. `turn` counts from 1; the transcript is the whole conversation.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TurnInfo {
+  readonly agent: string
+  readonly turn: number
+  readonly transcript: Transcript.Transcript
+}
+
+/**
+ * What one turn is asked with; what is left out is as the agent has it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TurnPlan<out E = never, out R = never> {
+  readonly instructions?: string | undefined
+  readonly tools?: ReadonlyArray<Tool.Tool<string, R>> | undefined
+  readonly toolChoice?: LanguageModel.ToolChoice<string> | undefined
+  /** Built once a run, however many turns are asked with it. */
+  readonly model?: Layer.Layer<LanguageModel.LanguageModel, E, R> | undefined
+  readonly settings?: Settings | undefined
+}
+
+/**
  * What an agent is made of.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Options<Tools extends ReadonlyArray<AnyTool>, E, R> {
+export interface Options extends Limits {
   /** The system message of every request. */
   readonly instructions?: string | undefined
   /** What the model may call. A toolkit's handlers are taken from its layer. Default: nothing. */
-  readonly tools?: Tools | undefined
-  /** How many turns a run may take before it fails with `MaxTurnsExceeded`. Default: 10. */
-  readonly maxTurns?: number | undefined
+  readonly tools?: ReadonlyArray<AnyTool> | undefined
+  /** Whether the model may, must or must not call tools. Default: `"auto"`. */
+  readonly toolChoice?: LanguageModel.ToolChoice<string> | undefined
   /** A model of its own, built when a run begins. Default: the `LanguageModel` of the surroundings. */
-  readonly model?: Layer.Layer<LanguageModel.LanguageModel, E, R> | undefined
+  readonly model?: Layer.Layer<LanguageModel.LanguageModel, unknown, unknown> | undefined
+  /** How the model shall answer: temperature, stop sequences, provider options. For models of `AiSdk`. */
+  readonly settings?: Settings | undefined
+  /** Chooses tools, model and settings for each turn. Default: the agent's own. */
+  readonly prepareTurn?: ((turn: TurnInfo) => Effect.Effect<TurnPlan<unknown, unknown>, never, unknown>) | undefined
+  /** What to do when a model call fails, before the run does. Default: `Recover.fail`. */
+  readonly recover?: ((reason: Reason) => Recovery<unknown, unknown>) | undefined
+  /** Checks on what goes in, what is said and what is called. */
+  readonly guardrails?: ReadonlyArray<Guardrail<unknown>> | undefined
+  /** Pays for its model calls and tools, and for the agents that its tools run. */
+  readonly budget?: Budget | undefined
 }
+
+/**
+ * What making an agent of these options can fail with when it runs: building its models.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Failure<O extends Options> =
+  | (O extends { readonly model: Layer.Layer<infer _A, infer E, infer _R> } ? E : never)
+  | (O extends { readonly prepareTurn: (turn: TurnInfo) => Effect.Effect<infer P, infer _E, infer _R> }
+    ? P extends { readonly model: Layer.Layer<infer _A, infer E, infer _R> } ? E : never
+    : never)
+  | (O extends { readonly recover: (reason: Reason) => infer A } ? A extends Recovery<infer E, infer _R> ? E : never
+    : never)
+
+/**
+ * What an agent of these options requires.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Requirements<O extends Options> =
+  | (O extends { readonly model: Layer.Layer<infer _A, infer _E, infer R> } ? R : LanguageModel.LanguageModel)
+  | (O extends { readonly tools: ReadonlyArray<infer T> } ? Tool.Requirements<T> : never)
+  | (O extends { readonly prepareTurn: (turn: TurnInfo) => Effect.Effect<infer P, infer _E, infer R> }
+    ? R | PlanRequirements<P>
+    : never)
+  | (O extends { readonly recover: (reason: Reason) => infer A } ? A extends Recovery<infer _E, infer R> ? R : never
+    : never)
+  | (O extends { readonly guardrails: ReadonlyArray<infer G> } ? G extends Guardrail<infer R> ? R : never : never)
+
+type PlanRequirements<P> =
+  | (P extends { readonly model: Layer.Layer<infer _A, infer _E, infer R> } ? R : never)
+  | (P extends { readonly tools: ReadonlyArray<infer T> } ? Tool.Requirements<T> : never)
 
 /**
  * What a run is asked with: a text, or texts and files.
@@ -118,6 +200,16 @@ export interface Options<Tools extends ReadonlyArray<AnyTool>, E, R> {
  * @category models
  */
 export type Input = string | ReadonlyArray<Prompt.UserMessagePart>
+
+/**
+ * An answer that is not text: the JSON schema of an object.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Output {
+  readonly jsonSchema: JsonSchema.JsonSchema
+}
 
 /**
  * What can be said of one run.
@@ -131,6 +223,8 @@ export interface RunOptions {
    * fails or is interrupted leaves what was said so far, ready for the next one. Default: a new one.
    */
   readonly transcript?: Ref.Ref<Transcript.Transcript> | undefined
+  /** Asks for an answer of this shape, unchecked, in the response's `output`. `Agent.object` checks it. Default: text. */
+  readonly output?: Output | undefined
 }
 
 /**
@@ -161,36 +255,45 @@ export const isAgent = (u: unknown): u is Agent<unknown, unknown> => hasProperty
  * @since 0.1.0
  * @category constructors
  */
-export const make = <
-  const Tools extends ReadonlyArray<AnyTool> = [],
-  E = never,
-  R = LanguageModel.LanguageModel
->(
+export const make = <const O extends Options = {}>(
   name: string,
-  options: Options<Tools, E, R> = {}
-): Agent<E, R | Tool.Requirements<Tools[number]>> => {
-  const tools: ReadonlyArray<AnyTool> = options.tools ?? []
-  const agent: Agent<E, unknown> = {
-    [TypeId]: TypeId,
+  options?: O & Exact<O>
+): Agent<Failure<O>, Requirements<O>> => {
+  const given: Options = options ?? {}
+  const tools = given.tools ?? []
+  const definitions = tools.flatMap((tool) => Tool.isTool(tool) ? [tool.definition] : Object.values(tool.tools))
+  const definition: Definition<unknown, unknown> = {
     name,
-    instructions: options.instructions,
-    maxTurns: options.maxTurns ?? 10,
-    definitions: tools.flatMap((tool) => Tool.isTool(tool) ? [tool.definition] : Object.values(tool.tools)),
+    instructions: given.instructions,
+    definitions,
+    toolkit: Toolkit.make(...definitions),
     tools: tools.every(Tool.isTool)
       ? Effect.succeed(tools)
       : Effect.map(Effect.forEach(tools, withHandlers), Arr.flatten),
-    model: options.model === undefined
-      ? LanguageModel.LanguageModel
-      : Effect.map(Layer.build(options.model), Context.get(LanguageModel.LanguageModel))
+    model: given.model === undefined
+      ? { _tag: "Ambient", service: LanguageModel.LanguageModel }
+      : { _tag: "Own", layer: given.model },
+    limits: given,
+    settings: given.settings,
+    toolChoice: given.toolChoice,
+    prepareTurn: given.prepareTurn,
+    recover: given.recover,
+    guardrails: given.guardrails ?? [],
+    budget: given.budget
   }
-  // A list of tools can't carry what each one requires; the signature, which saw them one by one, can.
-  return agent as Agent<E, R | Tool.Requirements<Tools[number]>>
+  const agent: Agent<unknown, unknown> = {
+    [TypeId]: TypeId,
+    name,
+    run: (input, options) => AgentRun.events(definition, input, options)
+  }
+  // The options are read as values here; only the signature, which saw them one by one, can say what they require.
+  return agent as Agent<Failure<O>, Requirements<O>>
 }
 
 /**
  * Runs an agent once: a stream of its events, which ends with `Completed` or fails with `AgentError`.
  *
- * Nothing happens before the stream is pulled, and the model is pulled only as fast as the stream is read.
+ * Nothing happens before the stream is read; the run waits for its reader once a few events are ahead of it.
  *
  * @example
  * ```ts
@@ -210,10 +313,7 @@ export const run = <E, R>(
   agent: Agent<E, R>,
   input: Input,
   options?: RunOptions
-): Stream.Stream<AgentEvent, AgentError | E, R> =>
-  Stream.unwrap(Effect.map(begin(agent, input, options?.transcript), (run) => turns(run, 1))).pipe(
-    Stream.withSpan(`invoke_agent ${agent.name}`, { attributes: { "gen_ai.agent.name": agent.name } })
-  )
+): Stream.Stream<AgentEvent, AgentError | E, R> => agent.run(input, options)
 
 /**
  * The response that a run comes to: what its `Completed` event carries.
@@ -239,183 +339,81 @@ export const response = <E, R>(events: Stream.Stream<AgentEvent, E, R>): Effect.
       ? Effect.succeed(last.value.response)
       : Effect.die(new Error("Agent.response: the stream of events must end with Completed")))
 
+/**
+ * Asks an agent for a value: an answer that fits a schema.
+ *
+ * The model gives it as the arguments of a tool call, so any model with tools can. An answer that doesn't fit goes back
+ * to the model once, with what is wrong with it; after that the run fails with `InvalidOutput`.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Agent, Scripted } from "effect-troupe"
+ *
+ * const Person = Schema.Struct({ name: Schema.String, age: Schema.Int })
+ *
+ * const program = Agent.object(Agent.make("reader"), "Ada is 36.", Person).pipe(
+ *   Effect.provide(Scripted.model([Scripted.toolCall("final_answer", { name: "Ada", age: 36 })]))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const object = <S extends Schema.Top, E, R>(
+  agent: Agent<E, R>,
+  input: Input,
+  schema: S,
+  options?: Pick<RunOptions, "transcript">
+): Effect.Effect<S["Type"], AgentError | E, R | S["DecodingServices"]> => {
+  const transcript = options?.transcript ?? Ref.makeUnsafe(Transcript.empty)
+  return askForObject(schema, (input, output) => response(agent.run(input, { transcript, output })), input)
+}
+
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+/** A field that `Options` doesn't have is a mistake. */
+type Exact<O> = { readonly [K in Exclude<keyof O, keyof Options>]: never }
 
 const withHandlers = (tool: AnyTool): Effect.Effect<ReadonlyArray<Tool.Tool<string, unknown>>, never, unknown> =>
   Tool.isTool(tool)
     ? Effect.succeed([tool])
     : Tool.fromToolkit(tool as Toolkit.Toolkit<Record<string, AiTool.Any>>)
 
-/** One run under way. */
-interface Run<R> {
-  readonly agent: Agent<unknown, R>
-  readonly model: LanguageModel.LanguageModel
-  readonly tools: ReadonlyMap<string, Tool.Tool<string, R>>
-  readonly transcript: Ref.Ref<Transcript.Transcript>
-  /** How long the conversation was before the run. */
-  readonly offset: number
-  usage: Response.Usage
-}
-
-const begin = Effect.fnUntraced(function*<E, R>(
-  agent: Agent<E, R>,
-  input: Input,
-  transcript: Ref.Ref<Transcript.Transcript> = Ref.makeUnsafe(Transcript.empty)
-) {
-  const invalid = problemOf(agent, input)
-  if (invalid !== undefined) {
-    return yield* new AgentError({ agent: agent.name, reason: invalid, transcript: Transcript.empty })
-  }
-  const tools = yield* agent.tools
-  const run: Run<R> = {
-    agent,
-    model: yield* agent.model,
-    tools: new Map(tools.map((tool) => [tool.name, tool])),
-    transcript,
-    offset: (yield* Ref.get(transcript)).entries.length,
-    usage: noUsage
-  }
-  yield* say(run, Transcript.user(input))
-  return run
+/**
+ * Asks, checks, and asks once more where the answer doesn't fit; both in one conversation.
+ *
+ * @internal
+ */
+export const askForObject = Effect.fnUntraced(function*<S extends Schema.Top, E, R>(
+  schema: S,
+  ask: (input: Input, output: Output) => Effect.Effect<AgentResponse, E, R>,
+  input: Input
+): Effect.fn.Return<S["Type"], AgentError | E, R | S["DecodingServices"]> {
+  const { decode, jsonSchema } = asObject(schema)
+  const first = yield* ask(input, { jsonSchema })
+  const answer = yield* Effect.result(decode(first.output))
+  if (answer._tag === "Success") return answer.success
+  const repair = `Your answer does not fit: ${answer.failure.message}\nGive the whole answer again.`
+  const second = yield* ask(repair, { jsonSchema })
+  return yield* Effect.catch(decode(second.output), ({ message }) =>
+    new AgentError({
+      agent: second.agent,
+      reason: new InvalidOutput({ problem: message }),
+      transcript: second.transcript
+    }))
 })
 
-/** What makes it pointless to ask the model at all. */
-const problemOf = (agent: Agent<unknown, unknown>, input: Input): AgentErrorReason | undefined => {
-  const names = agent.definitions.map((tool) => tool.name)
-  const taken = names.find((name, index) => names.indexOf(name) !== index)
-  if (taken !== undefined) return new InvalidAgent({ problem: `two tools are called ${JSON.stringify(taken)}` })
-  if (!Number.isInteger(agent.maxTurns) || agent.maxTurns < 1) {
-    return new InvalidAgent({ problem: `maxTurns must be a positive integer, got ${agent.maxTurns}` })
+/** Providers take nothing but objects as arguments, so any other value is put into one. */
+const asObject = <S extends Schema.Top>(schema: S) => {
+  const codec = Schema.toCodecJson(schema)
+  const jsonSchema = AiTool.getJsonSchemaFromSchema(codec)
+  if (jsonSchema.type === "object") return { jsonSchema, decode: Schema.decodeUnknownEffect(codec) }
+  const decode = Schema.decodeUnknownEffect(codec)
+  return {
+    jsonSchema: AiTool.getJsonSchemaFromSchema(Schema.Struct({ value: codec })),
+    decode: (output: unknown) => decode(hasProperty(output, "value") ? output.value : output)
   }
-  const empty = typeof input === "string"
-    ? input.trim() === ""
-    : input.every((part) => part.type === "text" && part.text.trim() === "")
-  return empty ? new EmptyPrompt() : undefined
-}
-
-const say = <R>(run: Run<R>, entry: Transcript.Entry): Effect.Effect<void> =>
-  Ref.update(run.transcript, (transcript) => Transcript.append(transcript, entry))
-
-const said = <R>(run: Run<R>): Effect.Effect<Transcript.Transcript> =>
-  Effect.map(Ref.get(run.transcript), (transcript) => Transcript.make(transcript.entries.slice(run.offset)))
-
-const fail = <R>(run: Run<R>, reason: AgentErrorReason): Effect.Effect<never, AgentError> =>
-  Effect.flatMap(said(run), (transcript) => new AgentError({ agent: run.agent.name, reason, transcript }))
-
-/** The turns of a run from this one on. */
-const turns = <R>(run: Run<R>, number: number): Stream.Stream<AgentEvent, AgentError, R> =>
-  Stream.suspend(() => {
-    const turn = Turn.make(run.agent.name, number)
-    let written = false
-    // However the turn ends, and once: in the transcript is what came in until then.
-    const write = Effect.suspend(() => {
-      if (written) return Effect.void
-      written = true
-      return say(run, Turn.toEntry(turn))
-    })
-    return answer(run, turn).pipe(
-      Stream.concat(Stream.suspend(() => callTools(run, turn))),
-      Stream.concat(Stream.sync(() => finished(run, turn))),
-      Stream.catch((error) => Stream.fromEffect(Effect.andThen(write, fail(run, new ModelFailed({ error }))))),
-      Stream.ensuring(write),
-      Stream.concat(Stream.unwrap(Effect.andThen(write, Effect.suspend(() => next(run, turn)))))
-    )
-  })
-
-/** The model's part of a turn. */
-const answer = <R>(run: Run<R>, turn: Turn.Turn): Stream.Stream<AgentEvent, AiError.AiError> =>
-  Stream.unwrap(Effect.map(Ref.get(run.transcript), ({ messages }) => {
-    const { definitions, instructions, name } = run.agent
-    const prompt = Prompt.fromMessages(
-      instructions === undefined ? messages : [Prompt.systemMessage({ content: instructions }), ...messages]
-    )
-    const parts = run.model.streamText({
-      prompt,
-      toolkit: Toolkit.make(...definitions),
-      disableToolCallResolution: true,
-      toolCallValidation: "deferred"
-      // With resolution off no tool's schema runs, so what they require is not required here.
-    }) as Stream.Stream<Turn.Part, AiError.AiError>
-    return Stream.transformPull(parts, (pull) => Effect.succeed(pullEvents(turn, pull))).pipe(
-      Stream.concat(Stream.suspend(() => turn.finish === undefined ? Stream.fail(cutOff(name)) : Stream.empty))
-    )
-  }))
-
-const pullEvents = (
-  turn: Turn.Turn,
-  pull: Pull.Pull<Arr.NonEmptyReadonlyArray<Turn.Part>, AiError.AiError>
-): Pull.Pull<Arr.NonEmptyReadonlyArray<AgentEvent>, AiError.AiError> =>
-  Effect.flatMap(pull, (parts) => {
-    const events = Turn.absorb(turn, parts)
-    if (turn.error !== undefined) return Effect.fail(turn.error)
-    return Arr.isArrayNonEmpty(events) ? Effect.succeed(events) : pullEvents(turn, pull)
-  })
-
-const cutOff = (agent: string): AiError.AiError =>
-  AiError.make({
-    module: "Agent",
-    method: agent,
-    reason: new AiError.InternalProviderError({
-      description: "the model's stream ended without a finish reason, so the answer may be cut off"
-    })
-  })
-
-/** Runs the calls of a turn at once; their results come in the calls' order. */
-const callTools = <R>(run: Run<R>, turn: Turn.Turn): Stream.Stream<AgentEvent, never, R> =>
-  Stream.mapEffect(
-    Stream.fromIterable(turn.calls),
-    (call) => Effect.map(callTool(run, turn, call.part), (outcome) => Turn.settle(turn, call, outcome)),
-    { concurrency: "unbounded" }
-  )
-
-const callTool = <R>(
-  run: Run<R>,
-  turn: Turn.Turn,
-  call: Response.ToolCallPart<string, unknown>
-): Effect.Effect<Tool.Outcome, never, R> => {
-  const reason = turn.finish?.reason
-  if (reason === "length" || reason === "content-filter") {
-    return Effect.succeed(Tool.failure(`Not run: the answer was cut off (${reason})`))
-  }
-  const tool = run.tools.get(call.name)
-  if (tool === undefined) {
-    const names = Array.from(run.tools.keys()).join(", ")
-    return Effect.succeed(Tool.failure(`There is no tool ${call.name}. The tools are: ${names || "none"}`))
-  }
-  return Effect.withSpan(tool.handle(call.params, call.id), `execute_tool ${call.name}`, {
-    attributes: { "gen_ai.tool.name": call.name, "gen_ai.tool.call.id": call.id }
-  })
-}
-
-const finished = <R>(run: Run<R>, turn: Turn.Turn): AgentEvent => {
-  const { reason, usage } = turn.finish!
-  run.usage = addUsage(run.usage, usage)
-  return { _tag: "TurnFinished", agent: turn.agent, turn: turn.number, finishReason: reason, usage }
-}
-
-/** What follows a turn: another one while the model wants its tools' results, else the end. */
-const next = <R>(run: Run<R>, turn: Turn.Turn): Effect.Effect<Stream.Stream<AgentEvent, AgentError, R>> => {
-  const { maxTurns, name } = run.agent
-  if (turn.calls.length > 0 || turn.finish!.reason === "pause") {
-    return Effect.succeed(
-      turn.number < maxTurns
-        ? turns(run, turn.number + 1)
-        : Stream.fromEffect(fail(run, new MaxTurnsExceeded({ maxTurns })))
-    )
-  }
-  return Effect.map(said(run), (transcript) =>
-    Stream.make<[AgentEvent]>({
-      _tag: "Completed",
-      agent: name,
-      response: {
-        agent: name,
-        text: Transcript.text(Turn.toEntry(turn)),
-        finishReason: turn.finish!.reason,
-        turns: turn.number,
-        usage: run.usage,
-        transcript
-      }
-    }))
 }

@@ -7,7 +7,9 @@
  */
 import { Schema } from "effect"
 import { AiError } from "effect/ai"
+import { BudgetExceeded } from "./Budget.ts"
 import { ActorError } from "./internal/actorError.ts"
+import { errorMessage } from "./internal/errorMessage.ts"
 import * as Transcript from "./Transcript.ts"
 
 /**
@@ -71,6 +73,85 @@ export class MaxTurnsExceeded extends Schema.TaggedError<MaxTurnsExceeded>("effe
 }
 
 /**
+ * The model asked for more tool calls than the run was allowed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class MaxToolCallsExceeded
+  extends Schema.TaggedError<MaxToolCallsExceeded>("effect-troupe/AgentError/MaxToolCallsExceeded")(
+    "MaxToolCallsExceeded",
+    { maxToolCalls: Schema.Int }
+  )
+{
+  override get message() {
+    return `no answer after ${this.maxToolCalls} tool calls: raise maxToolCalls, or set finalAnswer`
+  }
+}
+
+/**
+ * The run took longer than it was allowed. `maxDuration` is in milliseconds.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class MaxDurationExceeded
+  extends Schema.TaggedError<MaxDurationExceeded>("effect-troupe/AgentError/MaxDurationExceeded")(
+    "MaxDurationExceeded",
+    { maxDuration: Schema.Finite }
+  )
+{
+  override get message() {
+    return `no answer after ${this.maxDuration} ms: raise maxDuration`
+  }
+}
+
+/**
+ * A tool whose `failureMode` is `"error"` failed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ToolFailed extends Schema.TaggedError<ToolFailed>("effect-troupe/AgentError/ToolFailed")(
+  "ToolFailed",
+  { tool: Schema.String, cause: Schema.Defect() }
+) {
+  override get message() {
+    return `tool ${this.tool} failed: ${errorMessage(this.cause)}`
+  }
+}
+
+/**
+ * A guardrail ended the run. `problem` is what it had to say.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class GuardrailTripped extends Schema.TaggedError<GuardrailTripped>("effect-troupe/AgentError/GuardrailTripped")(
+  "GuardrailTripped",
+  { guardrail: Schema.String, on: Schema.Literals(["input", "output", "toolCall"]), problem: Schema.String }
+) {
+  override get message() {
+    return `guardrail ${this.guardrail} tripped: ${this.problem}`
+  }
+}
+
+/**
+ * The answer does not fit the schema that it was asked for with, after one chance to repair it.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidOutput extends Schema.TaggedError<InvalidOutput>("effect-troupe/AgentError/InvalidOutput")(
+  "InvalidOutput",
+  { problem: Schema.String }
+) {
+  override get message() {
+    return `the answer does not fit its schema: ${this.problem}`
+  }
+}
+
+/**
  * A member of a team gave no answer: its actor has stopped, crashed, or refused the prompt.
  *
  * @since 0.1.0
@@ -118,21 +199,6 @@ export class TeamLimitExceeded
 }
 
 /**
- * The answer does not fit the schema that it was asked for with, after one chance to repair it.
- *
- * @since 0.1.0
- * @category errors
- */
-export class InvalidOutput extends Schema.TaggedError<InvalidOutput>("effect-troupe/AgentError/InvalidOutput")(
-  "InvalidOutput",
-  { problem: Schema.String }
-) {
-  override get message() {
-    return `the answer does not fit its schema: ${this.problem}`
-  }
-}
-
-/**
  * Why a run failed.
  *
  * @since 0.1.0
@@ -143,10 +209,15 @@ export const AgentErrorReason = Schema.Union([
   InvalidAgent,
   ModelFailed,
   MaxTurnsExceeded,
+  MaxToolCallsExceeded,
+  MaxDurationExceeded,
+  ToolFailed,
+  GuardrailTripped,
+  BudgetExceeded,
+  InvalidOutput,
   MemberFailed,
   UnknownMember,
-  TeamLimitExceeded,
-  InvalidOutput
+  TeamLimitExceeded
 ])
 
 /**

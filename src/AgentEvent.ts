@@ -42,6 +42,33 @@ export const ToolCall = Schema.TaggedStruct("ToolCall", {
 })
 
 /**
+ * A tool says how far it is (`Tool.emit`). `data` is whatever the tool says, as JSON.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const ToolProgress = Schema.TaggedStruct("ToolProgress", {
+  agent,
+  id: Schema.String,
+  name: Schema.String,
+  data: Schema.Unknown
+})
+
+/**
+ * A tool call waits for a decision: `approval` is what `Approvals.approve` and `Approvals.reject` take.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const ApprovalRequested = Schema.TaggedStruct("ApprovalRequested", {
+  agent,
+  approval: Schema.String,
+  id: Schema.String,
+  name: Schema.String,
+  params: Schema.Unknown
+})
+
+/**
  * What a tool call came to, in the order of the calls. The `result` of a failure is its message.
  *
  * @since 0.1.0
@@ -54,6 +81,14 @@ export const ToolResult = Schema.TaggedStruct("ToolResult", {
   result: Schema.Unknown,
   isFailure: Schema.Boolean
 })
+
+/**
+ * The model failed in this turn and is asked again (the agent's `recover`): what it said in this turn until now is void.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const TurnRestarted = Schema.TaggedStruct("TurnRestarted", { agent, turn: Schema.Int, reason: Schema.String })
 
 /**
  * One model call and the tools that it asked for are done. `turn` counts from 1, `usage` is that of the model call.
@@ -69,10 +104,11 @@ export const TurnFinished = Schema.TaggedStruct("TurnFinished", {
 })
 
 /**
- * What a run came to: the last turn's text, the usage of all turns together, and the entries that the run adds to the
- * conversation (the prompt among them).
+ * What a run came to: the last turn's text, the usage of all turns together (those of agents that its tools ran among
+ * them), and the entries that the run adds to the conversation (the prompt among them).
  *
- * `finishReason` says whether the text is whole (`"stop"`) or was cut (`"length"`, `"content-filter"`).
+ * `finishReason` says whether the text is whole (`"stop"`) or was cut (`"length"`, `"content-filter"`). `output` is the
+ * answer as JSON where the run was asked for one.
  *
  * @since 0.1.0
  * @category models
@@ -83,7 +119,8 @@ export const AgentResponse = Schema.Struct({
   finishReason: Response.FinishReason,
   turns: Schema.Int,
   usage: Response.Usage,
-  transcript: Transcript.Transcript
+  transcript: Transcript.Transcript,
+  output: Schema.optionalKey(Schema.Unknown)
 })
 
 /**
@@ -93,7 +130,8 @@ export const AgentResponse = Schema.Struct({
 export type AgentResponse = typeof AgentResponse.Type
 
 /**
- * The run is over: always the last event of a run that did not fail.
+ * The run is over: always the last event of a run that did not fail, and there once. Runs inside of tools say their own
+ * events in the stream, but not this one: the tool's result stands for it.
  *
  * @since 0.1.0
  * @category events
@@ -106,7 +144,17 @@ export const Completed = Schema.TaggedStruct("Completed", { agent, response: Age
  * @since 0.1.0
  * @category events
  */
-export const AgentEvent = Schema.Union([TextDelta, ReasoningDelta, ToolCall, ToolResult, TurnFinished, Completed])
+export const AgentEvent = Schema.Union([
+  TextDelta,
+  ReasoningDelta,
+  ToolCall,
+  ToolProgress,
+  ApprovalRequested,
+  ToolResult,
+  TurnRestarted,
+  TurnFinished,
+  Completed
+])
 
 /**
  * @since 0.1.0

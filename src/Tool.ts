@@ -8,18 +8,25 @@
  *
  * @since 0.1.0
  */
-import { Cause, Effect, Option, Schema, Stream } from "effect"
+import { Cause, Duration, Effect, Option, Schema, Semaphore, Stream } from "effect"
+import type { Schedule } from "effect"
 import type { Prompt, Toolkit } from "effect/ai"
 import { Tool as AiTool } from "effect/ai"
 import { hasProperty } from "effect/Predicate"
+import type { Agent } from "./Agent.ts"
+import { ToolFailed } from "./AgentError.ts"
+import type { AgentEvent } from "./AgentEvent.ts"
+import { Approvals } from "./Approvals.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
+import { CurrentTool } from "./internal/toolContext.ts"
 
 const TypeId = "~effect-troupe/Tool"
 
 /**
  * What a call came to: JSON for the model to read. The result of a failure is its message.
  *
- * `modelOutput` replaces the result in the model's eyes where a tool answers with text and files.
+ * `modelOutput` replaces the result in the model's eyes where a tool answers with text and files. `params` are the
+ * arguments that the tool was run with, where a decision has changed them.
  *
  * @since 0.1.0
  * @category models
@@ -28,6 +35,7 @@ export interface Outcome {
   readonly result: unknown
   readonly isFailure: boolean
   readonly modelOutput?: ReadonlyArray<Prompt.ToolModelOutputPart>
+  readonly params?: unknown
 }
 
 /**
@@ -41,8 +49,11 @@ export interface Tool<out Name extends string, out R = never> {
   readonly name: Name
   /** What the model is told of the tool. */
   readonly definition: AiTool.Any
-  /** Runs one call with the arguments as the model wrote them. */
-  readonly handle: (params: unknown, callId: string) => Effect.Effect<Outcome, never, R>
+  readonly effect: EffectClass
+  /** Whether some of its calls wait for `Approvals`. */
+  readonly needsApproval: boolean
+  /** Runs one call with the arguments as the model wrote them. Fails only where a failure shall fail the run. */
+  readonly handle: (params: unknown, callId: string) => Effect.Effect<Outcome, ToolFailed, R>
 }
 
 /**
@@ -76,22 +87,74 @@ export interface FnOptions<Fields extends Schema.Struct.Fields, Success extends 
   readonly parameters?: Fields | undefined
   /** What the handler answers with. Default: `Schema.Void`. */
   readonly success?: Success | undefined
+  /**
+   * Who deals with a failure (or a timeout, or a defect) of the handler: `"return"` gives it to the model as a failed
+   * result, `"error"` fails the run with `ToolFailed`. Default: `"return"`.
+   */
+  readonly failureMode?: "return" | "error" | undefined
+  /** How long the handler may take, each time that it is tried. Default: for ever. */
+  readonly timeout?: Duration.Input | undefined
+  /** How many calls of this tool run at once, in all runs that share it. Default: any number. */
+  readonly concurrency?: number | undefined
 }
+
+/**
+ * What running a tool does to the world: nothing (`"pure"`), the same once or many times (`"idempotent"`), or something
+ * that must not happen twice (`"once"`). Only a tool that is not `"once"` can be retried, here and by a durable run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type EffectClass = "pure" | "idempotent" | "once"
+
+/**
+ * How often a tool may run for one call. Default: once.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Repetition =
+  | { readonly effect?: "once" | undefined; readonly retry?: undefined }
+  | {
+    readonly effect: "pure" | "idempotent"
+    /** When to try again after a failure or a timeout of the handler (not after a defect). Default: never. */
+    readonly retry?: Schedule.Schedule<unknown> | undefined
+  }
+
+/**
+ * Whether a call waits for a decision of `Approvals`: always, or by its decoded arguments.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type NeedsApproval<Params> = boolean | ((params: Params) => boolean)
+
+/**
+ * What a tool requires so that its calls can be approved.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ApprovalServices<Approval> = [Approval] extends [false | undefined] ? never : Approvals
 
 /**
  * Makes a tool from a function.
  *
- * A failure of the handler goes to the model as its message; a defect too, and is logged with its cause.
+ * A failure of the handler goes to the model as its message (but see `failureMode`); a defect too, and is logged with
+ * its cause. With `needsApproval` a call waits until `Approvals` decides; a rejection is a failed result for the model.
  *
  * @example
  * ```ts
- * import { Effect, Schema } from "effect"
+ * import { Effect, Schedule, Schema } from "effect"
  * import { Tool } from "effect-troupe"
  *
  * const weather = Tool.fn("get_weather", {
  *   description: "Current weather in a city",
  *   parameters: { city: Schema.String },
- *   success: Schema.String
+ *   success: Schema.String,
+ *   effect: "pure",
+ *   retry: Schedule.recurs(2),
+ *   timeout: "5 seconds"
  * }, ({ city }) => Effect.succeed(`18 C and cloudy in ${city}`))
  * ```
  *
@@ -103,32 +166,104 @@ export const fn = <
   const Fields extends Schema.Struct.Fields = {},
   Success extends Schema.Top = typeof Schema.Void,
   E = never,
-  R = never
+  R = never,
+  const Approval extends NeedsApproval<Schema.Struct<Fields>["Type"]> | undefined = undefined
 >(
   name: Name,
-  options: FnOptions<Fields, Success>,
+  options: FnOptions<Fields, Success> & Repetition & { readonly needsApproval?: Approval },
   handler: (params: Schema.Struct<Fields>["Type"]) => Effect.Effect<Success["Type"], E, R>
-): Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"]> => {
+): Tool<
+  Name,
+  R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | ApprovalServices<Approval>
+> => {
+  checkOptions(name, options)
   const parameters = Schema.Struct(options.parameters ?? ({} as Fields))
   const success = options.success ?? Schema.Void
   const decode = Schema.decodeUnknownEffect(parameters)
   const encode = Schema.encodeUnknownEffect(Schema.toCodecJson(success))
-  return {
+  const execute = withPolicies(name, options, handler)
+  const answer = Effect.fnUntraced(function*(params: Schema.Struct<Fields>["Type"]) {
+    const answer = yield* Effect.result(execute(params))
+    if (answer._tag === "Failure") return yield* onFailure(name, options.failureMode, answer.failure)
+    const encoded = yield* Effect.result(encode(answer.success))
+    if (encoded._tag === "Success") return { result: encoded.success, isFailure: false }
+    yield* Effect.logWarning(`Tool ${name}: the result can't be encoded`, encoded.failure.message)
+    return failure(`Tool ${name} answered with a result that can't be encoded: ${encoded.failure.message}`)
+  })
+  const needsApproval = options.needsApproval ?? false
+  const tool: Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | Approvals> = {
     [TypeId]: TypeId,
     name,
+    effect: options.effect ?? "once",
+    needsApproval: needsApproval !== false,
     definition: AiTool.make(name, { description: options.description, parameters, success }),
     handle: Effect.fnUntraced(function*(params) {
       const decoded = yield* Effect.result(decode(params))
       if (decoded._tag === "Failure") return invalidArguments(name, decoded.failure.message)
-      const answer = yield* Effect.result(handler(decoded.success))
-      if (answer._tag === "Failure") return failure(errorMessage(answer.failure))
-      const encoded = yield* Effect.result(encode(answer.success))
-      if (encoded._tag === "Success") return { result: encoded.success, isFailure: false }
-      yield* Effect.logWarning(`Tool ${name}: the result can't be encoded`, encoded.failure.message)
-      return failure(`Tool ${name} answered with a result that can't be encoded: ${encoded.failure.message}`)
-    }, catchDefects(name))
+      const asks = typeof needsApproval === "function" ? needsApproval(decoded.success) : needsApproval
+      if (!asks) return yield* answer(decoded.success)
+      return yield* onceApproved(params, (params) =>
+        Effect.matchEffect(decode(params), {
+          onFailure: ({ message }) => Effect.succeed(invalidArguments(name, message)),
+          onSuccess: answer
+        }), problemOf(decode))
+    }, catchDefects(name, options.failureMode))
   }
+  // Only the signature saw whether `needsApproval` is given, and so whether `Approvals` is required.
+  return tool as Tool<
+    Name,
+    R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | ApprovalServices<Approval>
+  >
 }
+
+/**
+ * Says how far a tool is, from inside its handler: a `ToolProgress` event in the stream of the run, at once.
+ *
+ * `data` should be JSON. Waits while the reader of the stream is far behind. Outside of a run it does nothing.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Tool } from "effect-troupe"
+ *
+ * const index = Tool.fn("index", { description: "Indexes the documents" }, () =>
+ *   Effect.forEach([1, 2, 3], (page) => Tool.emit({ page }), { discard: true }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const emit = (data: unknown): Effect.Effect<void> =>
+  Effect.flatMap(
+    CurrentTool,
+    ({ agent, emit, id, name }) => emit([{ _tag: "ToolProgress", agent, id, name, data }])
+  )
+
+/**
+ * An agent as a tool: it is asked with the prompt that the calling model writes, in a conversation of its own.
+ *
+ * The events of its run are in the stream of the run that called it, live, under its own name (all but `Completed`:
+ * the tool's result is its answer). What it requires, the tool requires. A run that fails is a failed result.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromAgent = <E, R>(
+  agent: Agent<E, R>,
+  options: {
+    /** Tells the model what the agent can do and when to ask it. */
+    readonly description: string
+    /** Default: the agent's name. */
+    readonly name?: string | undefined
+  }
+): Tool<string, R> =>
+  fn(options.name ?? agent.name, {
+    description: options.description,
+    parameters: {
+      prompt: Schema.String.annotate({ description: "What the agent is asked, with all that it must know" })
+    },
+    success: Schema.String
+  }, ({ prompt }) => Effect.flatMap(CurrentTool, ({ emit }) => forward(agent.run(prompt), emit)))
 
 /**
  * The tools of an `effect/ai` toolkit with the handlers that its layer provides.
@@ -145,28 +280,15 @@ export const fromToolkit = <Tools extends Record<string, AiTool.Any>>(
   never,
   AiTool.HandlersFor<Tools>
 > =>
-  Effect.map(toolkit, (handlers) =>
-    Object.keys(handlers.tools).map((name) => ({
-      [TypeId]: TypeId,
-      name,
-      definition: handlers.tools[name]!,
-      handle: (params, callId) =>
-        // The handler decodes the arguments itself, so what the model wrote may be passed to it unchecked.
-        Stream.unwrap(handlers.handle(name, params as AiTool.ParametersEncoded<Tools[string]>, callId)).pipe(
-          Stream.filter((output) => !output.preliminary),
-          Stream.runLast,
-          Effect.map(Option.match({
-            onNone: () => failure(`Tool ${name} ended without a result`),
-            onSome: (output): Outcome => ({
-              result: output.isFailure ? errorMessage(output.result) : output.encodedResult,
-              isFailure: output.isFailure,
-              ...(output.modelOutput && { modelOutput: output.modelOutput })
-            })
-          })),
-          Effect.catch((error) => Effect.succeed(failure(errorMessage(error)))),
-          catchDefects(name)
-        )
-    })))
+  Effect.map(
+    toolkit,
+    (handlers) =>
+      Object.values(handlers.tools).map((definition) =>
+        fromHandler(definition, (params, callId) =>
+          // The handler decodes the arguments itself, so what the model wrote may be passed to it unchecked.
+          Stream.unwrap(handlers.handle(definition.name, params as AiTool.ParametersEncoded<Tools[string]>, callId)))
+      )
+  )
 
 /**
  * The outcome of a call that failed, with the message that the model reads.
@@ -176,12 +298,162 @@ export const fromToolkit = <Tools extends Record<string, AiTool.Any>>(
  */
 export const failure = (message: string): Outcome => ({ result: message, isFailure: true })
 
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
 const invalidArguments = (name: string, problem: string): Outcome =>
   failure(`Invalid arguments for tool ${name}: ${problem}`)
 
-const catchDefects = (name: string) => <R>(self: Effect.Effect<Outcome, never, R>): Effect.Effect<Outcome, never, R> =>
-  Effect.catchCause(self, (cause) =>
-    Effect.as(
-      Effect.logError(`Tool ${name} died`, cause),
-      failure(`Tool ${name} failed: ${errorMessage(Cause.squash(cause))}`)
-    ))
+const onFailure = (
+  name: string,
+  mode: FnOptions<{}, Schema.Top>["failureMode"],
+  cause: unknown
+): Effect.Effect<Outcome, ToolFailed> =>
+  mode === "error" ? Effect.fail(new ToolFailed({ tool: name, cause })) : Effect.succeed(failure(errorMessage(cause)))
+
+const catchDefects =
+  (name: string, mode: FnOptions<{}, Schema.Top>["failureMode"] = "return") =>
+  <R>(self: Effect.Effect<Outcome, ToolFailed, R>): Effect.Effect<Outcome, ToolFailed, R> =>
+    Effect.catchCause(self, (cause) => {
+      if (Cause.hasFails(cause)) return Effect.failCause(cause)
+      const defect = Cause.squash(cause)
+      return Effect.andThen(
+        Effect.logError(`Tool ${name} died`, cause),
+        onFailure(name, mode, mode === "error" ? defect : `Tool ${name} failed: ${errorMessage(defect)}`)
+      )
+    })
+
+/** The handler within the policies that are set; what isn't set adds nothing. */
+const withPolicies = <Params, A, E, R>(
+  name: string,
+  { concurrency, effect, retry, timeout }: Omit<FnOptions<{}, Schema.Top>, "success"> & Repetition,
+  handler: (params: Params) => Effect.Effect<A, E, R>
+): (params: Params) => Effect.Effect<A, E | string, R> => {
+  let execute: (params: Params) => Effect.Effect<A, E | string, R> = handler
+  if (timeout !== undefined) {
+    const late = `Tool ${name} timed out after ${Duration.format(Duration.fromInputUnsafe(timeout))}`
+    const problem = effect === "pure" ? late : `${late}; whether it took effect is unknown`
+    const inner = execute
+    execute = (params) => Effect.timeoutOrElse(inner(params), { duration: timeout, orElse: () => Effect.fail(problem) })
+  }
+  if (retry !== undefined) {
+    const inner = execute
+    execute = (params) => Effect.retry(inner(params), retry)
+  }
+  if (concurrency !== undefined) {
+    const semaphore = Semaphore.makeUnsafe(concurrency)
+    const inner = execute
+    execute = (params) => semaphore.withPermits(1)(inner(params))
+  }
+  return execute
+}
+
+const checkOptions = (name: string, { concurrency, effect, retry }: FnOptions<{}, Schema.Top> & Repetition): void => {
+  if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency > 0)) {
+    throw new Error(`Tool.fn: concurrency of ${name} must be a positive integer, got ${concurrency}`)
+  }
+  const declared: EffectClass = effect ?? "once"
+  if (retry !== undefined && declared === "once") {
+    throw new Error(`Tool.fn: retry of ${name} needs effect "pure" or "idempotent", got "once"`)
+  }
+}
+
+const problemOf = <A, R>(decode: (params: unknown) => Effect.Effect<A, Schema.SchemaError, R>) => (params: unknown) =>
+  Effect.match(decode(params), { onFailure: ({ message }) => message, onSuccess: () => undefined })
+
+/** Puts the call up for approval and runs it with what comes of that. */
+const onceApproved = Effect.fnUntraced(function*<R, R2>(
+  params: unknown,
+  run: (params: unknown) => Effect.Effect<Outcome, ToolFailed, R>,
+  problemOf: (params: unknown) => Effect.Effect<string | undefined, never, R2>
+) {
+  const { agent, emit, id, name } = yield* CurrentTool
+  const approvals = yield* Approvals
+  const services = yield* Effect.context<R2>()
+  const decision = yield* approvals.request({
+    agent,
+    tool: name,
+    callId: id,
+    params,
+    problemOf: (params) => Effect.provideContext(problemOf(params), services),
+    announce: (pending) => emit([{ _tag: "ApprovalRequested", agent, approval: pending.id, id, name, params }])
+  })
+  switch (decision._tag) {
+    case "Rejected":
+      return failure(`Not run: the call was rejected: ${decision.message}`)
+    case "Expired":
+      return failure("Not run: nobody approved the call in time")
+    case "Approved": {
+      if (decision.params === undefined) return yield* run(params)
+      const outcome = yield* run(decision.params)
+      return { ...outcome, params: decision.params }
+    }
+  }
+})
+
+const forward = <E, R>(
+  events: Stream.Stream<AgentEvent, E, R>,
+  emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
+): Effect.Effect<string, E, R> => {
+  let answer = ""
+  const each = Stream.runForEachArray(events, (batch) => {
+    const last = batch.at(-1)
+    if (last?._tag !== "Completed") return emit(batch)
+    answer = last.response.text
+    return emit(batch.slice(0, -1))
+  })
+  return Effect.map(each, () => answer)
+}
+
+type HandlerOutput = AiTool.HandlerResult<AiTool.Any>
+
+const fromHandler = <E, R>(
+  definition: AiTool.Any,
+  handle: (params: unknown, callId: string) => Stream.Stream<HandlerOutput, E, R>
+): Tool<string, R> => {
+  const { name } = definition
+  const run = (params: unknown, callId: string) =>
+    handle(params, callId).pipe(
+      Stream.tap((output) => output.preliminary ? emit(output.encodedResult) : Effect.void),
+      Stream.filter((output) => !output.preliminary),
+      Stream.runLast,
+      Effect.map(Option.match({
+        onNone: () => failure(`Tool ${name} ended without a result`),
+        onSome: (output): Outcome => ({
+          result: output.isFailure ? errorMessage(output.result) : output.encodedResult,
+          isFailure: output.isFailure,
+          ...(output.modelOutput && { modelOutput: output.modelOutput })
+        })
+      })),
+      Effect.catch((error) => Effect.succeed(failure(errorMessage(error))))
+    )
+  const tool: Tool<string, R | Approvals> = {
+    [TypeId]: TypeId,
+    name,
+    definition,
+    effect: "once",
+    needsApproval: definition.needsApproval !== undefined && definition.needsApproval !== false,
+    handle: (params, callId) =>
+      asksApproval(definition, params, callId).pipe(
+        Effect.flatMap((asks) =>
+          asks
+            ? onceApproved(params, (params) => run(params, callId), () => Effect.undefined)
+            : run(params, callId)
+        ),
+        catchDefects(name)
+      )
+  }
+  // A toolkit doesn't say in its type whether a tool needs approval: a run looks before it starts.
+  return tool as Tool<string, R>
+}
+
+const asksApproval = (
+  { needsApproval }: AiTool.Any,
+  params: unknown,
+  toolCallId: string
+): Effect.Effect<boolean> => {
+  if (typeof needsApproval !== "function") return Effect.succeed(needsApproval === true)
+  const asks = needsApproval(params, { toolCallId, messages: [] })
+  return Effect.isEffect(asks) ? asks : Effect.succeed(asks)
+}

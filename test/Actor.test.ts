@@ -1,40 +1,649 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Ref, Schema, Stream } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Latch, Logger, Ref, References, Schema, Stream } from "effect"
 import { Rpc } from "effect/rpc"
+import { TestClock } from "effect/testing"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
+import * as Mailbox from "../src/Mailbox.ts"
+import * as Supervisor from "../src/Supervisor.ts"
+import { ActorProbe, TestActor } from "../src/testing/index.ts"
+
+const system = ActorSystem.layer({ name: "test" })
+
+const run = <A, E>(effect: Effect.Effect<A, E, ActorSystem.ActorSystem>) => Effect.provide(effect, system)
 
 const Counter = Actor.make("Counter", [
   Rpc.make("Add", { payload: { by: Schema.Finite } }),
   Rpc.make("Get", { success: Schema.Finite }),
   Rpc.make("Fail", { error: Schema.String }),
+  Rpc.make("Die"),
+  Rpc.make("Interrupt"),
   Rpc.make("UpTo", { payload: { n: Schema.Finite }, success: Schema.Finite, stream: true })
 ])
 
-const counter = Counter.behavior(Effect.gen(function*() {
+const counterSetup = Effect.gen(function*() {
   const count = yield* Ref.make(0)
   return {
-    Add: ({ by }) => Ref.update(count, (n) => n + by),
+    Add: ({ by }: { readonly by: number }) => Ref.update(count, (n) => n + by),
     Get: () => Ref.get(count),
     Fail: () => Effect.fail("no"),
-    UpTo: ({ n }) => Stream.range(1, n)
+    Die: () => Effect.die(new Error("boom")),
+    Interrupt: () => Effect.interrupt,
+    UpTo: ({ n }: { readonly n: number }) => Stream.range(1, n)
   }
-}))
+})
 
-const system = ActorSystem.layer({ name: "test" })
+const counter = Counter.behavior(counterSetup)
+
+/** An actor whose handler waits for a latch, and tells when it began, ended or was interrupted. */
+const Gate = Actor.make("Gate", [
+  Rpc.make("Pass", { payload: { id: Schema.String }, success: Schema.String }),
+  Rpc.make("Items", { success: Schema.Finite, stream: true })
+])
+
+const makeGate = (options?: Actor.BehaviorOptions & { readonly uninterruptible?: boolean }) => {
+  const log: Array<string> = []
+  const latch = Latch.makeUnsafe(false)
+  const pass = (id: string) =>
+    Effect.sync(() => log.push(`begin ${id}`)).pipe(
+      Effect.andThen(latch.await),
+      Effect.as(id),
+      Effect.onExit((exit) => Effect.sync(() => log.push(`${Exit.isSuccess(exit) ? "end" : "interrupted"} ${id}`)))
+    )
+  const behavior = Gate.behavior(
+    Effect.succeed({
+      Pass: ({ id }) => options?.uninterruptible ? Rpc.uninterruptible(pass(id)) : pass(id),
+      Items: () =>
+        Stream.iterate(0, (n) => n + 1).pipe(
+          Stream.rechunk(1),
+          Stream.tap((n) => Effect.sync(() => log.push(`item ${n}`))),
+          Stream.onExit(() => Effect.sync(() => log.push("stream over")))
+        )
+    }),
+    options
+  )
+  return { behavior, latch, log }
+}
+
+const turn = Effect.gen(function*() {
+  for (let i = 0; i < 4; i++) yield* Effect.yieldNow
+})
+
+const reasonOf = <A, E>(effect: Effect.Effect<A, E | Actor.ActorError>) =>
+  Effect.map(Effect.flip(effect), (error) => {
+    if (!(error instanceof Actor.ActorError)) throw new Error(`not an ActorError: ${String(error)}`)
+    return error.reason._tag
+  })
 
 describe("Actor", () => {
-  it.effect("answers an ask after the messages told before it", () =>
-    Effect.gen(function*() {
-      const ref = yield* Actor.spawn(counter, { name: "alice" })
-      yield* ref.tell("Add", { by: 1 })
-      yield* ref.tell("Add", { by: 2 })
-      assert.strictEqual(yield* ref.ask("Get"), 3)
-      assert.strictEqual(ref.path, "/user/alice")
-      assert.strictEqual(yield* Effect.flip(ref.ask("Fail")), "no")
-      assert.deepStrictEqual(yield* Stream.runCollect(ref.stream("UpTo", { n: 3 })), [1, 2, 3])
-      yield* ref.stop
-      const error = yield* Effect.flip(ref.ask("Get"))
-      assert.strictEqual(error.message, "Get to /user/alice: the actor has stopped")
-    }).pipe(Effect.provide(system)))
+  describe("messages", () => {
+    it.effect("an ask sees what the same sender told before it", () =>
+      run(Effect.gen(function*() {
+        const ref = yield* Actor.spawn(counter)
+        yield* ref.tell("Add", { by: 1 })
+        yield* ref.tell("Add", { by: 2 })
+        assert.strictEqual(yield* ref.ask("Get"), 3)
+      })))
+
+    it.effect("a typed failure is an answer and leaves the state alone", () =>
+      run(Effect.gen(function*() {
+        const ref = yield* Actor.spawn(counter)
+        yield* ref.tell("Add", { by: 1 })
+        assert.strictEqual(yield* Effect.flip(ref.ask("Fail")), "no")
+        yield* ref.tell("Fail")
+        assert.strictEqual(yield* ref.ask("Get"), 1)
+      })))
+
+    it.effect("a defect answers Crashed with the defect, the actor's path and the tag", () =>
+      run(Effect.gen(function*() {
+        const ref = yield* Actor.spawn(counter, { name: "alice" })
+        const error = yield* Effect.flip(ref.ask("Die"))
+        assert.strictEqual(error.message, "Die to /user/alice: the handler crashed: Error: boom")
+      })))
+
+    it.effect("a handler that interrupts itself answers Crashed", () =>
+      run(Effect.gen(function*() {
+        const ref = yield* Actor.spawn(counter)
+        assert.strictEqual(yield* reasonOf(ref.ask("Interrupt")), "Crashed")
+      })))
+
+    it.effect("messages are handled one at a time, in order", () =>
+      run(Effect.gen(function*() {
+        const { behavior, latch, log } = makeGate()
+        const ref = yield* Actor.spawn(behavior)
+        yield* ref.tell("Pass", { id: "a" })
+        yield* ref.tell("Pass", { id: "b" })
+        yield* turn
+        assert.deepStrictEqual(log, ["begin a"])
+        yield* latch.open
+        assert.strictEqual(yield* ref.ask("Pass", { id: "c" }), "c")
+        assert.deepStrictEqual(log, ["begin a", "end a", "begin b", "end b", "begin c", "end c"])
+      })))
+
+    it.effect("concurrency lets that many messages run at a time", () =>
+      run(Effect.gen(function*() {
+        const { behavior, latch, log } = makeGate({ concurrency: 2 })
+        const ref = yield* Actor.spawn(behavior)
+        for (const id of ["a", "b", "c"]) yield* ref.tell("Pass", { id })
+        yield* turn
+        assert.deepStrictEqual(log, ["begin a", "begin b"])
+        yield* latch.open
+      })))
+
+    it.effect("a forked handler does not keep the next message waiting", () =>
+      run(Effect.gen(function*() {
+        const latch = yield* Latch.make()
+        const ref = yield* Actor.spawn(Gate.behavior(Effect.succeed({
+          Pass: ({ id }) => id === "slow" ? Rpc.fork(Effect.as(latch.await, id)) : Effect.succeed(id),
+          Items: () => Stream.empty
+        })))
+        const slow = yield* Effect.forkChild(ref.ask("Pass", { id: "slow" }))
+        assert.strictEqual(yield* ref.ask("Pass", { id: "fast" }), "fast")
+        yield* latch.open
+        assert.strictEqual(yield* Fiber.join(slow), "slow")
+      })))
+
+    it.effect("a deferred is answered later, while the actor goes on", () =>
+      run(Effect.gen(function*() {
+        const answer = yield* Deferred.make<string>()
+        const ref = yield* Actor.spawn(Gate.behavior(Effect.succeed({
+          Pass: ({ id }) => id === "later" ? Effect.succeed(answer) : Effect.succeed(id),
+          Items: () => Stream.empty
+        })))
+        const later = yield* Effect.forkChild(ref.ask("Pass", { id: "later" }))
+        assert.strictEqual(yield* ref.ask("Pass", { id: "now" }), "now")
+        yield* Deferred.succeed(answer, "at last")
+        assert.strictEqual(yield* Fiber.join(later), "at last")
+      })))
+
+    it.effect("a payload gets its defaults, and one that fails its checks is the sender's defect", () =>
+      run(Effect.gen(function*() {
+        const Greeter = Actor.make("Greeter", [
+          Rpc.make("Greet", {
+            payload: {
+              name: Schema.NonEmptyString,
+              greeting: Schema.String.pipe(Schema.withConstructorDefault(Effect.succeed("Hello")))
+            },
+            success: Schema.String
+          })
+        ])
+        const ref = yield* Actor.spawn(Greeter.behavior(Effect.succeed({
+          Greet: ({ greeting, name }) => Effect.succeed(`${greeting} ${name}`)
+        })))
+        assert.strictEqual(yield* ref.ask("Greet", { name: "Ada" }), "Hello Ada")
+        const exit = yield* Effect.exit(ref.ask("Greet", { name: "" }))
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+        const nan = yield* Effect.exit((yield* Actor.spawn(counter)).tell("Add", { by: Number.NaN }))
+        assert.isTrue(Exit.isFailure(nan) && Cause.hasDies(nan.cause))
+      })))
+
+    it.effect("an actor that asks itself gets Deadlock, and one that asks itself in the background its answer", () =>
+      run(Effect.gen(function*() {
+        const Narcissus = Actor.make("Narcissus", [
+          Rpc.make("Look", { success: Schema.String }),
+          Rpc.make("Peek", { payload: { late: Schema.Boolean }, success: Schema.String }),
+          Rpc.make("Glance", { success: Schema.String })
+        ])
+        const look = Effect.flatMap(Actor.self(Narcissus), (self) => self.ask("Look"))
+        const ref = yield* Actor.spawn(Narcissus.behavior(Effect.succeed({
+          Look: () => Effect.succeed("me"),
+          Peek: ({ late }) =>
+            Effect.andThen(late ? Effect.yieldNow : Effect.void, look).pipe(
+              Effect.catch((error) => Effect.succeed(error.reason._tag))
+            ),
+          Glance: () =>
+            Effect.gen(function*() {
+              const answer = yield* Deferred.make<string>()
+              yield* Effect.forkScoped(Effect.flatMap(Effect.orDie(look), (me) => Deferred.succeed(answer, me)))
+              return answer
+            })
+        })))
+        assert.strictEqual(yield* ref.ask("Peek", { late: false }), "Deadlock")
+        assert.strictEqual(yield* ref.ask("Peek", { late: true }), "Deadlock")
+        assert.strictEqual(yield* ref.ask("Glance"), "me")
+      })))
+
+    it.effect("asks that wait for each other ten thousand deep do not overflow the stack", () =>
+      run(Effect.gen(function*() {
+        const Chain = Actor.make("Chain", [
+          Rpc.make("Depth", { payload: { n: Schema.Finite }, success: Schema.Finite })
+        ])
+        const link = (next: Actor.RefOf<typeof Chain> | undefined) =>
+          Chain.behavior(Effect.succeed({
+            Depth: ({ n }) => next === undefined ? Effect.succeed(n) : Effect.orDie(next.ask("Depth", { n: n + 1 }))
+          }))
+        let ref = yield* Actor.spawn(link(undefined))
+        for (let i = 0; i < 10_000; i++) ref = yield* Actor.spawn(link(ref))
+        assert.strictEqual(yield* ref.ask("Depth", { n: 0 }), 10_000)
+      })))
+  })
+
+  describe("streams", () => {
+    it.effect("a stream gives the handler's items and its end", () =>
+      run(Effect.gen(function*() {
+        const ref = yield* Actor.spawn(counter)
+        assert.deepStrictEqual(yield* Stream.runCollect(ref.stream("UpTo", { n: 3 })), [1, 2, 3])
+      })))
+
+    it.effect("a handler goes no faster than its consumer, and ends with it", () =>
+      run(Effect.gen(function*() {
+        const { behavior, log } = makeGate()
+        const ref = yield* Actor.spawn(behavior)
+        const taken = yield* Stream.runCollect(Stream.take(ref.stream("Items"), 3))
+        assert.deepStrictEqual(taken, [0, 1, 2])
+        assert.isBelow(log.filter((entry) => entry.startsWith("item")).length, 8)
+        assert.strictEqual(log.at(-1), "stream over")
+      })))
+
+    it.effect("messages behind a stream wait until it is over", () =>
+      run(Effect.gen(function*() {
+        const { behavior, latch, log } = makeGate()
+        yield* latch.open
+        const ref = yield* Actor.spawn(behavior)
+        const consumer = yield* Effect.forkChild(Stream.runForEach(ref.stream("Items"), () => Effect.never))
+        yield* turn
+        const ask = yield* Effect.forkChild(ref.ask("Pass", { id: "a" }))
+        yield* turn
+        assert.notInclude(log, "begin a")
+        yield* Fiber.interrupt(consumer)
+        assert.strictEqual(yield* Fiber.join(ask), "a")
+      })))
+
+    it.effect("a stream's consumer gets Crashed when its handler dies and Stopped when the actor is gone", () =>
+      run(Effect.gen(function*() {
+        const ref = yield* Actor.spawn(Gate.behavior(Effect.succeed({
+          Pass: ({ id }) => Effect.succeed(id),
+          Items: () => Stream.concat(Stream.make(1), Stream.die("boom"))
+        })))
+        const seen: Array<number> = []
+        const reason = yield* reasonOf(Stream.runForEach(ref.stream("Items"), (n) => Effect.sync(() => seen.push(n))))
+        assert.strictEqual(reason, "Crashed")
+        assert.deepStrictEqual(seen, [1])
+        yield* ref.stop
+        assert.strictEqual(yield* reasonOf(Stream.runDrain(ref.stream("Items"))), "Stopped")
+      })))
+  })
+
+  describe("interruption", () => {
+    it.effect("interrupting an ask interrupts its run and nothing else", () =>
+      run(Effect.gen(function*() {
+        const { behavior, latch, log } = makeGate()
+        const ref = yield* Actor.spawn(behavior)
+        const a = yield* Effect.forkChild(ref.ask("Pass", { id: "a" }))
+        const b = yield* Effect.forkChild(ref.ask("Pass", { id: "b" }))
+        yield* turn
+        yield* Fiber.interrupt(a)
+        assert.include(log, "interrupted a")
+        yield* latch.open
+        assert.strictEqual(yield* Fiber.join(b), "b")
+      })))
+
+    it.effect("a queued ask that is interrupted is skipped", () =>
+      run(Effect.gen(function*() {
+        const { behavior, latch, log } = makeGate()
+        const ref = yield* Actor.spawn(behavior)
+        yield* ref.tell("Pass", { id: "a" })
+        const b = yield* Effect.forkChild(ref.ask("Pass", { id: "b" }))
+        yield* turn
+        yield* Fiber.interrupt(b)
+        yield* latch.open
+        yield* ref.ask("Pass", { id: "c" })
+        assert.notInclude(log, "begin b")
+      })))
+
+    it.effect("an uninterruptible handler ends, and its asker does not wait for that", () =>
+      run(Effect.gen(function*() {
+        const { behavior, latch, log } = makeGate({ uninterruptible: true })
+        const ref = yield* Actor.spawn(behavior)
+        const a = yield* Effect.forkChild(ref.ask("Pass", { id: "a" }))
+        yield* turn
+        yield* Fiber.interrupt(a)
+        assert.deepStrictEqual(log, ["begin a"])
+        yield* latch.open
+        yield* turn
+        assert.deepStrictEqual(log, ["begin a", "end a"])
+      })))
+
+    it.effect("an ask can be interrupted while the actor restarts, and is then skipped", () =>
+      run(Effect.gen(function*() {
+        const ref = yield* Actor.spawn(counter)
+        yield* TestActor.crash(ref)
+        const ask = yield* Effect.forkChild(ref.ask("Get"))
+        yield* turn
+        yield* Fiber.interrupt(ask)
+        assert.strictEqual((yield* TestActor.inspect(ref)).mailbox.size, 0)
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual(yield* ref.ask("Get"), 0)
+      })))
+
+    it.effect("an ask can be interrupted while the actor stops", () =>
+      run(Effect.gen(function*() {
+        const { behavior, log } = makeGate()
+        const ref = yield* Actor.spawn(behavior)
+        const ask = yield* Effect.forkChild(ref.ask("Pass", { id: "a" }))
+        yield* turn
+        const stop = yield* Effect.forkChild(ref.stop)
+        yield* turn
+        yield* Fiber.interrupt(ask)
+        yield* Fiber.join(stop)
+        assert.deepStrictEqual(log, ["begin a", "interrupted a"])
+      })))
+
+    it.effect("interrupting a spawn during setup releases what it acquired and frees the name", () =>
+      run(Effect.gen(function*() {
+        const log: Array<string> = []
+        const stuck = Counter.behavior(Effect.gen(function*() {
+          yield* Effect.acquireRelease(
+            Effect.sync(() => log.push("acquired")),
+            () => Effect.sync(() => log.push("released"))
+          )
+          return yield* Effect.never
+        }))
+        const spawning = yield* Effect.forkChild(Actor.spawn(stuck, { name: "stuck" }))
+        yield* turn
+        yield* Fiber.interrupt(spawning)
+        assert.deepStrictEqual(log, ["acquired", "released"])
+        yield* Actor.spawn(counter, { name: "stuck" })
+      })))
+  })
+
+  describe("spawn", () => {
+    it.effect("fails with the setup's error, and frees the name", () =>
+      run(Effect.gen(function*() {
+        const failing = Counter.behavior(Effect.fail("no database"))
+        assert.strictEqual(yield* Effect.flip(Actor.spawn(failing, { name: "x" })), "no database")
+        const ref = yield* Actor.spawn(counter, { name: "x" })
+        assert.strictEqual(ref.path, "/user/x")
+      })))
+
+    it.effect("names the culprit of a taken and of an invalid name", () =>
+      run(Effect.gen(function*() {
+        yield* Actor.spawn(counter, { name: "x" })
+        const taken = yield* Effect.flip(Actor.spawn(counter, { name: "x" }))
+        assert.strictEqual(taken.message, "/user/x: the name is taken by another child of the same parent")
+        for (const name of ["", "a/b", "$1"]) {
+          assert.strictEqual((yield* Effect.flip(Actor.spawn(counter, { name }))).reason._tag, "InvalidName")
+        }
+      })))
+
+    it.effect("captures what setup and handlers need once", () =>
+      run(Effect.gen(function*() {
+        class Greeting extends Context.Service<Greeting, string>()("test/Greeting") {}
+        const ref = yield* Actor.spawn(Gate.behavior(Effect.succeed({
+          Pass: ({ id }) => Effect.map(Greeting, (greeting) => `${greeting} ${id}`),
+          Items: () => Stream.empty
+        }))).pipe(Effect.provideService(Greeting, "Hi"))
+        assert.strictEqual(yield* ref.ask("Pass", { id: "Ada" }), "Hi Ada")
+        yield* Effect.provideService(ref.ask("Pass", { id: "Bob" }), Greeting, "Bye").pipe(
+          Effect.map((answer) => assert.strictEqual(answer, "Hi Bob"))
+        )
+      })))
+
+    it.effect("inside an actor makes a child, which stops before its parent, last started first", () =>
+      run(Effect.gen(function*() {
+        const log: Array<string> = []
+        const logging = (name: string) =>
+          Effect.addFinalizer(() => Effect.andThen(Effect.yieldNow, Effect.sync(() => log.push(name))))
+        const child = (name: string) => Counter.behavior(Effect.andThen(logging(name), counterSetup))
+        const Parent = Actor.make("Parent", [Rpc.make("Ping")])
+        const parent = Parent.behavior(Effect.gen(function*() {
+          yield* logging("parent")
+          yield* Actor.spawn(child("first"), { name: "first" })
+          yield* Actor.spawn(child("second"), { name: "second" })
+          return { Ping: () => Effect.void }
+        }))
+        const ref = yield* Actor.spawn(parent, { name: "p" })
+        assert.deepStrictEqual((yield* ActorSystem.list).map(({ path }) => path), [
+          "/user/p",
+          "/user/p/first",
+          "/user/p/second"
+        ])
+        yield* ref.stop
+        assert.deepStrictEqual(log, ["second", "first", "parent"])
+        assert.deepStrictEqual(yield* ActorSystem.list, [])
+      })))
+  })
+
+  describe("the end", () => {
+    it.effect("stop finishes the current message and answers Stopped to the rest", () =>
+      run(Effect.gen(function*() {
+        const { behavior, latch } = makeGate()
+        const ref = yield* Actor.spawn(behavior)
+        const a = yield* Effect.forkChild(ref.ask("Pass", { id: "a" }))
+        const b = yield* Effect.forkChild(reasonOf(ref.ask("Pass", { id: "b" })))
+        yield* turn
+        const stop = yield* Effect.forkChild(ref.stop)
+        yield* turn
+        assert.strictEqual(yield* Fiber.join(b), "Stopped")
+        assert.strictEqual(yield* reasonOf(ref.tell("Pass", { id: "c" })), "Stopped")
+        assert.isUndefined(stop.pollUnsafe())
+        yield* latch.open
+        yield* Fiber.join(stop)
+        assert.strictEqual(yield* Fiber.join(a), "a")
+      })))
+
+    it.effect("drain handles what is queued, and nothing newer", () =>
+      run(Effect.gen(function*() {
+        const { behavior, latch, log } = makeGate()
+        const ref = yield* Actor.spawn(behavior)
+        yield* ref.tell("Pass", { id: "a" })
+        yield* ref.tell("Pass", { id: "b" })
+        yield* turn
+        const drain = yield* Effect.forkChild(ref.drain)
+        yield* turn
+        assert.strictEqual(yield* reasonOf(ref.ask("Pass", { id: "c" })), "Stopped")
+        yield* latch.open
+        yield* Fiber.join(drain)
+        assert.deepStrictEqual(log, ["begin a", "end a", "begin b", "end b"])
+      })))
+
+    it.effect("an actor that stops itself does not wait for itself", () =>
+      run(Effect.gen(function*() {
+        const Quitter = Actor.make("Quitter", [Rpc.make("Quit", { success: Schema.String })])
+        const ref = yield* Actor.spawn(Quitter.behavior(Effect.succeed({
+          Quit: () =>
+            Effect.gen(function*() {
+              const self = yield* Actor.self(Quitter)
+              yield* self.stop
+              return "bye"
+            })
+        })))
+        assert.strictEqual(yield* ref.ask("Quit"), "bye")
+        assert.strictEqual((yield* ref.awaitStopped).reason._tag, "Stopped")
+      })))
+
+    it.effect("an idle actor stops after its idleTimeout, counted from its last message", () =>
+      run(Effect.gen(function*() {
+        const ref = yield* Actor.spawn(Counter.behavior(counterSetup, { idleTimeout: "1 minute" }))
+        yield* TestClock.adjust("50 seconds")
+        yield* ref.ask("Get")
+        yield* TestClock.adjust("50 seconds")
+        assert.strictEqual((yield* TestActor.inspect(ref)).state, "Running")
+        yield* TestClock.adjust("10 seconds")
+        assert.strictEqual((yield* ref.awaitStopped).reason._tag, "Idle")
+      })))
+
+    it.effect("a handler that takes longer than the idleTimeout is not cut off", () =>
+      run(Effect.gen(function*() {
+        const { behavior, latch } = makeGate({ idleTimeout: "1 minute" })
+        const ref = yield* Actor.spawn(behavior)
+        const ask = yield* Effect.forkChild(ref.ask("Pass", { id: "a" }))
+        yield* TestClock.adjust("5 minutes")
+        yield* latch.open
+        assert.strictEqual(yield* Fiber.join(ask), "a")
+      })))
+  })
+
+  describe("watch", () => {
+    const Watcher = Actor.make("Watcher", [
+      Rpc.make("Watch"),
+      Rpc.make("Unwatch"),
+      Rpc.make("Ended", { payload: { path: Schema.String, reason: Schema.String } }),
+      Rpc.make("Seen", { success: Schema.Array(Schema.String) })
+    ])
+    const watcher = (ref: Actor.LocalRefOf<typeof Counter>) =>
+      Watcher.behavior(Effect.sync(() => {
+        const seen: Array<string> = []
+        return {
+          Watch: () => Actor.watch(ref, ({ path, reason }) => Watcher.message("Ended", { path, reason: reason._tag })),
+          Unwatch: () => Actor.unwatch(ref),
+          Ended: ({ path, reason }) => Effect.sync(() => void seen.push(`${path} ${reason}`)),
+          Seen: () => Effect.succeed(seen)
+        }
+      }))
+    const spawnCounter = () => Actor.spawn(counter, { name: "watched" })
+
+    it.effect("watching twice tells once, watching a stopped actor tells at once", () =>
+      run(Effect.gen(function*() {
+        const ref = yield* spawnCounter()
+        const observer = yield* Actor.spawn(watcher(ref))
+        yield* observer.ask("Watch")
+        yield* observer.ask("Watch")
+        yield* ref.stop
+        assert.deepStrictEqual(yield* observer.ask("Seen"), ["/user/watched Stopped"])
+        yield* observer.ask("Watch")
+        assert.strictEqual((yield* observer.ask("Seen")).length, 2)
+      })))
+
+    it.effect("unwatch undoes it", () =>
+      run(Effect.gen(function*() {
+        const ref = yield* spawnCounter()
+        const observer = yield* Actor.spawn(watcher(ref))
+        yield* observer.ask("Watch")
+        yield* observer.ask("Unwatch")
+        yield* ref.stop
+        assert.deepStrictEqual(yield* observer.ask("Seen"), [])
+      })))
+  })
+
+  describe("forward", () => {
+    it.effect("the target answers the original asker, even after the forwarder has stopped", () =>
+      run(Effect.gen(function*() {
+        const { behavior, latch } = makeGate()
+        const target = yield* Actor.spawn(behavior)
+        const front = yield* Actor.spawn(Gate.behavior(Effect.succeed({
+          Pass: (payload) => Actor.forward(target, "Pass", payload),
+          Items: () => Stream.empty
+        })))
+        const ask = yield* Effect.forkChild(front.ask("Pass", { id: "a" }))
+        yield* turn
+        yield* front.stop
+        yield* latch.open
+        assert.strictEqual(yield* Fiber.join(ask), "a")
+      })))
+
+    it.effect("interrupting the asker interrupts the target's run", () =>
+      run(Effect.gen(function*() {
+        const { behavior, log } = makeGate()
+        const target = yield* Actor.spawn(behavior)
+        const front = yield* Actor.spawn(Gate.behavior(Effect.succeed({
+          Pass: (payload) => Actor.forward(target, "Pass", payload),
+          Items: () => Stream.empty
+        })))
+        const ask = yield* Effect.forkChild(front.ask("Pass", { id: "a" }))
+        yield* turn
+        yield* Fiber.interrupt(ask)
+        assert.deepStrictEqual(log, ["begin a", "interrupted a"])
+      })))
+  })
+
+  describe("stash", () => {
+    const Door = Actor.make("Door", [
+      Rpc.make("Enter", { payload: { name: Schema.String }, success: Schema.String }),
+      Rpc.make("Open")
+    ])
+    const door = Door.behavior(
+      Effect.gen(function*() {
+        const open = yield* Ref.make(false)
+        return {
+          Enter: ({ name }) =>
+            Effect.flatMap(Ref.get(open), (open) => open ? Effect.succeed(`welcome ${name}`) : Actor.stash),
+          Open: () => Effect.andThen(Ref.set(open, true), Actor.unstashAll)
+        }
+      }),
+      { stashCapacity: 2 }
+    )
+
+    it.effect("keeps messages and their askers until unstashAll, in order", () =>
+      run(Effect.gen(function*() {
+        const ref = yield* Actor.spawn(door)
+        const a = yield* Effect.forkChild(ref.ask("Enter", { name: "a" }))
+        const b = yield* Effect.forkChild(ref.ask("Enter", { name: "b" }))
+        yield* turn
+        assert.strictEqual((yield* TestActor.inspect(ref)).stashed, 2)
+        assert.strictEqual(yield* reasonOf(ref.ask("Enter", { name: "c" })), "MailboxFull")
+        yield* ref.tell("Open")
+        assert.deepStrictEqual([yield* Fiber.join(a), yield* Fiber.join(b)], ["welcome a", "welcome b"])
+      })))
+
+    it.effect("an interrupted asker takes its message out, a stop answers the others", () =>
+      run(Effect.gen(function*() {
+        const ref = yield* Actor.spawn(door)
+        const a = yield* Effect.forkChild(ref.ask("Enter", { name: "a" }))
+        const b = yield* Effect.forkChild(reasonOf(ref.ask("Enter", { name: "b" })))
+        yield* turn
+        yield* Fiber.interrupt(a)
+        assert.strictEqual((yield* TestActor.inspect(ref)).stashed, 1)
+        yield* ref.stop
+        assert.strictEqual(yield* Fiber.join(b), "Stopped")
+      })))
+  })
+
+  it.effect("a probe records, in order, what its reference receives", () =>
+    run(Effect.gen(function*() {
+      const probe = yield* ActorProbe.make(Counter, { Get: () => Effect.succeed(7) })
+      yield* probe.ref.tell("Add", { by: 2 })
+      assert.strictEqual(yield* probe.ref.ask("Get"), 7)
+      assert.deepStrictEqual(yield* probe.expect("Add"), { by: 2 })
+      yield* probe.expect("Get")
+      yield* probe.expectNone
+      yield* probe.ref.tell("Die")
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(probe.expectNone)))
+    })))
+
+  it.effect("handlers log with their actor's path, and their spans join the asker's trace", () =>
+    run(Effect.gen(function*() {
+      const logged: Array<unknown> = []
+      const logger = Logger.make(({ fiber }) =>
+        void logged.push(fiber.getRef(References.CurrentLogAnnotations)["actor"])
+      )
+      const Traced = Actor.make("Traced", [Rpc.make("Trace", { success: Schema.Array(Schema.String) })])
+      const ref = yield* Actor.spawn(
+        Traced.behavior(Effect.succeed({
+          Trace: () =>
+            Effect.gen(function*() {
+              yield* Effect.log("here")
+              const span = yield* Effect.currentSpan
+              return [span.name, span.traceId]
+            }).pipe(Effect.orElseSucceed(() => []))
+        })),
+        { name: "t" }
+      ).pipe(Effect.provide(Logger.layer([logger])))
+      assert.deepStrictEqual(yield* ref.ask("Trace"), [])
+      const [traceId, [name, handlersTraceId]] = yield* Effect.gen(function*() {
+        const span = yield* Effect.orDie(Effect.currentSpan)
+        return [span.traceId, yield* ref.ask("Trace")] as const
+      }).pipe(Effect.withSpan("asker"))
+      assert.strictEqual(name, "Traced.Trace")
+      assert.strictEqual(handlersTraceId, traceId)
+      assert.deepStrictEqual(logged, ["/user/t", "/user/t"])
+    })))
+
+  it("wrong constants are defects that name the field and the value", () => {
+    assert.throws(() => Mailbox.bounded(0), "Mailbox.bounded: capacity must be a positive integer, got 0")
+    assert.throws(() => Mailbox.bounded(2.5), "Mailbox.bounded: capacity must be a positive integer, got 2.5")
+    assert.throws(() => Actor.make("", []), "Actor.make: name must not be empty")
+    assert.throws(() => Actor.make("A", [Rpc.make("X"), Rpc.make("X")]), `Actor.make(A): two messages have the tag "X"`)
+    const setup = Effect.succeed({ X: () => Effect.void })
+    const One = Actor.make("One", [Rpc.make("X")])
+    assert.throws(() => One.behavior(setup, { concurrency: 0 }), "One.behavior: concurrency must be a positive integer")
+    assert.throws(
+      () => One.behavior(setup, { idleTimeout: "0 seconds" }),
+      "One.behavior: idleTimeout must be a positive"
+    )
+    assert.throws(
+      () => Supervisor.intensity({ restarts: 0, within: "1 minute" }),
+      "Supervisor.intensity: restarts must"
+    )
+  })
 })

@@ -5,7 +5,8 @@
  * output, usage and errors are translated here and nowhere else. One request is one HTTP call: the bridge retries
  * nothing, and interrupting the effect or leaving the stream aborts the call. A stream is pulled: the socket is read as
  * fast as the consumer asks. Every failure is an `AiError` whose reason and retryability follow the provider's answer,
- * and so is a stream that ends before the provider has said that it is complete.
+ * and so is a stream that ends before the provider has said that it is complete. The response's headers, rate limits
+ * among them, are in the finish part's `response`, and those of a failure in its reason's `http`.
  *
  * **Gotchas**
  *
@@ -23,20 +24,10 @@ import type {
   SharedV4ProviderOptions,
   SharedV4Warning
 } from "@ai-sdk/provider"
-import * as AiError from "effect/ai/AiError"
-import * as LanguageModel from "effect/ai/LanguageModel"
-import * as Model from "effect/ai/Model"
-import type * as Response from "effect/ai/Response"
-import * as Arr from "effect/Array"
-import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import type * as Pull from "effect/Pull"
-import type * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import { Array as Arr, Cause, Context, Effect, Layer, Schema, Stream } from "effect"
+import type { Pull, Redacted, Scope } from "effect"
+import { AiError, LanguageModel, Model } from "effect/ai"
+import type { Response } from "effect/ai"
 import * as Errors from "../internal/aiSdkError.ts"
 import { toPromptV3 } from "../internal/aiSdkPrompt.ts"
 import { mergeSettings, toCallOptions } from "../internal/aiSdkRequest.ts"
@@ -46,16 +37,16 @@ import { type Batch, batchReader } from "../internal/aiSdkStream.ts"
 /**
  * A language model of any current AI SDK specification.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export type SdkLanguageModel = LanguageModelV3 | LanguageModelV4
 
 /**
  * What every provider's `model` function returns: the model, its provider's name and its own name.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export type ModelLayer<E = never, R = never> = Layer.Layer<
   LanguageModel.LanguageModel | Model.ProviderName | Model.ModelName,
@@ -66,8 +57,8 @@ export type ModelLayer<E = never, R = never> = Layer.Layer<
 /**
  * How a model shall answer; what is left out is the provider's default.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export interface Settings {
   readonly temperature?: number | undefined
@@ -101,8 +92,8 @@ export interface Settings {
  * )
  * ```
  *
- * @category references
  * @since 0.1.0
+ * @category references
  */
 export const RequestSettings = Context.Reference<Settings>("effect-troupe/Llm/AiSdk/RequestSettings", {
   defaultValue: () => ({})
@@ -111,8 +102,8 @@ export const RequestSettings = Context.Reference<Settings>("effect-troupe/Llm/Ai
 /**
  * An AI SDK model and what the bridge must know of its provider.
  *
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export interface Options {
   readonly model: SdkLanguageModel
@@ -131,8 +122,8 @@ export interface Options {
 /**
  * The AI SDK package of a provider is not installed.
  *
- * @category errors
  * @since 0.1.0
+ * @category errors
  */
 export class PackageMissing extends Schema.TaggedError<PackageMissing>()("PackageMissing", {
   provider: Schema.String,
@@ -146,8 +137,8 @@ export class PackageMissing extends Schema.TaggedError<PackageMissing>()("Packag
 /**
  * Makes Effect's `LanguageModel` of an AI SDK model.
  *
- * @category constructors
  * @since 0.1.0
+ * @category constructors
  */
 export const make = (options: Options): Effect.Effect<LanguageModel.LanguageModel> => {
   checkSettings(options.settings ?? {})
@@ -175,8 +166,8 @@ export const make = (options: Options): Effect.Effect<LanguageModel.LanguageMode
  * const model = AiSdk.layer(Effect.succeed({ model: local("qwen3"), provider: "local" }))
  * ```
  *
- * @category layers
  * @since 0.1.0
+ * @category layers
  */
 export const layer = <E, R>(options: Effect.Effect<Options, E, R>): ModelLayer<E, Exclude<R, Scope.Scope>> =>
   Layer.effectContext(Effect.gen(function*() {
@@ -191,8 +182,8 @@ export const layer = <E, R>(options: Effect.Effect<Options, E, R>): ModelLayer<E
 /**
  * Whether a model call failed because its prompt is longer than the model can read.
  *
- * @category guards
  * @since 0.1.0
+ * @category guards
  */
 export const isContextTooLong = (error: AiError.AiError): boolean =>
   error.reason._tag === "InvalidRequestError" && error.reason.constraint === Errors.CONTEXT_CONSTRAINT

@@ -18,10 +18,8 @@
  *
  * @since 0.1.0
  */
-import type * as Config from "effect/Config"
-import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import { Effect, Layer, Option } from "effect"
+import type { Config } from "effect"
 import { optionalUrl } from "../internal/provider.ts"
 import type * as AiSdk from "./AiSdk.ts"
 import * as OpenAiCompatible from "./OpenAiCompatible.ts"
@@ -29,8 +27,8 @@ import * as OpenAiCompatible from "./OpenAiCompatible.ts"
 /**
  * A model of Ollama by its name.
  *
- * @category layers
  * @since 0.1.0
+ * @category layers
  */
 export const model = (
   name: string,

@@ -18,17 +18,15 @@
  *
  * @since 0.1.0
  */
+import { Effect, Option, Redacted } from "effect"
+import type { Config } from "effect"
 import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
-import type * as Config from "effect/Config"
-import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
-import * as Redacted from "effect/Redacted"
 import { load, missingKey, optionalKey, optionalUrl } from "../internal/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 
 /**
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export interface Settings extends AiSdk.Settings {
   /**
@@ -46,8 +44,8 @@ export interface Settings extends AiSdk.Settings {
  * Over the responses API nothing is stored at OpenAI: reasoning comes back encrypted and the next request carries it,
  * so that a transcript can be cut, forked and kept anywhere. `providerOptions: { openai: { store: true } }` undoes it.
  *
- * @category layers
  * @since 0.1.0
+ * @category layers
  */
 export const model = (
   name: string,

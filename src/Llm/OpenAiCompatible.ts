@@ -13,14 +13,13 @@
  *
  * @since 0.1.0
  */
-import * as Effect from "effect/Effect"
-import * as Redacted from "effect/Redacted"
+import { Effect, Redacted } from "effect"
 import { httpUrl, load } from "../internal/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 
 /**
- * @category models
  * @since 0.1.0
+ * @category models
  */
 export interface Settings extends AiSdk.Settings {
   /** The address up to and including the version: `http://127.0.0.1:8080/v1`. */
@@ -34,8 +33,8 @@ export interface Settings extends AiSdk.Settings {
 /**
  * A model of a compatible server by its name.
  *
- * @category layers
  * @since 0.1.0
+ * @category layers
  */
 export const model = (name: string, settings: Settings): AiSdk.ModelLayer<AiSdk.PackageMissing> => {
   if (httpUrl(settings.baseUrl) === undefined) {
@@ -50,7 +49,7 @@ export const model = (name: string, settings: Settings): AiSdk.ModelLayer<AiSdk.
 
 const options = Effect.fnUntraced(function*(name: string, { apiKey, baseUrl, provider, ...settings }: Settings) {
   const { createOpenAICompatible } = yield* load(
-    "OpenAiCompatible",
+    provider ?? "OpenAiCompatible",
     "@ai-sdk/openai-compatible",
     () => import("@ai-sdk/openai-compatible")
   )

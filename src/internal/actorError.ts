@@ -38,12 +38,20 @@ export const Dropped = Schema.TaggedStruct("Dropped", { policy: Schema.Literals(
 export const Crashed = Schema.TaggedStruct("Crashed", { defect: Schema.Defect() })
 
 /**
+ * The actor asked itself while it handled a message, so the answer would have waited for its own asker.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const Deadlock = Schema.TaggedStruct("Deadlock", {})
+
+/**
  * What happened to a message that got no answer from its handler.
  *
  * @since 0.1.0
  * @category errors
  */
-export const ActorErrorReason = Schema.Union([Stopped, MailboxFull, Dropped, Crashed])
+export const ActorErrorReason = Schema.Union([Stopped, MailboxFull, Dropped, Crashed, Deadlock])
 
 /**
  * What happened to a message that got no answer from its handler.
@@ -163,5 +171,7 @@ const describe = (reason: ActorErrorReason): string => {
       return `dropped by the mailbox policy "${reason.policy}"`
     case "Crashed":
       return `the handler crashed: ${String(reason.defect)}`
+    case "Deadlock":
+      return "the actor asked itself, and would wait for its own answer"
   }
 }

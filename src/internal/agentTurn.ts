@@ -22,10 +22,15 @@ interface Block {
   closed: boolean
 }
 
-/** A call that the model made; it is answered by our tool, or by the provider. */
-interface Call {
+/**
+ * A call that the model made; it is answered by our tool, or by the provider. `params` are those that it is run with.
+ *
+ * @internal
+ */
+export interface Call {
   readonly type: "call"
   readonly part: Response.ToolCallPart<string, unknown>
+  params: unknown
   outcome: Tool.Outcome | undefined
   resultOptions: Prompt.ProviderOptions
 }
@@ -43,6 +48,9 @@ export interface Turn {
   readonly blocks: Map<string, Block>
   /** The calls that are ours to answer, in the model's order. */
   readonly calls: Array<Call>
+  /** How many results of `calls` were told, and whether one is being told. */
+  told: number
+  telling: boolean
   finish: Response.FinishPart | undefined
   error: AiError.AiError | undefined
 }
@@ -54,6 +62,8 @@ export const make = (agent: string, number: number): Turn => ({
   content: [],
   blocks: new Map(),
   calls: [],
+  told: 0,
+  telling: false,
   finish: undefined,
   error: undefined
 })
@@ -124,7 +134,7 @@ const absorbDelta = (
 }
 
 const absorbCall = (self: Turn, part: Response.ToolCallPart<string, unknown>, events: Array<AgentEvent>): void => {
-  const call: Call = { type: "call", part, outcome: undefined, resultOptions: {} }
+  const call: Call = { type: "call", part, params: part.params, outcome: undefined, resultOptions: {} }
   self.content.push(call)
   if (!part.providerExecuted) self.calls.push(call)
   events.push({ _tag: "ToolCall", agent: self.agent, id: part.id, name: part.name, params: part.params })
@@ -138,24 +148,65 @@ const absorbProviderResult = (
   const call = self.content.find((block): block is Call => block.type === "call" && block.part.id === part.id)
   if (call === undefined || part.preliminary) return
   call.resultOptions = part.metadata
-  events.push(settle(self, call, { result: part.encodedResult, isFailure: part.isFailure }))
+  const outcome = { result: part.encodedResult, isFailure: part.isFailure }
+  settle(call, outcome)
+  events.push(toResult(self, call, outcome))
 }
 
 /**
- * Answers a call and says so.
+ * Answers a call.
  *
  * @internal
  */
-export const settle = (self: Turn, call: Call, outcome: Tool.Outcome): AgentEvent => {
+export const settle = (call: Call, outcome: Tool.Outcome): void => {
   call.outcome = outcome
-  return {
-    _tag: "ToolResult",
-    agent: self.agent,
-    id: call.part.id,
-    name: call.part.name,
-    result: outcome.result,
-    isFailure: outcome.isFailure
+  if (outcome.params !== undefined) call.params = outcome.params
+}
+
+/**
+ * The next result to tell, in the calls' order; none while the call whose turn it is has none.
+ *
+ * @internal
+ */
+export const nextResult = (self: Turn): AgentEvent | undefined => {
+  const call = self.calls[self.told]
+  if (call?.outcome === undefined) return undefined
+  self.told++
+  return toResult(self, call, call.outcome)
+}
+
+const toResult = (self: Turn, call: Call, outcome: Tool.Outcome): AgentEvent => ({
+  _tag: "ToolResult",
+  agent: self.agent,
+  id: call.part.id,
+  name: call.part.name,
+  result: outcome.result,
+  isFailure: outcome.isFailure
+})
+
+/**
+ * The text so far.
+ *
+ * @internal
+ */
+export const text = (self: Turn): string => {
+  let text = ""
+  for (const block of self.content) {
+    if (block.type === "text") text += block.text
   }
+  return text
+}
+
+/**
+ * Says this text instead.
+ *
+ * @internal
+ */
+export const replaceText = (self: Turn, text: string): void => {
+  const first = self.content.findIndex((block) => block.type === "text")
+  const others = self.content.filter((block) => block.type !== "text")
+  self.content.splice(0, self.content.length, ...others)
+  self.content.splice(first < 0 ? 0 : first, 0, { type: "text", text, options: {}, closed: true })
 }
 
 /** What the model reads of a call that was not answered because the turn ended before. */
@@ -191,11 +242,11 @@ export const toEntry = (self: Turn): Transcript.AnswerEntry => {
   return { _tag: "Answer", agent: self.agent, content }
 }
 
-const toToolUse = ({ outcome = interrupted, part, resultOptions }: Call): Transcript.ToolUse => ({
+const toToolUse = ({ outcome = interrupted, params, part, resultOptions }: Call): Transcript.ToolUse => ({
   type: "tool-use",
   id: part.id,
   name: part.name,
-  params: part.params,
+  params,
   result: outcome.result,
   isFailure: outcome.isFailure,
   providerExecuted: part.providerExecuted,

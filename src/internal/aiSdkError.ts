@@ -15,36 +15,51 @@ import {
   NoSuchModelError,
   UnsupportedFunctionalityError
 } from "@ai-sdk/provider"
-import * as AiError from "effect/ai/AiError"
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import { Clock, Duration, Effect, Redacted } from "effect"
+import { AiError } from "effect/ai"
 import * as Predicate from "effect/Predicate"
-import * as Redacted from "effect/Redacted"
 
+/** @internal */
 export interface Origin {
   readonly provider: string
   readonly method: "generateText" | "streamText"
   readonly secrets: ReadonlyArray<Redacted.Redacted>
 }
 
-/** What `InvalidRequestError.constraint` says when the prompt is longer than the model can read. */
+/**
+ * What `InvalidRequestError.constraint` says when the prompt is longer than the model can read.
+ *
+ * @internal
+ */
 export const CONTEXT_CONSTRAINT = "exceeds the model's context window"
 
-/** Fails with the `AiError` of an error that came out of the AI SDK. */
+/**
+ * Fails with the `AiError` of an error that came out of the AI SDK.
+ *
+ * @internal
+ */
 export const fail = (error: unknown, origin: Origin): Effect.Effect<never, AiError.AiError> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(make(toReason(error, origin, now), origin)))
 
+/** @internal */
 export const make = (reason: AiError.AiErrorReason, { provider, method }: Origin): AiError.AiError =>
   AiError.make({ module: provider, method, reason })
 
-/** Fails because the stream closed in good order but before the provider said that its answer was complete. */
+/**
+ * Fails because the stream closed in good order but before the provider said that its answer was complete.
+ *
+ * @internal
+ */
 export const failTruncated = (request: object | undefined, origin: Origin): Effect.Effect<never, AiError.AiError> => {
   const url = Predicate.hasProperty(request, "url") && typeof request.url === "string" ? request.url : undefined
   return Effect.fail(make(network(url, "the stream ended before the provider finished its answer"), origin))
 }
 
-/** Response headers worth keeping: all but the ones that carry credentials. */
+/**
+ * Response headers worth keeping: all but the ones that carry credentials.
+ *
+ * @internal
+ */
 export const safeHeaders = (headers: Record<string, string> | undefined): Record<string, string> =>
   Object.fromEntries(Object.entries(headers ?? {}).filter(([name]) => !SECRET_HEADERS.has(name.toLowerCase())))
 

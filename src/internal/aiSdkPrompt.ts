@@ -33,13 +33,22 @@ type V3Content<Role extends LanguageModelV3Message["role"]> = Exclude<
   string
 >[number]
 
-/** `textInputTools` are the tools whose argument is a plain string instead of an object. */
+/**
+ * `textInputTools` are the tools whose argument is a plain string instead of an object.
+ *
+ * @internal
+ */
 export const toPrompt = (prompt: Prompt.Prompt, textInputTools: ReadonlySet<string>): LanguageModelV4Prompt =>
   prompt.content.flatMap((message) => toMessage(message, textInputTools))
 
-/** Specification V3 differs in how it holds file data. */
+/**
+ * Specification V3 differs in how it holds file data.
+ *
+ * @internal
+ */
 export const toPromptV3 = (prompt: LanguageModelV4Prompt): LanguageModelV3Prompt => prompt.map(toMessageV3)
 
+/** @internal */
 export const toProviderOptions = (options: Prompt.ProviderOptions): SharedV4ProviderOptions | undefined => {
   const providerOptions: SharedV4ProviderOptions = {}
   for (const [provider, value] of Object.entries(options)) if (isJsonObject(value)) providerOptions[provider] = value

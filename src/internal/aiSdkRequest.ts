@@ -11,19 +11,24 @@ import type {
   LanguageModelV4ToolChoice,
   SharedV4ProviderOptions
 } from "@ai-sdk/provider"
+import { Schema } from "effect"
 import type { LanguageModel } from "effect/ai"
-import * as Tool from "effect/ai/Tool"
+import { Tool } from "effect/ai"
 import * as Predicate from "effect/Predicate"
-import * as Schema from "effect/Schema"
 import type { Settings } from "../Llm/AiSdk.ts"
 import { toPrompt } from "./aiSdkPrompt.ts"
 
+/** @internal */
 export interface Dialect {
   readonly codecTransformer: LanguageModel.CodecTransformer
   readonly strictTools: boolean
 }
 
-/** Throws what the codec transformer throws for a schema that the provider has no form for. */
+/**
+ * Throws what the codec transformer throws for a schema that the provider has no form for.
+ *
+ * @internal
+ */
 export const toCallOptions = (
   request: LanguageModel.ProviderOptions,
   settings: Settings,
@@ -37,7 +42,11 @@ export const toCallOptions = (
   ...toSettings(settings)
 })
 
-/** The second settings win, field by field, and provider by provider in headers and provider options. */
+/**
+ * The second settings win, field by field, and provider by provider in headers and provider options.
+ *
+ * @internal
+ */
 export const mergeSettings = (base: Settings, override: Settings): Settings => ({
   ...base,
   ...definedOnly(override),
@@ -103,42 +112,53 @@ const textInputTools = (tools: ReadonlyArray<Tool.Any>): ReadonlySet<string> =>
 const toInputSchema = (tool: Tool.Any): JSONSchema7 => {
   const schema = Tool.getJsonSchema(tool, { transformer: closedTransformer })
   // A struct without fields reads as "anything but null", which no provider takes for a function's arguments.
-  if (schema.type !== "object" && schema.$ref === undefined) return EMPTY_INPUT
-  return asJsonSchema7(schema.properties === undefined && schema.additionalProperties === false ? EMPTY_INPUT : schema)
+  return schema.type === "object" ? asJsonSchema7({ properties: {}, ...schema }) : EMPTY_INPUT
 }
 
 const EMPTY_INPUT: JSONSchema7 = { type: "object", properties: {}, additionalProperties: false }
 
-// Closed objects keep models from inventing arguments, and strict mode asks for them.
+// Closed objects keep models from inventing arguments, and strict mode asks for them. A schema with an identifier is
+// written as a reference, but a function's arguments must be an object at their root.
 const closedTransformer: LanguageModel.CodecTransformer = (codec) => {
   const { definitions, schema } = Schema.toJsonSchemaDocument(codec, { onExcessProperty: "error" })
-  return { codec, jsonSchema: Object.keys(definitions).length === 0 ? schema : { ...schema, $defs: definitions } }
+  const root = typeof schema.$ref === "string" ? definitions[referenceKey(schema.$ref)] ?? schema : schema
+  return { codec, jsonSchema: JSON.stringify(root).includes("\"$ref\"") ? { ...root, $defs: definitions } : root }
 }
 
-// Strict mode wants every property required and every object closed, and rejects what it cannot enforce.
+const referenceKey = ($ref: string) =>
+  decodeURIComponent($ref.replace("#/$defs/", "")).replaceAll("~1", "/").replaceAll("~0", "~")
+
+// Strict mode wants every object closed and every property required, and rejects a keyword that it cannot enforce.
 const isStrict = (schema: unknown): boolean => {
-  if (Array.isArray(schema)) return schema.every(isStrict)
-  if (!Predicate.isObject(schema)) return true
-  if (Object.keys(schema).some((key) => NOT_STRICT.has(key))) return false
-  if (schema.type === "object") {
-    const required = Array.isArray(schema.required) ? schema.required : []
-    const properties = Object.keys(Predicate.isObject(schema.properties) ? schema.properties : {})
-    if (schema.additionalProperties !== false || !properties.every((name) => required.includes(name))) return false
-  }
-  return Object.values(schema).every(isStrict)
+  if (!Predicate.isObject(schema)) return false
+  const { $defs = {}, anyOf = [], items, properties = {}, required = [] } = schema
+  const names = Predicate.isObject(properties) ? Object.keys(properties) : []
+  const isClosed = schema.type !== "object" ||
+    (schema.additionalProperties === false && Array.isArray(required) && names.every((name) => required.includes(name)))
+  const children = [Object.values(properties ?? {}), Object.values($defs ?? {}), anyOf, items ?? []].flat()
+  return isClosed && Object.keys(schema).every((key) => STRICT_KEYWORDS.has(key)) && children.every(isStrict)
 }
 
-const NOT_STRICT = new Set([
-  "oneOf",
-  "allOf",
-  "not",
-  "if",
-  "patternProperties",
-  "propertyNames",
-  "prefixItems",
-  "uniqueItems",
-  "minProperties",
-  "maxProperties"
+const STRICT_KEYWORDS = new Set([
+  "$defs",
+  "$ref",
+  "additionalProperties",
+  "anyOf",
+  "description",
+  "enum",
+  "exclusiveMaximum",
+  "exclusiveMinimum",
+  "items",
+  "maxItems",
+  "maximum",
+  "minItems",
+  "minimum",
+  "multipleOf",
+  "pattern",
+  "properties",
+  "required",
+  "title",
+  "type"
 ])
 
 // Effect writes draft 2020-12 and types it as open records; the AI SDK types the same JSON after draft 7.

@@ -17,27 +17,37 @@ import type {
   LanguageModelV4Usage
 } from "@ai-sdk/provider"
 import type { Response } from "effect/ai"
-import * as Tool from "effect/ai/Tool"
+import { Tool } from "effect/ai"
 import * as Base64 from "effect/encoding/Base64"
 import * as Predicate from "effect/Predicate"
 import { safeHeaders } from "./aiSdkError.ts"
 
 type Content = LanguageModelV4Content | LanguageModelV3Content
 
+/** @internal */
 export type StreamPart = LanguageModelV4StreamPart | LanguageModelV3StreamPart
 
+/** @internal */
 export type GenerateResult = LanguageModelV4GenerateResult | LanguageModelV3GenerateResult
 
 type Headers = Record<string, string> | undefined
 
-/** The parts of a whole answer, with the response's metadata first and the finish part last. */
+/**
+ * The parts of a whole answer, with the response's metadata first and the finish part last.
+ *
+ * @internal
+ */
 export const toParts = (result: GenerateResult): Array<Response.PartEncoded> => [
   toResponseMetadata(result.response),
   ...result.content.flatMap((content) => toPart(content)),
   toFinish(result, result.response?.headers)
 ]
 
-/** Nothing for the parts that Effect has no name for. */
+/**
+ * Nothing for the parts that Effect has no name for.
+ *
+ * @internal
+ */
 export const toStreamPart = (part: StreamPart, headers: Headers): Response.StreamPartEncoded | undefined => {
   switch (part.type) {
     case "text-delta":
@@ -78,6 +88,8 @@ export const toStreamPart = (part: StreamPart, headers: Headers): Response.Strea
 
 /**
  * Whether a finish part only says that the provider's stream ran out: the provider never sent a reason of its own.
+ *
+ * @internal
  */
 export const isTruncated = ({ raw, unified }: LanguageModelV4FinishReason | LanguageModelV3FinishReason): boolean =>
   raw === undefined && (unified === "interrupted" || unified === "other" || unified === "error")

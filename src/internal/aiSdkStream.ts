@@ -10,6 +10,7 @@
  */
 import type { StreamPart } from "./aiSdkResponse.ts"
 
+/** @internal */
 export interface Batch {
   readonly parts: ReadonlyArray<StreamPart>
   /** Set once: no batch follows. */
@@ -26,6 +27,7 @@ const MAX_PARTS = 64
 /** How many microtasks without a part tell that the rest is still on the wire. */
 const IDLE_TICKS = 24
 
+/** @internal */
 export const batchReader = (reader: PartReader): () => Promise<Batch> => {
   const state: State = { parts: [], end: undefined, reading: undefined }
   return async () => {

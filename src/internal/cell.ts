@@ -155,11 +155,13 @@ export interface Cell {
   delivery: "none" | "scheduled" | "running"
   /** How many messages the delivery under way may still handle before other actors get their share. */
   share: number
+  /** Whether a test keeps it from taking messages. */
+  paused: boolean
   /** Runs that keep the next message waiting. */
   busy: number
   /** Runs and answers that have not ended, when there are any beyond the stack. */
   running: Set<Envelope> | undefined
-  /** All runs, forked ones included, that a stop waits for. */
+  /** All that a stop waits for: runs, forked ones included, and restarts. */
   active: number
   stash: Array<Envelope> | undefined
   children: Map<string, Cell> | undefined

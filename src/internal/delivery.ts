@@ -101,6 +101,25 @@ export const cancel = (cell: Cell.Cell, envelope: Envelope): Effect.Effect<unkno
   return Effect.void
 }
 
+/**
+ * Refuses, before long, an ask that is made by the very run that keeps it waiting. Only when that run has suspended is
+ * its fiber known. A cycle over several actors is not seen.
+ */
+export const refuseDeadlock = (cell: Cell.Cell, envelope: Envelope): void => {
+  const asker = Fiber.getCurrent()
+  if (cell.definition.concurrency > 1 || asker === undefined || !Lifecycle.runsIn(asker.context, cell)) return
+  cell.system.dispatcher.scheduleTask(() => {
+    if (envelope.status !== "queued" && envelope.status !== "blocked") return
+    for (const run of cell.running ?? []) {
+      if (run.fiber !== asker) continue
+      MailboxQueue.remove(cell.queue, envelope)
+      admit(cell)
+      cell.stats.cancelled++
+      return Cell.refuse(cell, envelope, { _tag: "Deadlock" })
+    }
+  }, 0)
+}
+
 /** Puts all stashed messages back before the queued ones, in their order. */
 export const unstashAll = (cell: Cell.Cell): void => {
   const stash = cell.stash
@@ -119,7 +138,7 @@ const accepted = Exit.void
 const canTake = (cell: Cell.Cell): boolean => takes(cell) && cell.busy < cell.definition.concurrency
 
 const takes = (cell: Cell.Cell): boolean =>
-  cell.share > 0 && (cell.state === Cell.Running || cell.state === Cell.Draining)
+  cell.share > 0 && !cell.paused && (cell.state === Cell.Running || cell.state === Cell.Draining)
 
 const take = (cell: Cell.Cell): Envelope | undefined => {
   const envelope = MailboxQueue.take(cell.queue)

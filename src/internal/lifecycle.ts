@@ -71,10 +71,13 @@ export const crash = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
     case "Restart": {
       const restarting: Cell.State = { _tag: "Restarting", by: "self", draining: state._tag === "Draining" }
       cell.state = restarting
+      cell.active++
       const fiber = Effect.runForkWith(cell.base)(restart(cell, cause, directive))
-      if (fiber.pollUnsafe() !== undefined) return endIfQuiet(cell)
       restarting.by = fiber
-      fiber.addObserver(() => endIfQuiet(cell))
+      fiber.addObserver(() => {
+        cell.active--
+        endIfQuiet(cell)
+      })
       // It was asked to stop while the restart still was on this stack.
       if (cell.state !== restarting) fiber.interruptUnsafe()
       return
@@ -98,11 +101,16 @@ export const suspend = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Ef
 
 /** Starts the next incarnation of a suspended child, and fails as its setup does. */
 export const startSuspended = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effect<void, unknown> =>
-  Effect.suspend(() =>
-    cell.state._tag === "Restarting"
-      ? Effect.map(setup(cell), () => resumeAfterRestart(cell, cause))
-      : Effect.void
-  )
+  Effect.suspend(() => {
+    if (cell.state._tag !== "Restarting") return Effect.void
+    cell.active++
+    return Effect.onExit(setup(cell), (exit) =>
+      Effect.sync(() => {
+        cell.active--
+        if (Exit.isSuccess(exit)) resumeAfterRestart(cell, cause)
+        endIfQuiet(cell)
+      }))
+  })
 
 /** Ends a child for the crash that its group does not mend. */
 export const stopCrashed = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
@@ -192,6 +200,7 @@ const emptyCell = {
   state: Cell.Starting,
   delivery: "none",
   share: 0,
+  paused: false,
   busy: 0,
   running: undefined,
   active: 0,

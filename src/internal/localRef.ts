@@ -68,6 +68,7 @@ const ask = (self: LocalRef, tag: string, input: unknown): Effect.Effect<unknown
   Effect.callback((resume) => {
     const cell = self.cell
     const envelope = Envelope.make(tag, self.protocol.payload(tag, input), resume, undefined, currentSpan())
+    if (cell.busy > 0) Delivery.refuseDeadlock(cell, envelope)
     return send(cell, envelope)
   })
 

@@ -3,16 +3,16 @@
  *
  * @internal
  */
-import * as Config from "effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
-import * as Effect from "effect/Effect"
+import { Config, ConfigProvider, Effect, Option, Redacted } from "effect"
 import { identity } from "effect/Function"
-import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import * as Redacted from "effect/Redacted"
 import { PackageMissing } from "../Llm/AiSdk.ts"
 
-/** Imports an optional package; any failure but its absence is a defect. */
+/**
+ * Imports an optional package; any failure but its own absence is a defect, so a package that it misses in turn is named.
+ *
+ * @internal
+ */
 export const load = <A>(
   provider: string,
   packageName: string,
@@ -20,19 +20,27 @@ export const load = <A>(
 ): Effect.Effect<A, PackageMissing> =>
   Effect.tryPromise({ try: load, catch: (error) => error }).pipe(
     Effect.catch((error) =>
-      Predicate.hasProperty(error, "code") && error.code === "ERR_MODULE_NOT_FOUND"
+      isMissing(error, packageName)
         ? Effect.fail(new PackageMissing({ provider, packageName }))
         : Effect.die(error)
     )
   )
 
-/** A variable that is empty counts as absent, which is what a shell script means by it. */
+/**
+ * A variable that is empty counts as absent, which is what a shell script means by it.
+ *
+ * @internal
+ */
 export const optionalKey = (variable: string): Config.Config<Option.Option<Redacted.Redacted>> =>
   Config.option(Config.Redacted(variable)).pipe(
     Config.map(Option.filter((key) => Redacted.value(key).trim() !== ""))
   )
 
-/** The address in a variable, if there is one; `complete` writes out what its short forms leave out. */
+/**
+ * The address in a variable, if there is one; `complete` writes out what its short forms leave out.
+ *
+ * @internal
+ */
 export const optionalUrl = (
   variable: string,
   complete: (value: string) => string = identity
@@ -50,18 +58,30 @@ export const optionalUrl = (
     }))
   )
 
-/** Nothing for a text that is no http address: `localhost:8080` is one of scheme `localhost`. */
+/**
+ * Nothing for a text that is no http address: `localhost:8080` is one of scheme `localhost`.
+ *
+ * @internal
+ */
 export const httpUrl = (text: string): URL | undefined => {
   const url = URL.parse(text)
   return url !== null && /^https?:$/.test(url.protocol) ? url : undefined
 }
 
-/** Says which variable of which provider is missing. */
+/**
+ * Says which variable of which provider is missing.
+ *
+ * @internal
+ */
 export const missingKey = (provider: string, variable: string): Config.ConfigError =>
   configError(`${provider} needs an API key: set the variable ${variable}`)
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+const isMissing = (error: unknown, packageName: string) =>
+  error instanceof Error && Predicate.hasProperty(error, "code") && error.code === "ERR_MODULE_NOT_FOUND" &&
+  error.message.includes(`'${packageName}'`)
 
 const configError = (message: string) => new Config.ConfigError(new ConfigProvider.SourceError({ message }))

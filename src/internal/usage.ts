@@ -12,7 +12,7 @@ export const noUsage = new Response.Usage({ inputTokens: {}, outputTokens: {} })
  * @internal
  */
 export const addUsage = (a: Response.Usage, b: Response.Usage): Response.Usage =>
-  new Response.Usage({
+  a === noUsage ? b : new Response.Usage({
     inputTokens: {
       uncached: add(a.inputTokens.uncached, b.inputTokens.uncached),
       total: add(a.inputTokens.total, b.inputTokens.total),

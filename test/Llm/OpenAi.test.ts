@@ -275,6 +275,43 @@ describe("OpenAi tools", () => {
       assert.deepStrictEqual(tools[5]?.function.parameters, nothing)
     }))
 
+  it.live("arguments that are a class, or refer to themselves, are an object at their root", () =>
+    Effect.gen(function*() {
+      interface Tree {
+        readonly not: string
+        readonly children: ReadonlyArray<Tree>
+      }
+      const Tree = Schema.Struct({
+        not: Schema.String,
+        children: Schema.Array(Schema.suspend((): Schema.Codec<Tree> => Tree))
+      }).annotate({ identifier: "Tree" })
+      class Named extends Schema.Class<Named>("app/Named~1")({ name: Schema.String }) {}
+      const offered = Toolkit.make(
+        Tool.make("tree", { parameters: Tree }),
+        Tool.make("named", { parameters: Named }),
+        Tool.make("length", { parameters: Schema.Struct({ name: Schema.NonEmptyString }) })
+      )
+      const { tools } = yield* bodyOf(
+        LanguageModel.streamText({ prompt: "Hi", toolkit: offered, disableToolCallResolution: true }).pipe(
+          Stream.provide(offered.toLayer({ tree: never, named: never, length: never }))
+        )
+      )
+      const [tree, named, length] = tools.map((tool) => tool.function)
+      assert.deepNestedInclude(tree, {
+        strict: true,
+        "parameters.type": "object",
+        "parameters.properties.children.items": { $ref: "#/$defs/Tree" },
+        "parameters.$defs.Tree.type": "object"
+      })
+      assert.deepStrictEqual(named?.parameters, {
+        type: "object",
+        properties: { name: { type: "string" } },
+        required: ["name"],
+        additionalProperties: false
+      })
+      assert.strictEqual(length?.strict, false)
+    }))
+
   it.live("each form of tool choice has its form on the wire", () =>
     Effect.gen(function*() {
       const offered = Toolkit.make(GetWeather, Tool.make("other"))

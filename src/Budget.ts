@@ -1,0 +1,321 @@
+/**
+ * Limits what agents may spend: tokens, money, tool calls and wall time.
+ *
+ * A budget is shared by whoever holds it. A model call reserves what it will probably cost before it starts and settles
+ * what it did cost when it ends, so calls in parallel can't overshoot together: at any time what is used and what is
+ * reserved stay below the limit, and only a call that costs more than its reservation can pass it, by that much.
+ * An agent's budget also pays for the agents that its tools run.
+ *
+ * @since 0.1.0
+ */
+import type { Scope } from "effect"
+import { Clock, Context, Duration, Effect, Schema } from "effect"
+import type { Response } from "effect/ai"
+import { hasProperty } from "effect/Predicate"
+
+const TypeId = "~effect-troupe/Budget"
+
+/**
+ * What is spent or reserved.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Amount {
+  readonly tokens: number
+  /** In the currency of the budget's `price`. */
+  readonly cost: number
+  readonly toolCalls: number
+}
+
+/**
+ * What is set aside for a call under way.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Reservation {
+  /** Books what the call really cost and frees the rest. A second time does nothing. */
+  readonly settle: (actual: Partial<Amount>) => Effect.Effect<void>
+}
+
+/**
+ * The limits of a budget; what is left out is not limited.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Limits {
+  /** Input and output tokens together. */
+  readonly maxTokens?: number | undefined
+  /** Money, as `price` counts it. */
+  readonly maxCost?: number | undefined
+  readonly maxToolCalls?: number | undefined
+  /** Wall time from the making of the budget. A run that is under way when it ends is interrupted. */
+  readonly maxDuration?: Duration.Input | undefined
+}
+
+/**
+ * What a budget is made of.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options extends Limits {
+  /** What a model call costs. Needed with `maxCost`. Default: nothing. */
+  readonly price?: ((usage: Response.Usage) => number) | undefined
+  /** How many output tokens to reserve for a request that sets no `maxOutputTokens`. Default: 1,000. */
+  readonly expectedOutputTokens?: number | undefined
+}
+
+/**
+ * A shared ceiling.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Budget {
+  readonly [TypeId]: typeof TypeId
+  readonly price: (usage: Response.Usage) => number
+  readonly expectedOutputTokens: number
+  /** When its time is over, in milliseconds of Effect's clock. */
+  readonly deadline: { readonly at: number; readonly max: number } | undefined
+  readonly used: Effect.Effect<Amount>
+  /** Sets an amount aside, or fails at once where it would pass a limit. */
+  readonly reserve: (amount: Partial<Amount>) => Effect.Effect<Reservation, BudgetExceeded>
+}
+
+/**
+ * A limit would be passed: which, how much of it is used or reserved (milliseconds for `maxDuration`), and the limit.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>("effect-troupe/Budget/BudgetExceeded")(
+  "BudgetExceeded",
+  {
+    limit: Schema.Literals(["maxTokens", "maxCost", "maxToolCalls", "maxDuration"]),
+    used: Schema.Finite,
+    max: Schema.Finite
+  }
+) {
+  override get message() {
+    return `the budget's ${this.limit} is ${this.max}, and ${this.used} of it is used or reserved: the next step would pass it`
+  }
+}
+
+/**
+ * Whether a value is a budget.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isBudget = (u: unknown): u is Budget => hasProperty(u, TypeId)
+
+/**
+ * Makes a budget.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Agent, Budget } from "effect-troupe"
+ *
+ * const program = Effect.gen(function*() {
+ *   const budget = yield* Budget.make({ maxTokens: 100_000, maxDuration: "5 minutes" })
+ *   const researcher = Agent.make("researcher", { budget })
+ *   const writer = Agent.make("writer", { budget })
+ *   return [researcher, writer]
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Effect.Effect<Budget> =>
+  Effect.map(Clock.currentTimeMillis, (now) => makeUnsafe(options, now, undefined))
+
+/**
+ * A budget out of another one's: its limits are set aside there, and what it didn't use goes back when the scope closes.
+ *
+ * A limit that the grant doesn't name is drawn from the parent call by call. Fails where the parent has too little left.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const grant = Effect.fnUntraced(function*(
+  parent: Budget,
+  limits: Limits
+): Effect.fn.Return<Budget, BudgetExceeded, Scope.Scope> {
+  const reserved = yield* parent.reserve({
+    tokens: limits.maxTokens ?? 0,
+    cost: limits.maxCost ?? 0,
+    toolCalls: limits.maxToolCalls ?? 0
+  })
+  const options = { ...limits, price: parent.price, expectedOutputTokens: parent.expectedOutputTokens }
+  const child = makeUnsafe(options, yield* Clock.currentTimeMillis, parent)
+  yield* Effect.addFinalizer(() =>
+    Effect.flatMap(child.used, (used) =>
+      reserved.settle({
+        tokens: limits.maxTokens === undefined ? 0 : used.tokens,
+        cost: limits.maxCost === undefined ? 0 : used.cost,
+        toolCalls: limits.maxToolCalls === undefined ? 0 : used.toolCalls
+      }))
+  )
+  return child
+})
+
+/**
+ * The budgets that pay for what runs inside: those of the agents around it. A team adds its own to them.
+ *
+ * @since 0.1.0
+ * @category references
+ */
+export const Current = Context.Reference<ReadonlyArray<Budget>>("effect-troupe/Budget/Current", {
+  defaultValue: () => []
+})
+
+/**
+ * Runs an effect that several budgets pay for: reserves with each before it starts, settles with each however it ends.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const spend = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  options: {
+    readonly budgets: ReadonlyArray<Budget>
+    readonly reserve: (budget: Budget) => Partial<Amount>
+    readonly settle: (budget: Budget) => Partial<Amount>
+  }
+): Effect.Effect<A, E | BudgetExceeded, R> =>
+  Effect.acquireUseRelease(
+    reserveAll(options.budgets, options.reserve),
+    () => effect,
+    (reservations) => Effect.forEach(reservations, ([budget, { settle }]) => settle(options.settle(budget)))
+  )
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const reserveAll = Effect.fnUntraced(function*(
+  budgets: ReadonlyArray<Budget>,
+  amountOf: (budget: Budget) => Partial<Amount>
+) {
+  const reservations: Array<readonly [Budget, Reservation]> = []
+  for (const budget of budgets) {
+    const reservation = yield* Effect.tapError(
+      budget.reserve(amountOf(budget)),
+      () => Effect.forEach(reservations, ([, { settle }]) => settle({}))
+    )
+    reservations.push([budget, reservation])
+  }
+  return reservations
+})
+
+const kinds = ["tokens", "cost", "toolCalls"] as const
+
+const limitNames = { tokens: "maxTokens", cost: "maxCost", toolCalls: "maxToolCalls" } as const
+
+type Mutable = { -readonly [Kind in keyof Amount]: number }
+
+const nothing = (): Mutable => ({ tokens: 0, cost: 0, toolCalls: 0 })
+
+interface State {
+  readonly limits: Limits
+  readonly parent: Budget | undefined
+  readonly deadline: Budget["deadline"]
+  readonly used: Mutable
+  readonly reserved: Mutable
+}
+
+const makeUnsafe = (options: Options, now: number, parent: Budget | undefined): Budget => {
+  check(options)
+  const state: State = {
+    limits: options,
+    parent,
+    deadline: earlier(deadlineOf(options.maxDuration, now), parent?.deadline),
+    used: nothing(),
+    reserved: nothing()
+  }
+  return {
+    [TypeId]: TypeId,
+    price: options.price ?? (() => 0),
+    expectedOutputTokens: options.expectedOutputTokens ?? 1000,
+    deadline: state.deadline,
+    used: Effect.sync(() => ({ ...state.used })),
+    reserve: (amount) => reserve(state, { ...nothing(), ...amount })
+  }
+}
+
+const reserve = (self: State, amount: Amount): Effect.Effect<Reservation, BudgetExceeded> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    // Checked and booked in one tick, so that nobody else comes in between.
+    const exceeded = limitPassed(self, amount, now)
+    if (exceeded !== undefined) return Effect.fail(exceeded)
+    const own = book(self, amount)
+    return self.parent === undefined ? Effect.succeed(own) : self.parent.reserve(notGranted(self, amount)).pipe(
+      Effect.map((above): Reservation => ({
+        settle: (actual) =>
+          Effect.andThen(own.settle(actual), above.settle(notGranted(self, { ...nothing(), ...actual })))
+      })),
+      Effect.tapError(() => own.settle({}))
+    )
+  })
+
+const limitPassed = (self: State, amount: Amount, now: number): BudgetExceeded | undefined => {
+  const { deadline, limits, reserved, used } = self
+  if (deadline !== undefined && now >= deadline.at) {
+    return new BudgetExceeded({ limit: "maxDuration", used: deadline.max + now - deadline.at, max: deadline.max })
+  }
+  for (const kind of kinds) {
+    const max = limits[limitNames[kind]]
+    const taken = used[kind] + reserved[kind]
+    if (max === undefined || amount[kind] === 0 || taken + amount[kind] <= max) continue
+    return new BudgetExceeded({ limit: limitNames[kind], used: taken, max })
+  }
+  return undefined
+}
+
+const book = (self: State, amount: Amount): Reservation => {
+  let open = true
+  for (const kind of kinds) self.reserved[kind] += amount[kind]
+  return {
+    settle: (actual) =>
+      Effect.sync(() => {
+        if (!open) return
+        open = false
+        for (const kind of kinds) {
+          self.reserved[kind] -= amount[kind]
+          self.used[kind] += actual[kind] ?? 0
+        }
+      })
+  }
+}
+
+/** What a grant doesn't cover is its parent's to pay. */
+const notGranted = ({ limits }: State, amount: Amount): Amount => ({
+  tokens: limits.maxTokens === undefined ? amount.tokens : 0,
+  cost: limits.maxCost === undefined ? amount.cost : 0,
+  toolCalls: limits.maxToolCalls === undefined ? amount.toolCalls : 0
+})
+
+const deadlineOf = (duration: Duration.Input | undefined, now: number): Budget["deadline"] => {
+  if (duration === undefined) return undefined
+  const max = Duration.toMillis(duration)
+  return { at: now + max, max }
+}
+
+const earlier = (a: Budget["deadline"], b: Budget["deadline"]): Budget["deadline"] =>
+  a === undefined || b !== undefined && b.at < a.at ? b : a
+
+const check = (options: Options): void => {
+  for (const kind of kinds) {
+    const name = limitNames[kind]
+    const max = options[name]
+    if (max !== undefined && !(max >= 0)) throw new Error(`Budget.make: ${name} must not be negative, got ${max}`)
+  }
+  if (options.maxCost !== undefined && options.price === undefined) {
+    throw new Error("Budget.make: maxCost needs a price, got none")
+  }
+}

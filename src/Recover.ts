@@ -1,0 +1,75 @@
+/**
+ * Says what an agent does when a model call fails, before the run fails.
+ *
+ * A recovery is data: an agent's `recover` is a function from the reason to one of these, and the turn loop carries it
+ * out. Whatever the failed call said is void (the event `TurnRestarted` says so), and the turn is asked again.
+ *
+ * @since 0.1.0
+ */
+import type { Effect, Layer, Schedule } from "effect"
+import type { LanguageModel } from "effect/ai"
+import type { ModelFailed } from "./AgentError.ts"
+import type { BudgetExceeded } from "./Budget.ts"
+import type { Transcript } from "./Transcript.ts"
+
+/**
+ * What can be recovered from: a model call that failed, or that the budget doesn't allow.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Reason = ModelFailed | BudgetExceeded
+
+/**
+ * What to do about a failure. `E` is what building another model can fail with, `R` what the recovery requires.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Recovery<E = never, R = never> =
+  | { readonly _tag: "Fail" }
+  | { readonly _tag: "Retry"; readonly schedule: Schedule.Schedule<unknown, Reason, never, R> }
+  | { readonly _tag: "WithModel"; readonly model: Layer.Layer<LanguageModel.LanguageModel, E, R> }
+  | { readonly _tag: "Compact"; readonly compact: (transcript: Transcript) => Effect.Effect<Transcript, never, R> }
+
+/**
+ * Fails the run, as without `recover`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fail: Recovery = { _tag: "Fail" }
+
+/**
+ * Asks the same again as long as the schedule says, then fails. Each turn has the schedule anew.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const retry = <R = never>(schedule: Schedule.Schedule<unknown, Reason, never, R>): Recovery<never, R> => ({
+  _tag: "Retry",
+  schedule
+})
+
+/**
+ * Asks another model, for the rest of the run. Fails when that is the model that failed.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const withModel = <E, R>(model: Layer.Layer<LanguageModel.LanguageModel, E, R>): Recovery<E, R> => ({
+  _tag: "WithModel",
+  model
+})
+
+/**
+ * Goes on with a shorter version of the conversation, for the rest of the run. The transcript itself stays whole.
+ *
+ * Fails when the result is not shorter.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const compact = <R>(
+  compact: (transcript: Transcript) => Effect.Effect<Transcript, never, R>
+): Recovery<never, R> => ({ _tag: "Compact", compact })

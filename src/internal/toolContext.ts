@@ -1,0 +1,24 @@
+import { Context, Effect } from "effect"
+import type { AgentEvent } from "../AgentEvent.ts"
+
+/**
+ * The call that a tool's handler answers, as the handler finds it around itself.
+ *
+ * @internal
+ */
+export interface ToolContext {
+  readonly agent: string
+  readonly id: string
+  readonly name: string
+  /** Says events in the stream of the run that made the call; waits while its reader is behind. */
+  readonly emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
+}
+
+/**
+ * Outside of a run nobody listens.
+ *
+ * @internal
+ */
+export const CurrentTool = Context.Reference<ToolContext>("effect-troupe/internal/CurrentTool", {
+  defaultValue: () => ({ agent: "", id: "", name: "", emit: () => Effect.void })
+})

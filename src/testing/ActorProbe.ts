@@ -1,0 +1,114 @@
+/**
+ * An actor that records what it receives, for tests of those who send.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import type * as Rpc from "effect/rpc/Rpc"
+import * as RpcModule from "effect/rpc/Rpc"
+import * as RpcSchema from "effect/rpc/RpcSchema"
+import * as Stream from "effect/Stream"
+import * as Actor from "../Actor.ts"
+import type { ActorSystem } from "../ActorSystem.ts"
+
+/**
+ * A message that a probe received.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Received<Rpcs extends Rpc.Any> = Rpcs extends Rpc.Any
+  ? { readonly tag: Rpcs["_tag"]; readonly payload: Rpc.Payload<Rpcs> }
+  : never
+
+/**
+ * Handlers for some messages, which need no services.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Answers<Rpcs extends Rpc.Any> = {
+  readonly [Current in Rpcs as Current["_tag"]]?: (
+    payload: Rpc.Payload<Current>
+  ) => Rpc.WrapperOr<Rpc.ResultFrom<Current, never>>
+}
+
+/**
+ * A reference that records what it receives.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ActorProbe<out Name extends string, in out Rpcs extends Rpc.Any> {
+  readonly ref: Actor.LocalActorRef<Name, Rpcs>
+  /** Waits for the next message and gives its payload. Dies when it has another tag. */
+  readonly expect: <const Tag extends Rpcs["_tag"]>(
+    tag: Tag
+  ) => Effect.Effect<Rpc.Payload<Rpc.ExtractTag<Rpcs, Tag>>>
+  /** Waits for the next message. */
+  readonly next: Effect.Effect<Received<Rpcs>>
+  /** Lets the mailbox run empty and dies when a message was there that nobody expected. */
+  readonly expectNone: Effect.Effect<void>
+}
+
+/**
+ * Starts a probe. It answers by `answers`; without one, an ask is answered at once when its success is void, and never
+ * otherwise.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <Name extends string, Rpcs extends Rpc.Any>(
+  protocol: Actor.Protocol<Name, Rpcs>,
+  answers: Answers<Rpcs> = {}
+): Effect.Effect<ActorProbe<Name, Rpcs>, Actor.SpawnError, ActorSystem> =>
+  Effect.gen(function*() {
+    const received = yield* Queue.unbounded<Received<Rpcs>>()
+    const behavior = protocol.behavior(Effect.succeed(recording(protocol, answers, received)))
+    // `Answers` need nothing, which the compiler cannot see through the abstract protocol.
+    const ref = yield* Actor.spawn(behavior as Actor.Behavior<Name, Rpcs, never, never>)
+    const next = Queue.take(received)
+    return {
+      ref,
+      next,
+      expect: (tag) =>
+        Effect.flatMap(next, (message) =>
+          message.tag === tag
+            ? Effect.succeed(message.payload as Rpc.Payload<Rpc.ExtractTag<Rpcs, typeof tag>>)
+            : Effect.die(new Error(`ActorProbe: expected ${tag}, received ${message.tag}`))),
+      expectNone: Effect.gen(function*() {
+        // What was sent before is in the mailbox already; a turn of the dispatcher handles it.
+        yield* Effect.yieldNow
+        yield* Effect.yieldNow
+        const message = yield* Queue.poll(received)
+        if (Option.isSome(message)) {
+          return yield* Effect.die(new Error(`ActorProbe: expected no message, received ${message.value.tag}`))
+        }
+      })
+    }
+  })
+
+// -----------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------
+
+const recording = <Name extends string, Rpcs extends Rpc.Any>(
+  protocol: Actor.Protocol<Name, Rpcs>,
+  answers: Answers<Rpcs>,
+  received: Queue.Enqueue<Received<Rpcs>>
+): Actor.Handlers<Rpcs> => {
+  const handlers: Record<string, (payload: unknown) => unknown> = {}
+  for (const rpc of protocol.group.requests.values()) {
+    const { _tag: tag, successSchema } = rpc as unknown as Rpc.AnyWithProps
+    const answer = (answers as Record<string, ((payload: unknown) => unknown) | undefined>)[tag]
+    handlers[tag] = (payload) => {
+      Queue.offerUnsafe(received, { tag, payload } as unknown as Received<Rpcs>)
+      if (answer !== undefined) return answer(payload)
+      if (RpcSchema.isStreamSchema(successSchema)) return Stream.empty
+      return successSchema.ast._tag === "Void" ? Effect.void : RpcModule.fork(Effect.never)
+    }
+  }
+  return handlers as unknown as Actor.Handlers<Rpcs>
+}

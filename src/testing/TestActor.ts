@@ -1,0 +1,88 @@
+/**
+ * Crashes, pauses and inspects actors, for tests of what happens then.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import type * as Rpc from "effect/rpc/Rpc"
+import type * as Scope from "effect/Scope"
+import type { LocalActorRef } from "../Actor.ts"
+import * as Cell from "../internal/cell.ts"
+import * as Lifecycle from "../internal/lifecycle.ts"
+import type { LocalRef } from "../internal/localRef.ts"
+import * as MailboxQueue from "../internal/mailboxQueue.ts"
+
+/**
+ * What can be seen of an actor.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Inspection {
+  readonly state: Cell.State["_tag"]
+  /** Messages in the mailbox, and senders that wait for room in it. */
+  readonly mailbox: { readonly size: number; readonly blocked: number }
+  /** Handlers that run now. */
+  readonly running: number
+  readonly stashed: number
+  /** The children's names, in the order of their start. */
+  readonly children: ReadonlyArray<string>
+}
+
+/**
+ * Crashes the actor with a defect, as if a handler had died of it; what it handles now is interrupted.
+ *
+ * @since 0.1.0
+ * @category actions
+ */
+export const crash = <Name extends string, Rpcs extends Rpc.Any>(
+  ref: LocalActorRef<Name, Rpcs>,
+  defect: unknown = new Error("TestActor.crash")
+): Effect.Effect<void> => Effect.sync(() => Lifecycle.crash(cellOf(ref), Cause.die(defect)))
+
+/**
+ * Keeps the actor from handling further messages until the scope closes.
+ *
+ * @since 0.1.0
+ * @category actions
+ */
+export const pause = <Name extends string, Rpcs extends Rpc.Any>(
+  ref: LocalActorRef<Name, Rpcs>
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      cellOf(ref).paused = true
+    }),
+    () =>
+      Effect.sync(() => {
+        cellOf(ref).paused = false
+        Cell.wake(cellOf(ref))
+      })
+  )
+
+/**
+ * What can be seen of the actor now.
+ *
+ * @since 0.1.0
+ * @category actions
+ */
+export const inspect = <Name extends string, Rpcs extends Rpc.Any>(
+  ref: LocalActorRef<Name, Rpcs>
+): Effect.Effect<Inspection> =>
+  Effect.sync(() => {
+    const cell = cellOf(ref)
+    return {
+      state: cell.state._tag,
+      mailbox: { size: MailboxQueue.size(cell.queue), blocked: MailboxQueue.blockedSize(cell.queue) },
+      running: cell.active,
+      stashed: cell.stash?.length ?? 0,
+      children: Array.from(cell.children?.keys() ?? [])
+    }
+  })
+
+// -----------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------
+
+const cellOf = (ref: object): Cell.Cell => (ref as LocalRef).cell

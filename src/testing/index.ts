@@ -1,0 +1,8 @@
+/**
+ * What tests of actors and agents need.
+ *
+ * @since 0.1.0
+ */
+export * as ActorProbe from "./ActorProbe.ts"
+export * as MemoryContract from "./MemoryContract.ts"
+export * as TestActor from "./TestActor.ts"

@@ -1,0 +1,155 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Exit, Fiber, Latch, Layer, Metric, Schedule, Schema, Scope, Stream } from "effect"
+import { Rpc } from "effect/rpc"
+import { TestClock } from "effect/testing"
+import * as Actor from "../src/Actor.ts"
+import * as ActorSystem from "../src/ActorSystem.ts"
+import * as Mailbox from "../src/Mailbox.ts"
+import * as Supervisor from "../src/Supervisor.ts"
+import { TestActor } from "../src/testing/index.ts"
+
+const Echo = Actor.make("Echo", [
+  Rpc.make("Say", { payload: { text: Schema.String }, success: Schema.String }),
+  Rpc.make("Hang"),
+  Rpc.make("Die")
+])
+
+const makeEcho = (log: Array<string> = [], hang: Effect.Effect<void> = Effect.never) =>
+  Echo.behavior(
+    Effect.as(Effect.addFinalizer(() => Effect.sync(() => log.push("released"))), {
+      Say: ({ text }) => Effect.succeed(text),
+      Hang: () => Effect.onInterrupt(hang, () => Effect.sync(() => log.push("interrupted"))),
+      Die: () => Effect.die("boom")
+    }),
+    { mailbox: Mailbox.bounded(1, "dropNewest"), supervisor: Supervisor.restart(Schedule.recurs(1)) }
+  )
+
+const Other = Actor.make("Other", [Rpc.make("X")])
+
+const run = <A, E>(effect: Effect.Effect<A, E, ActorSystem.ActorSystem>) =>
+  Effect.provide(effect, ActorSystem.layer({ name: "test" }))
+
+const turn = Effect.gen(function*() {
+  for (let i = 0; i < 4; i++) yield* Effect.yieldNow
+})
+
+describe("ActorSystem", () => {
+  it.effect("lookup finds a running actor by its path, and says what is wrong otherwise", () =>
+    run(Effect.gen(function*() {
+      const ref = yield* Actor.spawn(makeEcho(), { name: "e" })
+      const found = yield* ActorSystem.lookup(Echo, "/user/e")
+      assert.strictEqual(yield* found.ask("Say", { text: "hi" }), "hi")
+      for (const path of ["/user/x", "/user", "e", "/other/e", "/user/e/child"]) {
+        assert.strictEqual((yield* Effect.flip(ActorSystem.lookup(Echo, path))).message, `${path}: no such actor`)
+      }
+      const other = yield* Effect.flip(ActorSystem.lookup(Other, "/user/e"))
+      assert.strictEqual(other.message, "/user/e: its protocol is Echo, not Other")
+      yield* ref.stop
+      assert.strictEqual((yield* Effect.flip(ActorSystem.lookup(Echo, "/user/e"))).reason._tag, "NotFound")
+    })))
+
+  it.effect("two systems share no names and no end", () =>
+    Effect.gen(function*() {
+      const one = yield* Effect.provide(Effect.context<ActorSystem.ActorSystem>(), ActorSystem.layer({ name: "one" }))
+      const scope = yield* Scope.make()
+      const two = yield* Layer.buildWithScope(ActorSystem.layer({ name: "two" }), scope)
+      const three = yield* Layer.build(ActorSystem.layer({ name: "three" }))
+      void one
+      const ref = yield* Effect.provide(Actor.spawn(makeEcho(), { name: "e" }), two)
+      const kept = yield* Effect.provide(Actor.spawn(makeEcho(), { name: "e" }), three)
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* ref.awaitStopped).reason._tag, "Stopped")
+      assert.strictEqual(yield* kept.ask("Say", { text: "still here" }), "still here")
+    }))
+
+  it.effect("events tell of starts, crashes, restarts, drops, dead letters and ends, in order", () =>
+    run(Effect.gen(function*() {
+      const collected = yield* Effect.forkChild(
+        Stream.runCollect(Stream.takeUntil(ActorSystem.events, ({ _tag }) => _tag === "DeadLetter")),
+        { startImmediately: true }
+      )
+      yield* turn
+      const ref = yield* Actor.spawn(makeEcho(), { name: "e" })
+      yield* Effect.ignore(ref.ask("Die"))
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* TestActor.pause(ref)
+        yield* ref.tell("Say", { text: "kept" })
+        yield* ref.tell("Say", { text: "dropped" })
+      }))
+      yield* ref.drain
+      yield* Effect.ignore(ref.tell("Say", { text: "late" }))
+      const events = yield* Fiber.join(collected)
+      assert.deepStrictEqual(
+        events.map((event) => [event._tag, event.path]),
+        ["Started", "Crashed", "Restarted", "MessageDropped", "Stopped", "DeadLetter"].map((tag) => [tag, "/user/e"])
+      )
+      assert.deepStrictEqual(
+        events.flatMap((event) => "payload" in event ? [event.payload] : []),
+        [{ text: "dropped" }, { text: "late" }]
+      )
+    })))
+
+  it.effect("its release lets handlers finish", () =>
+    Effect.gen(function*() {
+      const log: Array<string> = []
+      const latch = yield* Latch.make()
+      const scope = yield* Scope.make()
+      const system = yield* Layer.buildWithScope(ActorSystem.layer({ name: "s" }), scope)
+      const ref = yield* Effect.provide(Actor.spawn(makeEcho(log, latch.await)), system)
+      const ask = yield* Effect.forkChild(ref.ask("Hang"))
+      yield* turn
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* turn
+      yield* latch.open
+      yield* Fiber.join(closing)
+      yield* Fiber.join(ask)
+      assert.deepStrictEqual(log, ["released"])
+    }))
+
+  it.effect("its release interrupts handlers after the shutdownTimeout; their askers get Stopped", () =>
+    Effect.gen(function*() {
+      const log: Array<string> = []
+      const scope = yield* Scope.make()
+      const layer = ActorSystem.layer({ name: "s", shutdownTimeout: "5 seconds" })
+      const system = yield* Layer.buildWithScope(layer, scope)
+      const ref = yield* Effect.provide(Actor.spawn(makeEcho(log)), system)
+      const ask = yield* Effect.forkChild(Effect.flip(ref.ask("Hang")))
+      yield* turn
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("4 seconds")
+      assert.isUndefined(closing.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(log, ["interrupted", "released"])
+      assert.strictEqual((yield* Fiber.join(ask)).reason._tag, "Stopped")
+    }))
+
+  it.effect("metrics count messages by protocol, and go with the system", () =>
+    Effect.gen(function*() {
+      const values = Effect.map(Metric.snapshot, (snapshot) =>
+        Object.fromEntries(
+          snapshot.flatMap((metric) =>
+            metric.attributes?.["system"] === "metered" && (metric.type === "Counter" || metric.type === "Gauge")
+              ? [[metric.id, "count" in metric.state ? metric.state.count : metric.state.value]]
+              : []
+          )
+        ))
+      yield* Effect.gen(function*() {
+        const ref = yield* Actor.spawn(makeEcho())
+        yield* ref.ask("Say", { text: "a" })
+        yield* Effect.ignore(ref.ask("Die"))
+        yield* ref.ask("Say", { text: "b" })
+        assert.deepInclude(yield* values, {
+          troupe_messages_sent_total: 3,
+          troupe_messages_handled_total: 3,
+          troupe_crashes_total: 1,
+          troupe_restarts_total: 1,
+          troupe_actors: 1,
+          troupe_mailbox_size: 0
+        })
+      }).pipe(Effect.provide(ActorSystem.layer({ name: "metered", timings: true })))
+      assert.deepStrictEqual(yield* values, {})
+      const timings = (yield* Metric.snapshot).find(({ id }) => id === "troupe_processing_time")
+      assert.isTrue(timings?.type === "Histogram" && timings.state.count === 3)
+    }))
+})
