@@ -1,5 +1,7 @@
 /**
- * `npm run docs:check`: every example in README.md, docs/ and the docstrings of src/ must compile as it stands.
+ * Part of `npm run check`: every example in README.md, docs/ and the docstrings of src/ must compile as it stands.
+ *
+ * In a guide a block without imports continues the block before it.
  */
 import { execFileSync } from "node:child_process"
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
@@ -8,13 +10,25 @@ import { fileURLToPath } from "node:url"
 const root = fileURLToPath(new URL("..", import.meta.url))
 const out = `${root}/.docs-check`
 
-/** The ts blocks of a file with the line that each begins on; in a docstring every line begins with " * ". */
-const examples = (file: string) => {
+interface Example {
+  readonly line: number
+  readonly code: string
+}
+
+/** The programs of a file with the line that each begins on; in a docstring every line begins with " * ". */
+const examples = (file: string): ReadonlyArray<Example> => {
   const text = readFileSync(`${root}/${file}`, "utf8")
-  return Array.from(text.matchAll(/^( ?\* )?```ts\n([\s\S]*?)^( ?\* )?```$/gm), (match) => ({
-    line: text.slice(0, match.index).split("\n").length,
-    code: match[2]!.replaceAll(/^ \* ?/gm, match[1] === undefined ? "$&" : "")
-  }))
+  const programs: Array<Example> = []
+  for (const match of text.matchAll(/^( ?\* )?```ts\n([\s\S]*?)^( ?\* )?```$/gm)) {
+    const inDocstring = match[1] !== undefined
+    const code = inDocstring ? match[2]!.replaceAll(/^ \* ?/gm, "") : match[2]!
+    const previous = inDocstring || /^import /m.test(code) ? undefined : programs.pop()
+    programs.push({
+      line: previous?.line ?? text.slice(0, match.index).split("\n").length,
+      code: previous === undefined ? code : `${previous.code}\n${code}`
+    })
+  }
+  return programs
 }
 
 rmSync(out, { recursive: true, force: true })

@@ -1,5 +1,6 @@
 /**
  * What tests of actors and agents need.
+ * Helpers for tests of actors and agents.
  *
  * @since 0.1.0
  */

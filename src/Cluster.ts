@@ -1,0 +1,201 @@
+/**
+ * Runs behaviors sharded over a cluster, behind the same references that local actors have.
+ *
+ * A deployed behavior is an entity of `effect/cluster`, which knows the members, places each id on one of them, carries
+ * the messages and redelivers persisted ones. The entity owns a local actor and hands every message on to it, so
+ * mailbox, supervision, restarts and interruption are not rebuilt here but are the very same code in both placements.
+ *
+ * The actor starts with the first message to its id. When it has stopped, whether idle for its `idleTimeout` or given
+ * up by its supervisor, the next message starts it again; a setup that fails answers that message with `Crashed`. When
+ * its shard moves on, the actor handles what it has accepted and stops. A reference outlives all of this, so what ties
+ * one to a single incarnation on one node (`path`, `stop`, `drain`, `awaitStopped`, watching) is not part of its type.
+ *
+ * ```ts
+ * import { Effect, Layer, Schema } from "effect"
+ * import { TestRunner } from "effect/cluster"
+ * import { Rpc } from "effect/rpc"
+ * import { Actor, ActorSystem, Cluster } from "effect-troupe"
+ *
+ * const Counter = Actor.make("Counter", [Rpc.make("Next", { success: Schema.Int })])
+ *
+ * const counter = Counter.behavior(Effect.sync(() => {
+ *   let n = 0
+ *   return { Next: () => Effect.sync(() => ++n) }
+ * }))
+ *
+ * const node = Cluster.deploy(counter).pipe(
+ *   Layer.provideMerge(TestRunner.layer),
+ *   Layer.provide(ActorSystem.layer({ name: "node" }))
+ * )
+ *
+ * const program = Effect.gen(function*() {
+ *   const ref = yield* Cluster.ref(Counter, "visits")
+ *   return yield* ref.ask("Next")
+ * }).pipe(Effect.provide(node))
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as ClusterError from "effect/cluster/ClusterError"
+import * as Entity from "effect/cluster/Entity"
+import type { Sharding } from "effect/cluster/Sharding"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Record from "effect/Record"
+import type * as Rpc from "effect/rpc/Rpc"
+import * as RpcGroup from "effect/rpc/RpcGroup"
+import * as RpcSchema from "effect/rpc/RpcSchema"
+import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import * as Actor from "./Actor.ts"
+import * as ActorSystem from "./ActorSystem.ts"
+import * as Erased from "./internal/erased.ts"
+import * as Lifecycle from "./internal/lifecycle.ts"
+import * as LocalRef from "./internal/localRef.ts"
+
+/**
+ * Registers a behavior with the cluster: this node runs the actors of its share of the ids. What setup and handlers
+ * need becomes a requirement of the layer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const deploy = <Name extends string, Rpcs extends Rpc.Any, E, R>(
+  behavior: Actor.Behavior<Name, Rpcs, E, R>
+): Layer.Layer<never, never, R | ActorSystem.ActorSystem | Sharding | Rpc.Services<Rpcs> | Rpc.Middleware<Rpcs>> => {
+  // Behind this seam the types of messages are erased.
+  const erased = behavior as unknown as Erased.Behavior
+  const layer = entityOf(erased.protocol).toLayer(makeHandlers(erased), {
+    // The actor has the mailbox and decides what is handled when.
+    concurrency: "unbounded",
+    mailboxCapacity: "unbounded",
+    disableFatalDefects: true,
+    maxIdleTime: erased.definition.idleTimeout ?? Duration.infinity
+  })
+  return layer as Layer.Layer<never, never, never>
+}
+
+/**
+ * A reference to the actor `id`, wherever it runs. `tell` succeeds once that actor's mailbox has the message.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const ref = <Name extends string, Rpcs extends Rpc.Any>(
+  protocol: Actor.Protocol<Name, Rpcs>,
+  id: string
+): Effect.Effect<Actor.ActorRef<Name, Rpcs>, never, Sharding> =>
+  Effect.map(entityOf(protocol as unknown as Erased.Protocol).client, (client) => {
+    const send = client(id) as unknown as Client
+    const undelivered = (tag: string) => (error: unknown) =>
+      isClusterError(error)
+        ? new Actor.ActorError({ actor: `${protocol.name}:${id}`, tag, reason: { _tag: "Crashed", defect: error } })
+        : error
+    const ref = {
+      "~effect-troupe/Actor/ActorRef": "~effect-troupe/Actor/ActorRef",
+      protocol,
+      tell: (tag: string, payload: unknown) =>
+        Effect.mapError(Effect.suspend(() => send[tellTag(tag)]!(payload)), undelivered(tag)),
+      ask: (tag: string, payload: unknown) =>
+        Effect.mapError(Effect.suspend(() => send[tag]!(payload)), undelivered(tag)),
+      stream: (tag: string, payload: unknown) =>
+        Stream.mapError(Stream.suspend(() => send[tag]!(payload)), undelivered(tag))
+    }
+    return ref as unknown as Actor.ActorRef<Name, Rpcs>
+  })
+
+// -----------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------
+
+/** Sends a message; the result is an effect or a stream, as the protocol says. */
+interface Client {
+  readonly [tag: string]: (payload: unknown) => Effect.Effect<unknown, unknown> & Stream.Stream<unknown, unknown>
+}
+
+const isClusterError = (error: unknown): boolean =>
+  error instanceof ClusterError.MailboxFull ||
+  error instanceof ClusterError.AlreadyProcessingMessage ||
+  error instanceof ClusterError.PersistenceError ||
+  error instanceof ClusterError.EntityNotAssignedToRunner
+
+const tellTag = (tag: string): string => `tell/${tag}`
+
+/** The protocol as an entity's: each answer may be an `ActorError`, and a told message is answered on acceptance. */
+const entityOf = (protocol: Erased.Protocol) => {
+  const rpcs = Erased.messages(protocol).flatMap((message): ReadonlyArray<Rpc.Any> => {
+    const { errorSchema, successSchema } = message
+    if (RpcSchema.isStreamSchema(successSchema)) {
+      const { error, success } = successSchema
+      return [message.setSuccess(RpcSchema.Stream(success, Schema.Union([error, Actor.ActorError])))]
+    }
+    return [
+      message.setError(Schema.Union([errorSchema, Actor.ActorError])),
+      message.prefix(tellTag("")).setSuccess(Schema.Void).setError(Actor.ActorError)
+    ]
+  })
+  return Entity.fromRpcGroup(protocol.name, RpcGroup.make(...rpcs).annotateMerge(protocol.group.annotations))
+}
+
+interface Request {
+  readonly payload: unknown
+}
+
+const makeHandlers = Effect.fnUntraced(function*(behavior: Erased.Behavior) {
+  const { protocol } = behavior
+  const actor = yield* makeActivation(behavior)
+  const asked = Erased.handlers<Request>(protocol, {
+    unary: (tag) => ({ payload }) => Effect.flatMap(actor(tag), (ref) => ref.ask(tag, payload)),
+    stream: (tag) => ({ payload }) => Stream.unwrap(Effect.map(actor(tag), (ref) => ref.stream(tag, payload)))
+  })
+  const told = Erased.handlers<Request>(protocol, {
+    unary: (tag) => ({ payload }) => Effect.flatMap(actor(tag), (ref) => ref.tell(tag, payload))
+  })
+  return { ...asked, ...Record.mapKeys(told, tellTag) }
+})
+
+/** The entity's actor, started for the first message and again when it has stopped. The entity's end is its end. */
+const makeActivation = Effect.fnUntraced(function*(behavior: Erased.Behavior) {
+  const { entityId } = yield* Entity.CurrentAddress
+  const name = `${behavior.protocol.name}:${encodeURIComponent(entityId)}`
+  const context = yield* Effect.context<ActorSystem.ActorSystem>()
+  const oneAtATime = Semaphore.makeUnsafe(1)
+  let current: Erased.Ref | undefined
+  // Messages that wait for the start; later ones must not overtake them.
+  let waiting = 0
+  const start = Effect.gen(function*() {
+    if (current !== undefined && Erased.isOpen(current)) return current
+    // The last one may still be stopping, in this activation of the entity or in the one before.
+    const last = yield* Effect.option(ActorSystem.lookup(behavior.protocol, `/user/${name}`))
+    if (Option.isSome(last)) yield* last.value.awaitStopped
+    return current = Erased.ref(yield* Actor.spawn(behavior, { name }))
+  })
+  yield* Effect.addFinalizer(() => current === undefined ? Effect.void : end(current))
+  return (tag: string): Effect.Effect<Erased.Ref, Actor.ActorError> =>
+    Effect.suspend(() => {
+      if (waiting === 0 && current !== undefined && Erased.isOpen(current)) return Effect.succeed(current)
+      waiting++
+      return Effect.onExit(oneAtATime.withPermit(start), () => Effect.sync(() => waiting--)).pipe(
+        Effect.provideContext(context),
+        Effect.mapError((defect) =>
+          new Actor.ActorError({ actor: `/user/${name}`, tag, reason: { _tag: "Crashed", defect } })
+        )
+      )
+    })
+})
+
+/** Lets the actor handle what it has accepted, but not for longer than effect/cluster waits for an entity by default. */
+const end = (ref: Erased.Ref): Effect.Effect<void> =>
+  Effect.raceFirst(
+    ref.drain,
+    Effect.andThen(
+      Effect.sleep("15 seconds"),
+      Effect.suspend(() => {
+        if (LocalRef.isLocalRef(ref)) Lifecycle.kill(ref.cell)
+        return Effect.never
+      })
+    )
+  )
