@@ -14,6 +14,7 @@ import { LanguageModel, Tool as AiTool, Toolkit } from "effect/ai"
 import type { Prompt } from "effect/ai"
 import * as Arr from "effect/Array"
 import { hasProperty } from "effect/Predicate"
+import type { NoExcessProperties } from "effect/Types"
 import { AgentError, InvalidOutput } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import type { Budget } from "./Budget.ts"
@@ -21,7 +22,7 @@ import type { Guardrail } from "./Guardrail.ts"
 import * as AgentRun from "./internal/agentRun.ts"
 import type { Definition } from "./internal/runState.ts"
 import type { Settings } from "./Llm/AiSdk.ts"
-import type { Reason, Recovery } from "./Recover.ts"
+import type { Reason, Recovery, RecoveryError, RecoveryServices } from "./Recover.ts"
 import * as Tool from "./Tool.ts"
 import * as Transcript from "./Transcript.ts"
 
@@ -170,8 +171,7 @@ export type Failure<O extends Options> =
   | (O extends { readonly prepareTurn: (turn: TurnInfo) => Effect.Effect<infer P, infer _E, infer _R> }
     ? P extends { readonly model: Layer.Layer<infer _A, infer E, infer _R> } ? E : never
     : never)
-  | (O extends { readonly recover: (reason: Reason) => infer A } ? A extends Recovery<infer E, infer _R> ? E : never
-    : never)
+  | (O extends { readonly recover: (reason: Reason) => infer A } ? RecoveryError<A> : never)
 
 /**
  * What an agent of these options requires.
@@ -185,8 +185,7 @@ export type Requirements<O extends Options> =
   | (O extends { readonly prepareTurn: (turn: TurnInfo) => Effect.Effect<infer P, infer _E, infer R> }
     ? R | PlanRequirements<P>
     : never)
-  | (O extends { readonly recover: (reason: Reason) => infer A } ? A extends Recovery<infer _E, infer R> ? R : never
-    : never)
+  | (O extends { readonly recover: (reason: Reason) => infer A } ? RecoveryServices<A> : never)
   | (O extends { readonly guardrails: ReadonlyArray<infer G> } ? G extends Guardrail<infer R> ? R : never : never)
 
 type PlanRequirements<P> =
@@ -255,9 +254,9 @@ export const isAgent = (u: unknown): u is Agent<unknown, unknown> => hasProperty
  * @since 0.1.0
  * @category constructors
  */
-export const make = <const O extends Options = {}>(
+export const make = <const O extends NoExcessProperties<Options, O> = {}>(
   name: string,
-  options?: O & Exact<O>
+  options?: O & Options
 ): Agent<Failure<O>, Requirements<O>> => {
   const given: Options = options ?? {}
   const tools = given.tools ?? []
@@ -374,9 +373,6 @@ export const object = <S extends Schema.Top, E, R>(
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-/** A field that `Options` doesn't have is a mistake. */
-type Exact<O> = { readonly [K in Exclude<keyof O, keyof Options>]: never }
-
 const withHandlers = (tool: AnyTool): Effect.Effect<ReadonlyArray<Tool.Tool<string, unknown>>, never, unknown> =>
   Tool.isTool(tool)
     ? Effect.succeed([tool])
@@ -398,7 +394,7 @@ export const askForObject = Effect.fnUntraced(function*<S extends Schema.Top, E,
   if (answer._tag === "Success") return answer.success
   const repair = `Your answer does not fit: ${answer.failure.message}\nGive the whole answer again.`
   const second = yield* ask(repair, { jsonSchema })
-  return yield* Effect.catch(decode(second.output), ({ message }) =>
+  return yield* Effect.mapError(decode(second.output), ({ message }) =>
     new AgentError({
       agent: second.agent,
       reason: new InvalidOutput({ problem: message }),

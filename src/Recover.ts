@@ -33,6 +33,25 @@ export type Recovery<E = never, R = never> =
   | { readonly _tag: "Compact"; readonly compact: (transcript: Transcript) => Effect.Effect<Transcript, never, R> }
 
 /**
+ * What carrying out a recovery can fail with: building another model.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RecoveryError<A> = A extends { readonly model: Layer.Layer<infer _A, infer E, infer _R> } ? E : never
+
+/**
+ * What carrying out a recovery requires.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RecoveryServices<A> = A extends { readonly model: Layer.Layer<infer _A, infer _E, infer R> } ? R
+  : A extends { readonly schedule: Schedule.Schedule<infer _O, infer _I, infer _E, infer R> } ? R
+  : A extends { readonly compact: (transcript: Transcript) => Effect.Effect<infer _A, infer _E, infer R> } ? R
+  : never
+
+/**
  * Fails the run, as without `recover`.
  *
  * @since 0.1.0

@@ -130,14 +130,6 @@ export type Repetition =
 export type NeedsApproval<Params> = boolean | ((params: Params) => boolean)
 
 /**
- * What a tool requires so that its calls can be approved.
- *
- * @since 0.1.0
- * @category models
- */
-export type ApprovalServices<Approval> = [Approval] extends [false | undefined] ? never : Approvals
-
-/**
  * Makes a tool from a function.
  *
  * A failure of the handler goes to the model as its message (but see `failureMode`); a defect too, and is logged with
@@ -161,21 +153,37 @@ export type ApprovalServices<Approval> = [Approval] extends [false | undefined] 
  * @since 0.1.0
  * @category constructors
  */
-export const fn = <
+export function fn<
   const Name extends string,
   const Fields extends Schema.Struct.Fields = {},
   Success extends Schema.Top = typeof Schema.Void,
   E = never,
-  R = never,
-  const Approval extends NeedsApproval<Schema.Struct<Fields>["Type"]> | undefined = undefined
+  R = never
 >(
   name: Name,
-  options: FnOptions<Fields, Success> & Repetition & { readonly needsApproval?: Approval },
+  options: FnOptions<Fields, Success> & Repetition & {
+    readonly needsApproval: NeedsApproval<Schema.Struct<Fields>["Type"]>
+  },
   handler: (params: Schema.Struct<Fields>["Type"]) => Effect.Effect<Success["Type"], E, R>
-): Tool<
-  Name,
-  R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | ApprovalServices<Approval>
-> => {
+): Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | Approvals>
+export function fn<
+  const Name extends string,
+  const Fields extends Schema.Struct.Fields = {},
+  Success extends Schema.Top = typeof Schema.Void,
+  E = never,
+  R = never
+>(
+  name: Name,
+  options: FnOptions<Fields, Success> & Repetition & { readonly needsApproval?: undefined },
+  handler: (params: Schema.Struct<Fields>["Type"]) => Effect.Effect<Success["Type"], E, R>
+): Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"]>
+export function fn<Name extends string, Fields extends Schema.Struct.Fields, Success extends Schema.Top, E, R>(
+  name: Name,
+  options: FnOptions<Fields, Success> & Repetition & {
+    readonly needsApproval?: NeedsApproval<Schema.Struct<Fields>["Type"]> | undefined
+  },
+  handler: (params: Schema.Struct<Fields>["Type"]) => Effect.Effect<Success["Type"], E, R>
+): Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | Approvals> {
   checkOptions(name, options)
   const parameters = Schema.Struct(options.parameters ?? ({} as Fields))
   const success = options.success ?? Schema.Void
@@ -191,7 +199,7 @@ export const fn = <
     return failure(`Tool ${name} answered with a result that can't be encoded: ${encoded.failure.message}`)
   })
   const needsApproval = options.needsApproval ?? false
-  const tool: Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | Approvals> = {
+  return {
     [TypeId]: TypeId,
     name,
     effect: options.effect ?? "once",
@@ -209,11 +217,6 @@ export const fn = <
         }), problemOf(decode))
     }, catchDefects(name, options.failureMode))
   }
-  // Only the signature saw whether `needsApproval` is given, and so whether `Approvals` is required.
-  return tool as Tool<
-    Name,
-    R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | ApprovalServices<Approval>
-  >
 }
 
 /**

@@ -4,8 +4,8 @@
  * @internal
  */
 import { Effect, Pull, Ref, Schedule, Stream } from "effect"
-import { AiError, Prompt, Toolkit } from "effect/ai"
-import type { LanguageModel, Response, Tool as AiTool } from "effect/ai"
+import { AiError, Toolkit } from "effect/ai"
+import type { LanguageModel, Prompt, Response, Tool as AiTool } from "effect/ai"
 import type { AgentError } from "../AgentError.ts"
 import { ModelFailed } from "../AgentError.ts"
 import type { AgentEvent } from "../AgentEvent.ts"
@@ -67,13 +67,9 @@ const plan = Effect.fnUntraced(function*<E, R>(
   const tools = chosen.tools
   if (tools !== undefined) run.tools = new Map(tools.map((tool) => [tool.name, tool]))
   const definitions = tools === undefined ? agent.definitions : tools.map((tool) => tool.definition)
-  const messages = messagesOf(run, transcript)
-  const instructions = chosen.instructions ?? agent.instructions
   return {
     model: chosen.model === undefined ? run.model : yield* run.modelOf(chosen.model),
-    prompt: Prompt.fromMessages(
-      instructions === undefined ? messages : [Prompt.systemMessage({ content: instructions }), ...messages]
-    ),
+    prompt: Transcript.toPrompt(windowOf(run, transcript), chosen.instructions ?? agent.instructions),
     toolkit: output !== undefined
       ? Toolkit.make(...definitions, outputDefinition(output.jsonSchema))
       : tools === undefined
@@ -86,13 +82,14 @@ const plan = Effect.fnUntraced(function*<E, R>(
   }
 })
 
-const messagesOf = <E, R>(
+/** The part of the conversation that requests carry. */
+const windowOf = <E, R>(
   { compacted }: Run<E, R>,
   transcript: Transcript.Transcript
-): ReadonlyArray<Prompt.Message> =>
+): Transcript.Transcript =>
   compacted === undefined
-    ? transcript.messages
-    : Transcript.append(compacted.transcript, ...transcript.entries.slice(compacted.at)).messages
+    ? transcript
+    : Transcript.append(compacted.transcript, ...transcript.entries.slice(compacted.at))
 
 /** Reads the answer into the turn and says its events. */
 const read = <E, R>(
@@ -197,10 +194,10 @@ const recovery = <E, R>(run: Run<E, R>) => {
       }
       case "Compact": {
         const transcript = yield* Ref.get(run.transcript)
-        const before = messagesOf(run, transcript).length
+        const before = windowOf(run, transcript).length
         const after = yield* choice.compact(transcript)
-        run.compacted = { transcript: after, at: transcript.entries.length }
-        return after.messages.length < before
+        run.compacted = { transcript: after, at: transcript.length }
+        return after.length < before
       }
     }
   })

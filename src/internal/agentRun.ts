@@ -3,7 +3,8 @@
  *
  * @internal
  */
-import { Clock, Context, Effect, Layer, Option, Queue, Ref, Scope, Stream } from "effect"
+import type { Scope } from "effect"
+import { Clock, Context, Effect, Layer, Option, Queue, Ref, Stream } from "effect"
 import { LanguageModel } from "effect/ai"
 import * as Duration from "effect/Duration"
 import type { Input, RunOptions } from "../Agent.ts"
@@ -66,7 +67,7 @@ const begin = Effect.fnUntraced(function*<E, R>(
   const prompt = Transcript.user(input)
   const content = agent.guardrails.length === 0
     ? prompt.content
-    : yield* Effect.catch(Guardrail.checkInput(agent.guardrails, prompt.content), refuse)
+    : yield* Guardrail.checkInput(agent.guardrails, prompt.content).pipe(Effect.catch(refuse))
   const tools = yield* agent.tools
   const unapproved = tools.find((tool) => tool.needsApproval)
   if (unapproved !== undefined && Option.isNone(yield* Effect.serviceOption(Approvals))) {
@@ -83,7 +84,7 @@ const begin = Effect.fnUntraced(function*<E, R>(
     model: yield* agent.model._tag === "Ambient" ? agent.model.service : modelOf(agent.model.layer),
     tools: new Map(tools.map((tool) => [tool.name, tool])),
     transcript,
-    offset: (yield* Ref.get(transcript)).entries.length,
+    said: [],
     budgets: agent.budget === undefined || around.includes(agent.budget) ? around : [...around, agent.budget],
     output: options.output,
     turn: undefined,
@@ -137,7 +138,7 @@ const turns = <E, R>(run: Run<E, R>): Effect.Effect<AgentResponse, AgentError | 
       for (let number = 1;; number++) {
         const last = finalAnswer === true && (number >= maxTurns || run.outOfCalls)
         const turn = yield* ask(run, number, last)
-        yield* Effect.catch(callTools(run, turn, last), (reason) => fail(run, reason))
+        yield* callTools(run, turn, last).pipe(Effect.catch((reason) => fail(run, reason)))
         yield* write(run)
         yield* run.emit([finished(run, turn)])
         const answer = answerOf(run, turn)

@@ -50,8 +50,8 @@ export interface Run<E, R> {
   readonly agent: Definition<E, R>
   readonly emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
   readonly transcript: Ref.Ref<Transcript.Transcript>
-  /** How long the conversation was before the run. */
-  readonly offset: number
+  /** What the run has added to the conversation. */
+  readonly said: Array<Transcript.Entry>
   readonly budgets: ReadonlyArray<Budget>
   /** The answer that the run is asked for, where it is not text. */
   readonly output: Output | undefined
@@ -79,7 +79,10 @@ export interface Run<E, R> {
  * @internal
  */
 export const say = <E, R>(run: Run<E, R>, entry: Transcript.Entry): Effect.Effect<void> =>
-  Ref.update(run.transcript, (transcript) => Transcript.append(transcript, entry))
+  Ref.update(run.transcript, (transcript) => {
+    run.said.push(entry)
+    return Transcript.append(transcript, entry)
+  })
 
 /**
  * Writes the turn under way, as far as it came; once.
@@ -100,7 +103,7 @@ export const write = <E, R>(run: Run<E, R>): Effect.Effect<void> =>
  * @internal
  */
 export const said = <E, R>(run: Run<E, R>): Effect.Effect<Transcript.Transcript> =>
-  Effect.map(Ref.get(run.transcript), (transcript) => Transcript.make(transcript.entries.slice(run.offset)))
+  Effect.sync(() => Transcript.make(run.said))
 
 /**
  * Ends the run with an error that carries what was said until then.
