@@ -15,19 +15,21 @@
  *
  * @since 0.1.0
  */
-import { Effect, HashRing, PrimaryKey, Result, Stream } from "effect"
+import { Effect, HashRing, PrimaryKey, Result } from "effect"
 import { Prompt } from "effect/ai"
 import { isString } from "effect/Predicate"
 import { type AgentError, TeamLimitExceeded, UnknownMember } from "./AgentError.ts"
 import type { AgentResponse } from "./AgentEvent.ts"
 import type { BehaviorOptions } from "./internal/agentActor.ts"
 import type { AgentBehavior, AgentRef, Input } from "./internal/agentProtocol.ts"
-import type { Events, Member, Run, TeamError, TeamServices } from "./internal/teamRun.ts"
+import type { Member, NamedMember, Reply, Run, TeamError, TeamServices } from "./internal/teamRun.ts"
 import * as TeamRun from "./internal/teamRun.ts"
 
 export type {
   /** @since 0.1.0 @category models */
   Member,
+  /** @since 0.1.0 @category models */
+  Reply,
   /** @since 0.1.0 @category type utils */
   TeamError,
   /** @since 0.1.0 @category type utils */
@@ -73,19 +75,6 @@ export type Positive<N extends number> = `${N}` extends "0" | `-${string}` | `${
   : N
 
 /**
- * What one member of a group came to. `text` is its answer, or the message of its failure.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Reply {
-  /** The member's name in the team. */
-  readonly member: string
-  readonly text: string
-  readonly result: Result.Result<AgentResponse, AgentError>
-}
-
-/**
  * One after the other: each member's answer is the next one's prompt, and the last one's is the team's.
  *
  * @example
@@ -111,7 +100,11 @@ export const pipeline = <const Members extends ReadonlyArray<Member>>(
     kind: "pipeline",
     members: TeamRun.named(members),
     problem: noMembers(members.length),
-    answer: (refs) => (run) => stages(run, refs, 0, run.request.input)
+    answer: Effect.fnUntraced(function*(refs, run) {
+      let { input } = run.request
+      for (const ref of refs.slice(0, -1)) input = (yield* TeamRun.prompt(run, ref, { input })).text
+      return yield* TeamRun.answer(run, refs.at(-1)!, input)
+    })
   }, options)
 
 /**
@@ -139,12 +132,12 @@ export const broadcast = <const Members extends ReadonlyArray<Member>>(
     kind: "broadcast",
     members: named,
     problem: noMembers(members.length),
-    answer: (refs) => (run) =>
-      TeamRun.gather(run, refs, onFailure, (outcomes) => {
-        const failed = outcomes.find(Result.isFailure)
-        if (failed !== undefined && outcomes.every(Result.isFailure)) return Stream.fail(failed.failure)
-        return TeamRun.say(run, join(outcomes.map((result, index) => toReply(named[index]![0], result))))
-      })
+    answer: Effect.fnUntraced(function*(refs, run) {
+      const replies = yield* TeamRun.gather(run, named, refs, onFailure)
+      const [failure, ...others] = replies.flatMap(({ result }) => Result.isFailure(result) ? [result.failure] : [])
+      if (failure !== undefined && others.length === replies.length - 1) return yield* failure
+      return yield* TeamRun.say(run, { text: join(replies), finishReason: "stop" })
+    })
   }, options)
 }
 
@@ -168,20 +161,20 @@ export const router = <const Members extends Record<string, Member>, Classifier 
       | { readonly classifier: Classifier; readonly key?: undefined }
     )
 ): Team<Members[keyof Members] | Classifier> => {
-  const entries: ReadonlyArray<readonly [string, Member]> = Object.entries(members)
+  const entries: ReadonlyArray<NamedMember> = Object.entries(members)
   const { classifier, key } = options
   const ring = HashRing.make<Node>().pipe(HashRing.addMany(entries.map(toNode)))
   return TeamRun.make<Members[keyof Members] | Classifier>(name, {
     kind: "router",
     members: classifier === undefined ? entries : [...entries, ["classifier", classifier]],
     problem: noMembers(entries.length),
-    answer: (refs) => (run) => {
+    answer: Effect.fnUntraced(function*(refs, run) {
       const { input } = run.request
-      const send = (index: number) => TeamRun.answer(run, refs[index]!, input)
-      return key === undefined
-        ? classify(run, refs.at(-1)!, entries, choicePrompt(input, entries), send)
-        : send(HashRing.get(ring, key(input))!.index)
-    }
+      const index = key === undefined
+        ? yield* choose(run, refs.at(-1)!, entries)
+        : HashRing.get(ring, key(input))!.index
+      return yield* TeamRun.answer(run, refs[index]!, input)
+    })
   }, options)
 }
 
@@ -198,16 +191,15 @@ export const hierarchy = <const Workers extends Record<string, Member>, Lead ext
   workers: Workers & Named<Workers>,
   options: BehaviorOptions = {}
 ): Team<Workers[keyof Workers] | Lead> => {
-  const entries: ReadonlyArray<readonly [string, Member]> = Object.entries(workers)
+  const entries: ReadonlyArray<NamedMember> = Object.entries(workers)
   return TeamRun.make<Workers[keyof Workers] | Lead>(name, {
     kind: "hierarchy",
     members: [...entries, ["lead", lead]],
     problem: noMembers(entries.length),
-    answer: (refs) => (run) =>
-      TeamRun.gather(run, refs.slice(0, -1), "fail", (outcomes) => {
-        const replies = outcomes.map((result, index) => toReply(entries[index]![0], result))
-        return TeamRun.answer(run, refs.at(-1)!, leadPrompt(run.request.input, replies))
-      })
+    answer: Effect.fnUntraced(function*(refs, run) {
+      const replies = yield* TeamRun.gather(run, entries, refs, "fail")
+      return yield* TeamRun.answer(run, refs.at(-1)!, leadPrompt(run.request.input, replies))
+    })
   }, options)
 }
 
@@ -239,7 +231,18 @@ export const debate = <
     problem: debaters.length < 2
       ? `a debate needs at least two debaters, got ${debaters.length}`
       : notPositive("rounds", rounds),
-    answer: (refs) => (run) => speak(run, refs, rounds, [])
+    answer: Effect.fnUntraced(function*(refs, run) {
+      const { input } = run.request
+      const said: Array<Statement> = []
+      for (let round = 1; round <= rounds; round++) {
+        for (const ref of refs.slice(0, -1)) {
+          const task = `It is your turn in round ${round} of ${rounds}. Make your point and answer the others.`
+          const { agent, text } = yield* TeamRun.prompt(run, ref, { input: debatePrompt(input, said, task) })
+          said.push({ agent, round, text })
+        }
+      }
+      return yield* TeamRun.answer(run, refs.at(-1)!, debatePrompt(input, said, "The debate is over. Decide it."))
+    })
   }, options)
 }
 
@@ -272,13 +275,24 @@ export const loop = <M extends Member, const Rounds extends number, R = never>(
     ) => boolean | Effect.Effect<boolean, AgentError, R>
     readonly maxRounds: Rounds & Positive<Rounds>
   }
-): Team<M, R> =>
-  TeamRun.make<M, R>(name, {
+): Team<M, R> => {
+  const { maxRounds, until } = options
+  return TeamRun.make<M, R>(name, {
     kind: "loop",
     members: TeamRun.named([member]),
-    problem: notPositive("maxRounds", options.maxRounds),
-    answer: ([ref]) => (run) => repeat(run, ref!, options, 1, run.request.input)
+    problem: notPositive("maxRounds", maxRounds),
+    answer: Effect.fnUntraced(function*([ref], run) {
+      let { input } = run.request
+      for (let round = 1; round <= maxRounds; round++) {
+        const response = yield* TeamRun.prompt(run, ref!, { input, output: run.request.output })
+        const done = until(response, round)
+        if (Effect.isEffect(done) ? yield* done : done) return yield* TeamRun.say(run, toAnswer(response))
+        input = response.text
+      }
+      return yield* TeamRun.fail(run, new TeamLimitExceeded({ limit: "maxRounds", max: maxRounds }))
+    })
   }, options)
+}
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -289,11 +303,8 @@ const noMembers = (count: number): string | undefined => count === 0 ? "a team n
 const notPositive = (field: string, value: number): string | undefined =>
   Number.isInteger(value) && value > 0 ? undefined : `${field} must be a positive integer, got ${value}`
 
-const toReply = (member: string, result: Reply["result"]): Reply => ({
-  member,
-  text: Result.isSuccess(result) ? result.success.text : result.failure.message,
-  result
-})
+/** What of a member's response is the team's answer. */
+const toAnswer = ({ finishReason, output, text }: AgentResponse): TeamRun.Answer => ({ finishReason, output, text })
 
 const joinTexts = (replies: ReadonlyArray<Reply>): string => replies.map(({ text }) => text).join("\n---\n")
 
@@ -303,13 +314,6 @@ const quote = (before: string, input: Input, after: string): Input =>
     ? `${before}${input}${after}`
     : [Prompt.textPart({ text: before }), ...input, Prompt.textPart({ text: after })]
 
-const stages = (run: Run, refs: ReadonlyArray<AgentRef>, index: number, input: Input): Events => {
-  const ref = refs[index]!
-  return index === refs.length - 1
-    ? TeamRun.answer(run, ref, input)
-    : TeamRun.prompt(run, ref, input, ({ text }) => stages(run, refs, index + 1, text))
-}
-
 /** A member's place on the ring. */
 interface Node extends PrimaryKey.PrimaryKey {
   readonly index: number
@@ -317,7 +321,7 @@ interface Node extends PrimaryKey.PrimaryKey {
 
 const toNode = ([name]: readonly [string, Member], index: number): Node => ({ index, [PrimaryKey.symbol]: () => name })
 
-const choicePrompt = (input: Input, members: ReadonlyArray<readonly [string, Member]>): Input => {
+const choicePrompt = (input: Input, members: ReadonlyArray<NamedMember>): Input => {
   const list = members.map(([name, member]) => {
     const description = "description" in member ? member.description : undefined
     return `- ${name}${description === undefined ? "" : `: ${description}`}`
@@ -329,24 +333,25 @@ const choicePrompt = (input: Input, members: ReadonlyArray<readonly [string, Mem
   )
 }
 
-const classify = (
-  run: Run,
-  classifier: AgentRef,
-  members: ReadonlyArray<readonly [string, Member]>,
-  question: Input,
-  send: (index: number) => Events,
-  isSecond = false
-): Events =>
-  TeamRun.prompt(run, classifier, question, ({ text }) => {
-    // Models like to say it with quotes and a full stop.
-    const choice = text.trim().replaceAll(/^["'`*]+|["'`*.]+$/g, "")
-    const index = members.findIndex(([name]) => name === choice)
-    if (index >= 0) return send(index)
-    const unknown = new UnknownMember({ member: choice, members: members.map(([name]) => name) })
-    return isSecond
-      ? Stream.fromEffect(TeamRun.fail(run, unknown))
-      : classify(run, classifier, members, quote("", question, `\n\nYou answered: ${unknown.message}.`), send, true)
-  })
+/** Asks for a member's name, and once more where the answer is none. */
+const choose = Effect.fnUntraced(function*(run: Run, classifier: AgentRef, members: ReadonlyArray<NamedMember>) {
+  const question = choicePrompt(run.request.input, members)
+  const first = choiceOf(yield* TeamRun.prompt(run, classifier, { input: question }), members)
+  if (first.index >= 0) return first.index
+  const again = quote("", question, `\n\nYou answered: ${first.name}. That is none of them.`)
+  const second = choiceOf(yield* TeamRun.prompt(run, classifier, { input: again }), members)
+  if (second.index >= 0) return second.index
+  return yield* TeamRun.fail(
+    run,
+    new UnknownMember({ member: second.name, members: members.map(([name]) => name) })
+  )
+})
+
+/** Models like to say it with quotes and a full stop. */
+const choiceOf = ({ text }: AgentResponse, members: ReadonlyArray<NamedMember>) => {
+  const name = text.trim().replaceAll(/^["'`*]+|["'`*.]+$/g, "")
+  return { name, index: members.findIndex(([member]) => member === name) }
+}
 
 const leadPrompt = (input: Input, replies: ReadonlyArray<Reply>): Input =>
   quote(
@@ -362,48 +367,7 @@ interface Statement {
   readonly text: string
 }
 
-const speak = (
-  run: Run,
-  refs: ReadonlyArray<AgentRef>,
-  rounds: number,
-  said: ReadonlyArray<Statement>
-): Events => {
-  const debaters = refs.length - 1
-  const round = Math.floor(said.length / debaters) + 1
-  const transcript = said.length === 0
-    ? ""
-    : `\n\nThe debate so far:\n\n${
-      said.map(({ agent, round, text }) => `${agent} (round ${round}):\n${text}`).join("\n\n")
-    }`
-  const ask = (task: string) => quote("", run.request.input, `${transcript}\n\n${task}`)
-  if (round > rounds) return TeamRun.answer(run, refs[debaters]!, ask("The debate is over. Decide it."))
-  const turn = ask(`It is your turn in round ${round} of ${rounds}. Make your point and answer the others.`)
-  return TeamRun.prompt(
-    run,
-    refs[said.length % debaters]!,
-    turn,
-    ({ agent, text }) => speak(run, refs, rounds, [...said, { agent, round, text }])
-  )
+const debatePrompt = (input: Input, said: ReadonlyArray<Statement>, task: string): Input => {
+  const debate = said.map(({ agent, round, text }) => `${agent} (round ${round}):\n${text}`).join("\n\n")
+  return quote("", input, `${debate === "" ? "" : `\n\nThe debate so far:\n\n${debate}`}\n\n${task}`)
 }
-
-const repeat = <R>(
-  run: Run,
-  ref: AgentRef,
-  options: {
-    readonly until: (response: AgentResponse, round: number) => boolean | Effect.Effect<boolean, AgentError, R>
-    readonly maxRounds: number
-  },
-  round: number,
-  input: Input
-): Events<R> =>
-  TeamRun.prompt(run, ref, input, (response) => {
-    const { maxRounds, until } = options
-    const go = (done: boolean): Events<R> => {
-      if (done) return TeamRun.say(run, response.text, response.finishReason)
-      return round < maxRounds
-        ? repeat(run, ref, options, round + 1, response.text)
-        : Stream.fromEffect(TeamRun.fail(run, new TeamLimitExceeded({ limit: "maxRounds", max: maxRounds })))
-    }
-    const done = until(response, round)
-    return Effect.isEffect(done) ? Stream.unwrap(Effect.map(done, go)) : go(done)
-  })

@@ -3,12 +3,14 @@
  *
  * @internal
  */
-import { Effect, Ref, type Scope, Stream } from "effect"
+import { Effect, Ref, type Scope, type Stream } from "effect"
+import { AiError } from "effect/ai"
 import * as Actor from "../Actor.ts"
 import type { ActorSystem } from "../ActorSystem.ts"
-import { type Agent, response, run } from "../Agent.ts"
-import type { AgentError } from "../AgentError.ts"
+import type { Agent } from "../Agent.ts"
+import { AgentError, ModelFailed } from "../AgentError.ts"
 import type { AgentEvent, AgentResponse } from "../AgentEvent.ts"
+import type { Tool } from "../Tool.ts"
 import * as Transcript from "../Transcript.ts"
 import {
   type AgentBehavior,
@@ -18,6 +20,9 @@ import {
   protocol,
   type Request
 } from "./agentProtocol.ts"
+import { response } from "./agentResponse.ts"
+import { errorMessage } from "./errorMessage.ts"
+import * as Pushed from "./pushed.ts"
 
 /**
  * How an agent or a team runs as an actor.
@@ -60,7 +65,7 @@ export const speak = <E, R>(
       const events = (request: Request) => {
         const { as, history } = request
         const said = run(request, history === undefined ? transcript : Ref.makeUnsafe(history))
-        return as === undefined ? said : Stream.map(said, (event) => speakAs(event, name, as))
+        return as === undefined ? said : Pushed.map(said, (event) => speakAs(event, name, as))
       }
       return {
         Run: events,
@@ -91,14 +96,26 @@ export const speak = <E, R>(
 export const behavior = <E, R>(
   agent: Agent<E, R>,
   options: BehaviorOptions = {}
+): AgentBehavior<E, Exclude<R, Scope.Scope>> => behaviorWith(agent, [], options)
+
+/**
+ * The same for an agent with more tools than its own.
+ *
+ * @internal
+ */
+export const behaviorWith = <E, R>(
+  agent: Agent<E, R>,
+  tools: ReadonlyArray<Tool<string>>,
+  options: BehaviorOptions = {}
 ): AgentBehavior<E, Exclude<R, Scope.Scope>> =>
   speak(
     agent.name,
-    Effect.map(build(agent), (built): Speaker<R> => ({
-      run: ({ input }, transcript) => run(built, input, { transcript }),
+    Effect.map(agent.build(tools), (built): Speaker<R> => ({
+      run: ({ input, output }, transcript) =>
+        Pushed.mapError(built.run(input, { transcript, output }), (error) => toAgentError(agent.name, error)),
       reset: Effect.void
     })),
-    options
+    { description: agent.description, ...options }
   )
 
 /**
@@ -169,13 +186,16 @@ export const reset = (ref: AgentRef): Effect.Effect<void, Actor.ActorError> => r
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-/** The agent with its model and its tools as they are from now on, until the scope closes. */
-const build = Effect.fnUntraced(function*<E, R>(agent: Agent<E, R>) {
-  const model = yield* agent.model
-  const tools = yield* agent.tools
-  const built: Agent<never, R> = { ...agent, model: Effect.succeed(model), tools: Effect.succeed(tools) }
-  return built
-})
-
 const speakAs = (event: AgentEvent, name: string, as: string): AgentEvent =>
   event._tag === "TextDelta" && event.agent === name ? { ...event, agent: as } : event
+
+/** What is not an `AgentError` comes from a model that was to be built in the run. */
+const toAgentError = (agent: string, error: unknown): AgentError => {
+  if (error instanceof AgentError) return error
+  const reason = new AiError.UnknownError({ description: errorMessage(error) })
+  return new AgentError({
+    agent,
+    reason: new ModelFailed({ error: AiError.make({ module: "Agent", method: agent, reason }) }),
+    transcript: Transcript.empty
+  })
+}

@@ -35,8 +35,23 @@ export const isEmpty = (input: Input): boolean =>
   isString(input) ? input.trim() === "" : input.every((part) => part.type === "text" && part.text.trim() === "")
 
 /**
+ * An answer that is not text: the JSON schema of an object.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Output = Schema.Struct({ jsonSchema: Schema.Record(Schema.String, Schema.Unknown) })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Output = typeof Output.Type
+
+/**
  * A prompt to an agent or a team.
  *
+ * - `output` asks for an answer of this shape, unchecked, in the response's `output`. `Agent.object` checks it.
  * - `history` is a conversation to answer in instead of the actor's own, which then stays as it is.
  * - `as` is the name that marks the answer's text (`TextDelta`) instead of the agent's own: so a member speaks for its team.
  *
@@ -45,6 +60,7 @@ export const isEmpty = (input: Input): boolean =>
  */
 export const Request = Schema.Struct({
   input: Input,
+  output: Schema.optional(Output),
   history: Schema.optional(Transcript.Transcript),
   as: Schema.optional(Schema.String)
 })

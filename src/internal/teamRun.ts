@@ -3,7 +3,7 @@
  *
  * @internal
  */
-import { Effect, Ref, Result, type Scope, Stream } from "effect"
+import { Effect, Ref, Result, type Scope } from "effect"
 import { Prompt, type Response } from "effect/ai"
 import * as Actor from "../Actor.ts"
 import type { ActorSystem } from "../ActorSystem.ts"
@@ -13,6 +13,7 @@ import type { AgentEvent, AgentResponse } from "../AgentEvent.ts"
 import * as Transcript from "../Transcript.ts"
 import { behavior, type BehaviorOptions, speak } from "./agentActor.ts"
 import { type AgentBehavior, type AgentRef, type Input, isEmpty, type Request } from "./agentProtocol.ts"
+import * as Pushed from "./pushed.ts"
 import { addUsage, noUsage } from "./usage.ts"
 
 /**
@@ -23,6 +24,19 @@ import { addUsage, noUsage } from "./usage.ts"
  * @category models
  */
 export type Member = Agent<unknown, unknown> | AgentBehavior<unknown, unknown> | AgentRef
+
+/**
+ * What one member of a group came to. `text` is its answer, or the message of its failure.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Reply {
+  /** The member's name in the team. */
+  readonly member: string
+  readonly text: string
+  readonly result: Result.Result<AgentResponse, AgentError>
+}
 
 /**
  * What starting a team can fail with: what its members fail with, a taken name, or `InvalidAgent`.
@@ -48,9 +62,6 @@ export type TeamServices<M extends Member> =
   >
   | ActorSystem
 
-/** @internal */
-export type Events<R = never> = Stream.Stream<AgentEvent, AgentError, R>
-
 /**
  * One prompt under way through a team.
  *
@@ -59,6 +70,7 @@ export type Events<R = never> = Stream.Stream<AgentEvent, AgentError, R>
 export interface Run {
   readonly team: string
   readonly request: Request
+  readonly emit: Pushed.Emit<AgentEvent>
   /** What the run adds to the conversation: the prompt, and what was said since. */
   readonly said: Array<Transcript.Entry>
   /** The answer's text as far as it was streamed. */
@@ -68,17 +80,31 @@ export interface Run {
 }
 
 /**
+ * What a run comes to. `entries` are what it adds to the conversation beyond what is said already. Default: the text.
+ *
+ * @internal
+ */
+export interface Answer extends Pick<AgentResponse, "text" | "finishReason" | "output"> {
+  readonly entries?: ReadonlyArray<Transcript.Entry>
+}
+
+/** @internal */
+export type NamedMember = readonly [name: string, member: Member]
+
+/**
  * How a team works: who is in it, what makes it pointless to start, and what becomes of a prompt.
  *
  * @internal
  */
 export interface Plan<R> {
   readonly kind: string
-  /** Who is started as a child gets this name in the actor tree. */
-  readonly members: ReadonlyArray<readonly [name: string, member: Member]>
+  /** Who is started as a child gets the name in the actor tree. A function gets the refs of those before. */
+  readonly members: ReadonlyArray<
+    readonly [name: string, member: Member | ((refs: ReadonlyArray<AgentRef>) => Member)]
+  >
   readonly problem: string | undefined
   /** Gets the refs in the members' order. */
-  readonly answer: (refs: ReadonlyArray<AgentRef>) => (run: Run) => Events<R>
+  readonly answer: (refs: ReadonlyArray<AgentRef>, run: Run) => Effect.Effect<Answer, AgentError, R>
 }
 
 /**
@@ -93,13 +119,20 @@ export const make = <M extends Member, R = never>(
 ): AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>> => {
   const speaker = Effect.gen(function*() {
     if (plan.problem !== undefined) return yield* invalid(name, plan.problem)
-    const started = yield* Effect.forEach(plan.members, ([name, member]) => start(name, member))
-    const answer = plan.answer(started.map(({ ref }) => ref))
+    const started: Array<Started> = []
+    for (const [name, member] of plan.members) {
+      started.push(yield* start(name, typeof member === "function" ? member(started.map(toRef)) : member))
+    }
+    const refs = started.map(toRef)
     return {
       run: (request: Request, transcript: Ref.Ref<Transcript.Transcript>) =>
-        Stream.withSpan(runs(name, request, transcript, answer), `invoke_agent ${name}`, {
-          attributes: { "gen_ai.agent.name": name, "troupe.team": plan.kind }
-        }),
+        Pushed.make((emit: Run["emit"]) =>
+          perform(name, request, transcript, emit, (run) => plan.answer(refs, run)).pipe(
+            Effect.withSpan(`invoke_agent ${name}`, {
+              attributes: { "gen_ai.agent.name": name, "troupe.team": plan.kind }
+            }, { captureStackTrace: false })
+          )
+        ),
       reset: Effect.forEach(started, resetMember, { discard: true })
     }
   })
@@ -112,7 +145,7 @@ export const make = <M extends Member, R = never>(
  *
  * @internal
  */
-export const named = (members: ReadonlyArray<Member>): Plan<never>["members"] => {
+export const named = (members: ReadonlyArray<Member>): ReadonlyArray<NamedMember> => {
   const seen = new Map<string, number>()
   return members.map((member) => {
     const name = nameOf(member)
@@ -123,28 +156,29 @@ export const named = (members: ReadonlyArray<Member>): Plan<never>["members"] =>
 }
 
 /**
- * Prompts a member: its events become events of this run, all but its `Completed`, after which `next` goes on. Where
- * the run has a conversation of its own to go by, the member answers in that.
+ * Prompts a member: its events become events of this run, all but its `Completed`.
+ *
+ * Where the run was given a conversation to go by, the member answers in that.
  *
  * @internal
  */
-export const prompt = <R = never>(
+export const prompt = (
   run: Run,
   ref: AgentRef,
-  input: Input,
-  next: (response: AgentResponse) => Events<R>,
-  as?: string
-): Events<R> =>
-  Stream.suspend(() => {
+  request: Partial<Request> & Pick<Request, "input">
+): Effect.Effect<AgentResponse, AgentError> =>
+  Effect.suspend(() => {
     let response: AgentResponse | undefined
-    return ref.stream("Run", { input, history: run.request.history, as }).pipe(
-      Stream.catchTag("ActorError", (error) => Stream.fromEffect(fail(run, new MemberFailed({ error })))),
-      Stream.filter((event) => {
-        if (event._tag === "Completed") response = event.response
-        else note(run, event)
-        return event._tag !== "Completed"
-      }),
-      Stream.concat(Stream.suspend(() => next(response!)))
+    const relay = (events: ReadonlyArray<AgentEvent>) => {
+      for (const event of events) note(run, event)
+      const last = events.at(-1)
+      if (last?._tag !== "Completed") return run.emit(events)
+      response = last.response
+      return run.emit(events.slice(0, -1))
+    }
+    return Pushed.runForEach(ref.stream("Run", { history: run.request.history, ...request }), relay).pipe(
+      Effect.catchTag("ActorError", (error) => fail(run, new MemberFailed({ error }))),
+      Effect.flatMap(() => response === undefined ? cutOff(run, ref) : Effect.succeed(response))
     )
   })
 
@@ -153,8 +187,16 @@ export const prompt = <R = never>(
  *
  * @internal
  */
-export const answer = (run: Run, ref: AgentRef, input: Input): Events =>
-  prompt(run, ref, input, (response) => complete(run, response), run.team)
+export const answer = (run: Run, ref: AgentRef, input: Input): Effect.Effect<Answer, AgentError> =>
+  prompt(run, ref, { input, output: run.request.output, as: run.team })
+
+/**
+ * Answers with a text that no member has streamed as the answer.
+ *
+ * @internal
+ */
+export const say = (run: Run, answer: Answer): Effect.Effect<Answer> =>
+  Effect.as(run.emit([{ _tag: "TextDelta", agent: run.team, delta: answer.text }]), answer)
 
 /**
  * Prompts members at once with what the team was prompted with. `"fail"` ends all with the first failure.
@@ -163,54 +205,18 @@ export const answer = (run: Run, ref: AgentRef, input: Input): Events =>
  */
 export const gather = (
   run: Run,
+  members: ReadonlyArray<NamedMember>,
   refs: ReadonlyArray<AgentRef>,
-  onFailure: "fail" | "collect",
-  next: (outcomes: ReadonlyArray<Result.Result<AgentResponse, AgentError>>) => Events
-): Events => {
-  const outcomes: Array<Result.Result<AgentResponse, AgentError>> = []
-  const all = refs.map((ref, index) => {
-    const events = prompt(run, ref, run.request.input, (response) => {
-      outcomes[index] = Result.succeed(response)
-      return Stream.empty
-    })
-    return onFailure === "fail" ? events : Stream.catch(events, (error) => {
-      outcomes[index] = Result.fail(error)
-      return Stream.empty
-    })
-  })
-  return Stream.mergeAll(all, { concurrency: "unbounded", bufferSize: 1 }).pipe(
-    Stream.concat(Stream.suspend(() => next(outcomes)))
-  )
-}
-
-/**
- * Answers with a text that no member has streamed as the answer.
- *
- * @internal
- */
-export const say = (run: Run, text: string, finishReason: Response.FinishReason = "stop"): Events =>
-  Stream.concat(
-    Stream.succeed<AgentEvent>({ _tag: "TextDelta", agent: run.team, delta: text }),
-    complete(run, { text, finishReason })
-  )
-
-/**
- * Ends the run. `entries` are what it adds to the conversation beyond what is said already. Default: the text.
- *
- * @internal
- */
-export const complete = (
-  run: Run,
-  { finishReason, text }: Pick<AgentResponse, "text" | "finishReason">,
-  entries: ReadonlyArray<Transcript.Entry> = [answerEntry(run, text)]
-): Events =>
-  Stream.sync(() => {
-    run.said.push(...entries)
-    run.text = ""
-    const transcript = Transcript.make(run.said)
-    const { team: agent, turns, usage } = run
-    return { _tag: "Completed", agent, response: { agent, text, finishReason, turns, usage, transcript } }
-  })
+  onFailure: "fail" | "collect"
+): Effect.Effect<ReadonlyArray<Reply>, AgentError> =>
+  Effect.forEach(members, ([member], index) => {
+    const reply = prompt(run, refs[index]!, { input: run.request.input })
+    return Effect.map(onFailure === "fail" ? Effect.map(reply, Result.succeed) : Effect.result(reply), (result) => ({
+      member,
+      text: Result.isSuccess(result) ? result.success.text : result.failure.message,
+      result
+    }))
+  }, { concurrency: "unbounded" })
 
 /** @internal */
 export const fail = (run: Run, reason: AgentErrorReason): Effect.Effect<never, AgentError> =>
@@ -224,6 +230,8 @@ interface Started {
   readonly ref: AgentRef
   readonly owned: boolean
 }
+
+const toRef = ({ ref }: Started): AgentRef => ref
 
 const isBehavior = (member: Member): member is AgentBehavior<unknown, unknown> => "definition" in member
 
@@ -244,22 +252,41 @@ const resetMember = ({ owned, ref }: Started): Effect.Effect<void> =>
 const invalid = (team: string, problem: string): Effect.Effect<never, AgentError> =>
   Effect.fail(new AgentError({ agent: team, reason: new InvalidAgent({ problem }), transcript: Transcript.empty }))
 
-const runs = <R>(
+const perform = <R>(
   team: string,
   request: Request,
   transcript: Ref.Ref<Transcript.Transcript>,
-  answer: (run: Run) => Events<R>
-): Events<R> =>
-  Stream.suspend(() => {
-    const run: Run = { team, request, said: [Transcript.user(request.input)], text: "", usage: noUsage, turns: 0 }
-    if (isEmpty(request.input)) return Stream.fromEffect(fail(run, new EmptyPrompt()))
+  emit: Run["emit"],
+  answer: (run: Run) => Effect.Effect<Answer, AgentError, R>
+): Effect.Effect<void, AgentError, R> =>
+  Effect.suspend(() => {
+    const said: Array<Transcript.Entry> = [Transcript.user(request.input)]
+    const run: Run = { team, request, emit, said, text: "", usage: noUsage, turns: 0 }
+    if (isEmpty(request.input)) return fail(run, new EmptyPrompt())
     // However the run ends, the conversation has the prompt and the answer as far as it came.
     const write = Effect.suspend(() => {
-      if (run.text !== "") run.said.push(answerEntry(run, run.text))
-      return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...run.said))
+      if (run.text !== "") said.push(toEntry(run, run.text))
+      return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...said))
     })
-    return Stream.ensuring(answer(run), write)
+    return Effect.flatMap(
+      Effect.ensuring(Effect.map(answer(run), (answer) => settle(run, answer)), write),
+      (response) => emit([{ _tag: "Completed", agent: team, response }])
+    )
   })
+
+const settle = (run: Run, { entries, finishReason, output, text }: Answer): AgentResponse => {
+  run.said.push(...entries ?? [toEntry(run, text)])
+  run.text = ""
+  return {
+    agent: run.team,
+    text,
+    finishReason,
+    turns: run.turns,
+    usage: run.usage,
+    transcript: Transcript.make(run.said),
+    ...(output !== undefined && { output })
+  }
+}
 
 const note = (run: Run, event: AgentEvent): void => {
   if (event._tag === "TurnFinished") {
@@ -269,8 +296,18 @@ const note = (run: Run, event: AgentEvent): void => {
   if (event._tag === "TextDelta" && event.agent === run.team) run.text += event.delta
 }
 
-const answerEntry = (run: Run, text: string): Transcript.Entry => ({
+const toEntry = (run: Run, text: string): Transcript.Entry => ({
   _tag: "Answer",
   agent: run.team,
   content: text === "" ? [] : [Prompt.textPart({ text })]
 })
+
+/** A stream that ends without its last event, as one from another process may, is no answer. */
+const cutOff = (run: Run, ref: AgentRef): Effect.Effect<never, AgentError> => {
+  const actor = "path" in ref ? String(ref.path) : ref.protocol.name
+  const defect = new Error("its events ended before the run was completed")
+  return fail(
+    run,
+    new MemberFailed({ error: new Actor.ActorError({ actor, tag: "Run", reason: { _tag: "Crashed", defect } }) })
+  )
+}
