@@ -8,9 +8,9 @@
  *
  * @since 0.1.0
  */
-import type { Duration, Layer, Scope, Stream } from "effect"
-import { Effect, Ref, Schema } from "effect"
-import { LanguageModel, Tool as AiTool, Toolkit } from "effect/ai"
+import type { Duration, Scope, Stream } from "effect"
+import { Context, Effect, Layer, Ref, Schema } from "effect"
+import { LanguageModel, McpServer, Tool as AiTool, Toolkit } from "effect/ai"
 import * as Arr from "effect/Array"
 import { hasProperty } from "effect/Predicate"
 import type { NoExcessProperties } from "effect/Types"
@@ -23,8 +23,10 @@ import { build } from "./internal/agentBuild.ts"
 import type { AgentRef, Input, Output } from "./internal/agentProtocol.ts"
 import { response } from "./internal/agentResponse.ts"
 import * as AgentRun from "./internal/agentRun.ts"
+import { errorMessage } from "./internal/errorMessage.ts"
 import type { Definition } from "./internal/runState.ts"
 import type { Settings } from "./Llm/AiSdk.ts"
+import { Memory } from "./Memory.ts"
 import type { Reason, Recovery, RecoveryError, RecoveryServices } from "./Recover.ts"
 import * as Tool from "./Tool.ts"
 import * as Transcript from "./Transcript.ts"
@@ -83,6 +85,8 @@ export interface Agent<out E = never, out R = never> {
   readonly [TypeId]: typeof TypeId
   readonly name: string
   readonly description: string | undefined
+  /** Builds the memory of one conversation, empty; `undefined` where the agent was given none. */
+  readonly memory: Effect.Effect<Memory["Service"] | undefined, E, R | Scope.Scope>
   readonly run: (input: Input, options?: RunOptions) => Stream.Stream<AgentEvent, AgentError | E, R>
   /**
    * The agent with its own model built once, for as long as the scope is open, and with more tools.
@@ -172,6 +176,8 @@ export interface Options extends Limits {
   readonly recover?: ((reason: Reason) => Recovery<unknown, unknown>) | undefined
   /** Checks on what goes in, what is said and what is called. */
   readonly guardrails?: ReadonlyArray<Guardrail<unknown>> | undefined
+  /** Decides what of a conversation its requests carry. Default: all of it. */
+  readonly memory?: Layer.Layer<Memory, unknown, unknown> | undefined
   /** Pays for its model calls and tools, and for the agents that its tools run. */
   readonly budget?: Budget | undefined
 }
@@ -184,6 +190,7 @@ export interface Options extends Limits {
  */
 export type Failure<O extends Options> =
   | (O extends { readonly model: Layer.Layer<infer _A, infer E, infer _R> } ? E : never)
+  | (O extends { readonly memory: Layer.Layer<infer _A, infer E, infer _R> } ? E : never)
   | (O extends { readonly prepareTurn: (turn: TurnInfo) => Effect.Effect<infer P, infer _E, infer _R> }
     ? P extends { readonly model: Layer.Layer<infer _A, infer E, infer _R> } ? E : never
     : never)
@@ -197,6 +204,7 @@ export type Failure<O extends Options> =
  */
 export type Requirements<O extends Options> =
   | (O extends { readonly model: Layer.Layer<infer _A, infer _E, infer R> } ? R : LanguageModel.LanguageModel)
+  | (O extends { readonly memory: Layer.Layer<infer _A, infer _E, infer R> } ? R : never)
   | (O extends { readonly tools: ReadonlyArray<infer T> } ? Tool.Requirements<T> : never)
   | (O extends { readonly prepareTurn: (turn: TurnInfo) => Effect.Effect<infer P, infer _E, infer R> }
     ? R | PlanRequirements<P>
@@ -220,6 +228,11 @@ export interface RunOptions {
    * fails or is interrupted leaves what was said so far, ready for the next one. Default: a new one.
    */
   readonly transcript?: Ref.Ref<Transcript.Transcript> | undefined
+  /**
+   * The memory of that conversation, for whoever holds the conversation longer than a run: it was told all that the
+   * transcript says, and is told what the run adds. Default: one of its own, told the transcript when the run starts.
+   */
+  readonly memory?: Memory["Service"] | undefined
   /** Asks for an answer of this shape, unchecked, in the response's `output`. `Agent.object` checks it. Default: text. */
   readonly output?: Output | undefined
 }
@@ -277,6 +290,9 @@ export const make = <const O extends NoExcessProperties<Options, O> = {}>(
     prepareTurn: given.prepareTurn,
     recover: given.recover,
     guardrails: given.guardrails ?? [],
+    memory: given.memory === undefined
+      ? Effect.undefined
+      : Effect.map(Layer.build(Layer.fresh(given.memory)), Context.get(Memory)),
     budget: given.budget
   }
   // The options are read as values here; only the signature, which saw them one by one, can say what they require.
@@ -352,6 +368,42 @@ export const object: {
   return askForObject(schema, (input, output) => response(target.run(input, { transcript, output })), input)
 }
 
+/**
+ * Serves an agent as a tool of an MCP server: give the layer to `McpServer.layerStdio` or `McpServer.layerHttp` as
+ * `registrations`.
+ *
+ * A call asks the agent in a conversation of its own; a run that fails is the tool's error.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const toMcp = <E, R>(
+  agent: Agent<E, R>,
+  options: {
+    /** Tells clients what the agent can do and when to ask it. */
+    readonly description: string
+    /** Default: the agent's name. */
+    readonly name?: string | undefined
+  }
+): Layer.Layer<never, never, McpServer.McpServer | R> => {
+  const name = options.name ?? agent.name
+  const toolkit = Toolkit.make(AiTool.make(name, {
+    description: options.description,
+    parameters: Schema.Struct({ prompt: Schema.String }),
+    success: Schema.Struct({ answer: Schema.String }),
+    failure: Schema.String
+  }))
+  const handlers = Effect.map(Effect.context<R>(), (services) => ({
+    [name]: ({ prompt }: { readonly prompt: string }) =>
+      response(agent.run(prompt)).pipe(
+        Effect.map(({ text }) => ({ answer: text })),
+        Effect.mapError(errorMessage),
+        Effect.provideContext(services)
+      )
+  }))
+  return Layer.provide(McpServer.toolkit(toolkit), toolkit.toLayer(handlers))
+}
+
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
@@ -360,6 +412,7 @@ const fromDefinition = (definition: Definition<unknown, unknown>): Agent<unknown
   [TypeId]: TypeId,
   name: definition.name,
   description: definition.description,
+  memory: definition.memory,
   run: (input, options) => AgentRun.events(definition, input, options),
   build: (tools) => Effect.map(build(definition, tools), fromDefinition)
 })

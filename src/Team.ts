@@ -15,15 +15,18 @@
  *
  * @since 0.1.0
  */
-import { Effect, HashRing, PrimaryKey, Result } from "effect"
+import { Effect, HashRing, PrimaryKey, Ref, Result, Schema } from "effect"
 import { Prompt } from "effect/ai"
 import { isString } from "effect/Predicate"
+import { type Agent, isAgent } from "./Agent.ts"
 import { type AgentError, TeamLimitExceeded, UnknownMember } from "./AgentError.ts"
 import type { AgentResponse } from "./AgentEvent.ts"
-import type { BehaviorOptions } from "./internal/agentActor.ts"
+import { type BehaviorOptions, behaviorWith } from "./internal/agentActor.ts"
 import type { AgentBehavior, AgentRef, Input } from "./internal/agentProtocol.ts"
 import type { Member, NamedMember, Reply, Run, TeamError, TeamServices } from "./internal/teamRun.ts"
 import * as TeamRun from "./internal/teamRun.ts"
+import * as Tool from "./Tool.ts"
+import * as Transcript from "./Transcript.ts"
 
 export type {
   /** @since 0.1.0 @category models */
@@ -182,6 +185,21 @@ export const router = <const Members extends Record<string, Member>, Classifier 
  * A lead and its workers: all workers answer the prompt at once, then the lead writes the answer from the prompt and
  * their replies. A worker that fails fails the run.
  *
+ * With `delegation: "tools"` the lead, which must be an agent then, decides: each worker is a tool of its own (the
+ * worker's name, and its `description`), which the lead may call as often as it likes. A worker that fails is a failed
+ * result for it to read.
+ *
+ * @example
+ * ```ts
+ * import { Agent, Team } from "effect-troupe"
+ *
+ * const lead = Agent.make("lead", { instructions: "You answer from what your team replied." })
+ * const law = Agent.make("law", { description: "Knows the law" })
+ * const money = Agent.make("money", { description: "Knows the numbers" })
+ *
+ * const office = Team.hierarchy("office", lead, { law, money }, { delegation: "tools" })
+ * ```
+ *
  * @since 0.1.0
  * @category teams
  */
@@ -189,17 +207,76 @@ export const hierarchy = <const Workers extends Record<string, Member>, Lead ext
   name: string,
   lead: Lead,
   workers: Workers & Named<Workers>,
-  options: BehaviorOptions = {}
+  options: BehaviorOptions & {
+    /** Who decides which workers are asked: `"all"` always are, with `"tools"` the lead calls them. Default: `"all"`. */
+    readonly delegation?: (Lead extends Agent<unknown, unknown> ? "all" | "tools" : "all") | undefined
+  } = {}
 ): Team<Workers[keyof Workers] | Lead> => {
   const entries: ReadonlyArray<NamedMember> = Object.entries(workers)
+  const leader: Member = lead
+  const callsWorkers = options.delegation === "tools" && isAgent(leader)
   return TeamRun.make<Workers[keyof Workers] | Lead>(name, {
     kind: "hierarchy",
-    members: [...entries, ["lead", lead]],
+    members: [...entries, ["lead", callsWorkers ? (refs) => behaviorWith(leader, workerTools(entries, refs)) : lead]],
     problem: noMembers(entries.length),
     answer: Effect.fnUntraced(function*(refs, run) {
+      const { input } = run.request
+      if (callsWorkers) return yield* TeamRun.answer(run, refs.at(-1)!, input)
       const replies = yield* TeamRun.gather(run, entries, refs, "fail")
-      return yield* TeamRun.answer(run, refs.at(-1)!, leadPrompt(run.request.input, replies))
+      return yield* TeamRun.answer(run, refs.at(-1)!, leadPrompt(input, replies))
     })
+  }, options)
+}
+
+/**
+ * A conversation that moves between members: the one that has control answers, or hands over to the one that its model
+ * names, with all that was said. Control stays where it was handed for the next prompts too.
+ *
+ * Each member that is an agent gets a tool `handoff` that names the others with what is said of them (`description`); a
+ * name that is none of theirs is a failed result for the model to read. A member that is a behavior or a ref can't hand
+ * over: when it has answered, control is back where it came from. The team owns the conversation: members answer in it
+ * and keep none of their own. More than `maxHandoffs` for one prompt fail the run with `TeamLimitExceeded`.
+ *
+ * @example
+ * ```ts
+ * import { Agent, Team } from "effect-troupe"
+ *
+ * const triage = Agent.make("triage", { instructions: "Find out what it is about and hand over." })
+ * const billing = Agent.make("billing", { description: "Invoices and refunds" })
+ *
+ * const support = Team.handoff("support", { triage, billing }, { start: "triage" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category teams
+ */
+export const handoff = <const Members extends Record<string, Member>>(
+  name: string,
+  members: Members & Named<Members>,
+  options: BehaviorOptions & {
+    /** Who has control at first. Default: the first member. */
+    readonly start?: (keyof Members & string) | undefined
+    /** How often one prompt may be handed over. Default: 10. */
+    readonly maxHandoffs?: number | undefined
+  } = {}
+): Team<Members[keyof Members]> => {
+  const entries: ReadonlyArray<NamedMember> = Object.entries(members)
+  const { maxHandoffs = 10, start = entries[0]?.[0] } = options
+  return TeamRun.make<Members[keyof Members]>(name, {
+    kind: "handoff",
+    members: entries.map(([name, member]) => [
+      name,
+      isAgent(member) ? behaviorWith(member, handoffTools(entries.filter(([other]) => other !== name))) : member
+    ]),
+    problem: noMembers(entries.length) ?? notPositive("maxHandoffs", maxHandoffs) ??
+      (entries.some(([name]) => name === start) ? undefined : `start must be a member, got ${JSON.stringify(start)}`),
+    answer: (refs, run) =>
+      Effect.flatMap(Ref.get(run.transcript), (conversation) =>
+        converse(run, refs, entries, {
+          index: holderIn(conversation, entries) ?? entries.findIndex(([name]) => name === start),
+          maxHandoffs,
+          conversation
+        }))
   }, options)
 }
 
@@ -321,17 +398,18 @@ interface Node extends PrimaryKey.PrimaryKey {
 
 const toNode = ([name]: readonly [string, Member], index: number): Node => ({ index, [PrimaryKey.symbol]: () => name })
 
-const choicePrompt = (input: Input, members: ReadonlyArray<NamedMember>): Input => {
-  const list = members.map(([name, member]) => {
-    const description = "description" in member ? member.description : undefined
+const listOf = (members: ReadonlyArray<NamedMember>): string =>
+  members.map(([name, member]) => {
+    const description = TeamRun.descriptionOf(member)
     return `- ${name}${description === undefined ? "" : `: ${description}`}`
-  })
-  return quote(
-    `Choose who answers the prompt below. The candidates:\n${list.join("\n")}\n\nThe prompt:\n`,
+  }).join("\n")
+
+const choicePrompt = (input: Input, members: ReadonlyArray<NamedMember>): Input =>
+  quote(
+    `Choose who answers the prompt below. The candidates:\n${listOf(members)}\n\nThe prompt:\n`,
     input,
     "\n\nAnswer with the name of one candidate and nothing else."
   )
-}
 
 /** Asks for a member's name, and once more where the answer is none. */
 const choose = Effect.fnUntraced(function*(run: Run, classifier: AgentRef, members: ReadonlyArray<NamedMember>) {
@@ -360,6 +438,80 @@ const leadPrompt = (input: Input, replies: ReadonlyArray<Reply>): Input =>
     `\n\nYour team replied:\n\n${replies.map(({ member, text }) => `${member}:\n${text}`).join("\n\n")}` +
       "\n\nWrite the one answer from this."
   )
+
+const workerTools = (workers: ReadonlyArray<NamedMember>, refs: ReadonlyArray<AgentRef>) =>
+  workers.map(([name, member], index) =>
+    Tool.fromAgent(refs[index]!, { name, description: TeamRun.descriptionOf(member) ?? `Asks ${name}` })
+  )
+
+const handoffName = "handoff"
+
+/** The tool by which a member says who goes on. It ends the member's run; the team sees the call in its transcript. */
+const handoffTools = (others: ReadonlyArray<NamedMember>): ReadonlyArray<Tool.Tool<string>> => {
+  if (others.length === 0) return []
+  const tool = Tool.fn(handoffName, {
+    description: `Hands the conversation over to somebody else, who answers instead of you:\n${listOf(others)}`,
+    parameters: {
+      to: Schema.Literals(others.map(([name]) => name)),
+      message: Schema.NonEmptyString.annotate({ description: "What they have to do, in a sentence" })
+    },
+    success: Schema.String
+  }, ({ to }) => Effect.succeed(`${to} has the conversation now`))
+  const ends = (outcome: Tool.Outcome): Tool.Outcome =>
+    outcome.isFailure ? outcome : { ...outcome, answer: { text: "" } }
+  return [{ ...tool, handle: (params, id) => Effect.map(tool.handle(params, id), ends) }]
+}
+
+const Handoff = Schema.Struct({ to: Schema.String, message: Schema.String })
+
+/** The member that an entry hands over to, and what it is told. */
+const handoffIn = (entry: Transcript.Entry | undefined, members: ReadonlyArray<NamedMember>) => {
+  if (entry?._tag !== "Answer") return undefined
+  for (const part of entry.content) {
+    if (part.type !== "tool-use" || part.name !== handoffName || part.isFailure || !Schema.is(Handoff)(part.params)) {
+      continue
+    }
+    const { message, to } = part.params
+    const index = members.findIndex(([name]) => name === to)
+    if (index >= 0) return { index, message }
+  }
+  return undefined
+}
+
+/** The member that was handed control last, and is able to hand it on. */
+const holderIn = (conversation: Transcript.Transcript, members: ReadonlyArray<NamedMember>): number | undefined => {
+  for (const entry of conversation.entries.toReversed()) {
+    const handoff = handoffIn(entry, members)
+    if (handoff !== undefined && isAgent(members[handoff.index]![1])) return handoff.index
+  }
+  return undefined
+}
+
+const converse = Effect.fnUntraced(function*(
+  run: Run,
+  refs: ReadonlyArray<AgentRef>,
+  members: ReadonlyArray<NamedMember>,
+  begin: { readonly index: number; readonly maxHandoffs: number; readonly conversation: Transcript.Transcript }
+) {
+  let { conversation: history, index } = begin
+  let { input } = run.request
+  for (let handoffs = 0; handoffs <= begin.maxHandoffs; handoffs++) {
+    const request = { input, history, output: run.request.output, as: run.team }
+    const response: AgentResponse = yield* Effect.tapError(
+      TeamRun.prompt(run, refs[index]!, request),
+      (error) =>
+        Effect.sync(() => error.agent !== run.team && TeamRun.adopt(run, error.transcript.entries, handoffs === 0))
+    )
+    const { entries } = response.transcript
+    TeamRun.adopt(run, entries, handoffs === 0)
+    const next = handoffIn(entries.at(-1), members)
+    if (next === undefined) return { ...toAnswer(response), entries: [] }
+    history = Transcript.append(history, ...entries)
+    input = `${members[index]![0]} has handed over to you: ${next.message}`
+    index = next.index
+  }
+  return yield* TeamRun.fail(run, new TeamLimitExceeded({ limit: "maxHandoffs", max: begin.maxHandoffs }))
+})
 
 interface Statement {
   readonly agent: string

@@ -8,7 +8,7 @@
  *
  * @since 0.1.0
  */
-import { Schema, SchemaTransformation } from "effect"
+import { Equal, Hash, Schema, SchemaTransformation } from "effect"
 import { Prompt } from "effect/ai"
 import { hasProperty } from "effect/Predicate"
 
@@ -145,10 +145,21 @@ const maxDepth = 32
 const Proto = {
   [TypeId]: TypeId,
   get entries(): ReadonlyArray<Entry> {
+    // A getter can't say in its type what it is a getter of.
     return wholeOf(this as unknown as Link).entries
   },
   get messages(): ReadonlyArray<Prompt.Message> {
     return wholeOf(this as unknown as Link).messages
+  },
+  // Two transcripts are the same if their entries are, however they were put together.
+  [Equal.symbol](this: Link, that: Equal.Equal): boolean {
+    return isTranscript(that) && Equal.equals(this.entries, that.entries)
+  },
+  [Hash.symbol](this: Link): number {
+    return Hash.hash(this.entries)
+  },
+  toJSON(this: Link): ReadonlyArray<Entry> {
+    return this.entries
   }
 }
 

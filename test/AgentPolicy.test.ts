@@ -6,6 +6,7 @@ import * as Agent from "../src/Agent.ts"
 import * as Guardrail from "../src/Guardrail.ts"
 import * as AiSdk from "../src/Llm/AiSdk.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
+import * as Memory from "../src/Memory.ts"
 import * as Recover from "../src/Recover.ts"
 import * as Tool from "../src/Tool.ts"
 import * as Transcript from "../src/Transcript.ts"
@@ -138,6 +139,31 @@ describe("Agent turns", () => {
       )
       assert.deepStrictEqual(seen, [{ seed: 7, temperature: 0, maxOutputTokens: 20 }])
     }))
+})
+
+describe("Agent memory", () => {
+  it.effect("decides what requests carry, knows what was said before, and leaves the transcript whole", () =>
+    Effect.gen(function*() {
+      const transcript = yield* Ref.make(
+        Transcript.make(["One.", "Two.", "Three."].map((text) => Transcript.user(text)))
+      )
+      const agent = Agent.make("assistant", { tools: [weather], memory: Memory.buffer(2), instructions: "Be brief." })
+      yield* Agent.response(Agent.run(agent, "Four.", { transcript }))
+      const carried = (yield* requests).map(({ prompt }) => prompt.content.map(({ role }) => role))
+      assert.deepStrictEqual(carried, [["system", "user", "user"], ["system", "user", "assistant", "tool"]])
+      assert.strictEqual((yield* Ref.get(transcript)).length, 6)
+    }).pipe(Effect.provide(Scripted.model([lagos, "Done."]))))
+
+  it.effect("of a conversation that outlives the run is told what the run adds, and is not told twice", () =>
+    Effect.gen(function*() {
+      const agent = Agent.make("assistant", { memory: Memory.buffer(10) })
+      const memory = yield* agent.memory
+      const transcript = yield* Ref.make(Transcript.empty)
+      for (const prompt of ["One.", "Two."]) {
+        yield* Agent.response(Agent.run(agent, prompt, { transcript, memory }))
+      }
+      assert.deepStrictEqual(lines(yield* memory!.window), lines(yield* Ref.get(transcript)))
+    }).pipe(Effect.scoped, Effect.provide(Scripted.model(["First.", "Second."]))))
 })
 
 describe("Agent recover", () => {

@@ -64,7 +64,7 @@ describe("Transcript", () => {
     ([pieces]) =>
       Effect.sync(() => {
         const appended = pieces.reduce((transcript, piece) => Transcript.append(transcript, ...piece), Transcript.empty)
-        assert.deepStrictEqual(appended, Transcript.make(pieces.flat()))
+        assert.isTrue(Equal.equals(appended, Transcript.make(pieces.flat())))
         assert.deepStrictEqual(appended.entries, pieces.flat())
         assert.deepStrictEqual(appended.messages, pieces.flat().flatMap(Transcript.toMessages))
       })

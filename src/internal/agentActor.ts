@@ -110,11 +110,18 @@ export const behaviorWith = <E, R>(
 ): AgentBehavior<E, Exclude<R, Scope.Scope>> =>
   speak(
     agent.name,
-    Effect.map(agent.build(tools), (built): Speaker<R> => ({
-      run: ({ input, output }, transcript) =>
-        Pushed.mapError(built.run(input, { transcript, output }), (error) => toAgentError(agent.name, error)),
-      reset: Effect.void
-    })),
+    Effect.gen(function*() {
+      const built = yield* agent.build(tools)
+      const memory = yield* built.memory
+      const speaker: Speaker<R> = {
+        run: ({ history, input, output }, transcript) => {
+          const options = { transcript, output, memory: history === undefined ? memory : undefined }
+          return Pushed.mapError(built.run(input, options), (error) => toAgentError(agent.name, error))
+        },
+        reset: memory === undefined ? Effect.void : memory.clear
+      }
+      return speaker
+    }),
     { description: agent.description, ...options }
   )
 

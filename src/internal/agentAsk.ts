@@ -69,7 +69,7 @@ const plan = Effect.fnUntraced(function*<E, R>(
   const definitions = tools === undefined ? agent.definitions : tools.map((tool) => tool.definition)
   return {
     model: chosen.model === undefined ? run.model : yield* run.modelOf(chosen.model),
-    prompt: Transcript.toPrompt(windowOf(run, transcript), chosen.instructions ?? agent.instructions),
+    prompt: Transcript.toPrompt(yield* windowOf(run, transcript), chosen.instructions ?? agent.instructions),
     toolkit: output !== undefined
       ? Toolkit.make(...definitions, outputDefinition(output.jsonSchema))
       : tools === undefined
@@ -84,12 +84,14 @@ const plan = Effect.fnUntraced(function*<E, R>(
 
 /** The part of the conversation that requests carry. */
 const windowOf = <E, R>(
-  { compacted }: Run<E, R>,
+  { compacted, memory }: Run<E, R>,
   transcript: Transcript.Transcript
-): Transcript.Transcript =>
-  compacted === undefined
-    ? transcript
-    : Transcript.append(compacted.transcript, ...transcript.entries.slice(compacted.at))
+): Effect.Effect<Transcript.Transcript> => {
+  if (compacted !== undefined) {
+    return Effect.succeed(Transcript.append(compacted.transcript, ...transcript.entries.slice(compacted.at)))
+  }
+  return memory === undefined ? Effect.succeed(transcript) : memory.window
+}
 
 /** Reads the answer into the turn and says its events. */
 const read = <E, R>(
@@ -194,7 +196,7 @@ const recovery = <E, R>(run: Run<E, R>) => {
       }
       case "Compact": {
         const transcript = yield* Ref.get(run.transcript)
-        const before = windowOf(run, transcript).length
+        const before = (yield* windowOf(run, transcript)).length
         const after = yield* choice.compact(transcript)
         run.compacted = { transcript: after, at: transcript.length }
         return after.length < before

@@ -82,6 +82,7 @@ const begin = Effect.fnUntraced(function*<E, R>(
     model: yield* agent.model._tag === "Ambient" ? agent.model.service : modelOf(agent.model.layer),
     tools: new Map(tools.map((tool) => [tool.name, tool])),
     transcript,
+    memory: options.memory ?? (yield* freshMemory(agent, transcript)),
     said: [],
     budgets: agent.budget === undefined || around.includes(agent.budget) ? around : [...around, agent.budget],
     output: options.output,
@@ -117,6 +118,16 @@ const problemOf = (
     : input.every((part) => part.type === "text" && part.text.trim() === "")
   return empty ? new EmptyPrompt() : undefined
 }
+
+/** A memory of its own knows what was said before the run. */
+const freshMemory = Effect.fnUntraced(function*<E, R>(
+  agent: Definition<E, R>,
+  transcript: Ref.Ref<Transcript.Transcript>
+) {
+  const memory = yield* agent.memory
+  if (memory !== undefined) yield* memory.append((yield* Ref.get(transcript)).entries)
+  return memory
+})
 
 /** Builds models for as long as the run lasts, each layer once. */
 const models = <E, R>() =>
@@ -154,8 +165,10 @@ const finished = <E, R>(run: Run<E, R>, turn: Turn.Turn): AgentEvent => {
   return { _tag: "TurnFinished", agent: turn.agent, turn: turn.number, finishReason: reason, usage }
 }
 
-/** What ends the run: text, unless the model still wants something, or the output that it was asked for. */
+/** What ends the run: an answer that a tool gave, or text, unless the model still wants something, or the output that it was asked for. */
 const answerOf = <E, R>(run: Run<E, R>, turn: Turn.Turn): Pick<AgentResponse, "text" | "output"> | undefined => {
+  const handedOver = turn.calls.find(({ outcome }) => outcome?.answer !== undefined)?.outcome
+  if (handedOver !== undefined) return handedOver.answer
   const entry = Turn.toEntry(turn)
   const goesOn = turn.calls.length > 0 || turn.finish!.reason === "pause"
   if (run.output === undefined) return goesOn ? undefined : { text: Transcript.text(entry) }

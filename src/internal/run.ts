@@ -179,7 +179,11 @@ const start = (
 }
 
 const traced = (cell: Cell.Cell, envelope: Envelope.Envelope, effect: Effect.Effect<unknown, unknown>) =>
-  Effect.withSpan(effect, `${cell.definition.name}.${envelope.tag}`, { attributes: { actor: Cell.path(cell) } })
+  effect.pipe(
+    Effect.withSpan(`${cell.definition.name}.${envelope.tag}`, { attributes: { actor: Cell.path(cell) } }, {
+      captureStackTrace: false
+    })
+  )
 
 const track = (cell: Cell.Cell, envelope: Envelope.Envelope, fiber: Fiber.Fiber<unknown, unknown>): void => {
   envelope.fiber = fiber

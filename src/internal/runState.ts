@@ -3,7 +3,7 @@
  *
  * @internal
  */
-import type { Layer } from "effect"
+import type { Layer, Scope } from "effect"
 import { Effect, Ref } from "effect"
 import type { LanguageModel, Response, Tool as AiTool, Toolkit } from "effect/ai"
 import type { Limits, Output, TurnInfo, TurnPlan } from "../Agent.ts"
@@ -12,6 +12,7 @@ import type { AgentEvent } from "../AgentEvent.ts"
 import type { Budget } from "../Budget.ts"
 import type { Guardrail } from "../Guardrail.ts"
 import type { Settings } from "../Llm/AiSdk.ts"
+import type { Memory } from "../Memory.ts"
 import type { Reason, Recovery } from "../Recover.ts"
 import type { Tool } from "../Tool.ts"
 import * as Transcript from "../Transcript.ts"
@@ -39,6 +40,7 @@ export interface Definition<out E, out R> {
   readonly prepareTurn: ((turn: TurnInfo) => Effect.Effect<TurnPlan<E, R>, never, R>) | undefined
   readonly recover: ((reason: Reason) => Recovery<E, R>) | undefined
   readonly guardrails: ReadonlyArray<Guardrail<R>>
+  readonly memory: Effect.Effect<Memory["Service"] | undefined, E, R | Scope.Scope>
   readonly budget: Budget | undefined
 }
 
@@ -51,6 +53,7 @@ export interface Run<E, R> {
   readonly agent: Definition<E, R>
   readonly emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
   readonly transcript: Ref.Ref<Transcript.Transcript>
+  readonly memory: Memory["Service"] | undefined
   /** What the run has added to the conversation. */
   readonly said: Array<Transcript.Entry>
   readonly budgets: ReadonlyArray<Budget>
@@ -80,9 +83,10 @@ export interface Run<E, R> {
  * @internal
  */
 export const say = <E, R>(run: Run<E, R>, entry: Transcript.Entry): Effect.Effect<void> =>
-  Ref.update(run.transcript, (transcript) => {
+  Effect.suspend(() => {
     run.said.push(entry)
-    return Transcript.append(transcript, entry)
+    const written = Ref.update(run.transcript, (transcript) => Transcript.append(transcript, entry))
+    return run.memory === undefined ? written : Effect.andThen(written, run.memory.append([entry]))
   })
 
 /**

@@ -71,6 +71,8 @@ export interface Run {
   readonly team: string
   readonly request: Request
   readonly emit: Pushed.Emit<AgentEvent>
+  /** The conversation before the run. */
+  readonly transcript: Ref.Ref<Transcript.Transcript>
   /** What the run adds to the conversation: the prompt, and what was said since. */
   readonly said: Array<Transcript.Entry>
   /** The answer's text as far as it was streamed. */
@@ -218,6 +220,22 @@ export const gather = (
     }))
   }, { concurrency: "unbounded" })
 
+/**
+ * Takes what a member has said over into the conversation of the team.
+ *
+ * @internal
+ */
+export const adopt = (run: Run, entries: ReadonlyArray<Transcript.Entry>, isFirst: boolean): void => {
+  // The first member has the prompt among its entries.
+  if (isFirst) run.said.length = 0
+  run.said.push(...entries)
+  run.text = ""
+}
+
+/** @internal */
+export const descriptionOf = (member: Member): string | undefined =>
+  isAgent(member) || isBehavior(member) ? member.description : undefined
+
 /** @internal */
 export const fail = (run: Run, reason: AgentErrorReason): Effect.Effect<never, AgentError> =>
   Effect.fail(new AgentError({ agent: run.team, reason, transcript: Transcript.make(run.said) }))
@@ -261,7 +279,7 @@ const perform = <R>(
 ): Effect.Effect<void, AgentError, R> =>
   Effect.suspend(() => {
     const said: Array<Transcript.Entry> = [Transcript.user(request.input)]
-    const run: Run = { team, request, emit, said, text: "", usage: noUsage, turns: 0 }
+    const run: Run = { team, request, emit, transcript, said, text: "", usage: noUsage, turns: 0 }
     if (isEmpty(request.input)) return fail(run, new EmptyPrompt())
     // However the run ends, the conversation has the prompt and the answer as far as it came.
     const write = Effect.suspend(() => {
