@@ -8,7 +8,7 @@
 import { NodeRuntime } from "@effect/platform-node"
 import { Clock, Console, Effect, Schema } from "effect"
 import { Actor, ActorSystem, Mailbox } from "effect-troupe"
-import { Rpc, type RpcGroup } from "effect/rpc"
+import { Rpc } from "effect/rpc"
 
 const LINES = 24
 
@@ -22,13 +22,10 @@ const Store = Actor.make("Store", [
   Rpc.make("Saved", { success: Schema.Int })
 ])
 
-type PricerRef = Actor.ActorRef<"Pricer", RpcGroup.Rpcs<typeof Pricer.group>>
-type StoreRef = Actor.ActorRef<"Store", RpcGroup.Rpcs<typeof Store.group>>
-
 // Each stage takes at most two messages that it can't handle yet; the next sender waits.
 const stage = { mailbox: Mailbox.bounded(2, "block") }
 
-const parser = (next: PricerRef) =>
+const parser = (next: Actor.RefOf<typeof Pricer>) =>
   Parser.behavior(
     Effect.succeed({
       Line: ({ text }) => {
@@ -41,7 +38,7 @@ const parser = (next: PricerRef) =>
 
 const prices: Record<string, number> = { tea: 3, rice: 2, figs: 5 }
 
-const pricer = (next: StoreRef) =>
+const pricer = (next: Actor.RefOf<typeof Store>) =>
   Pricer.behavior(
     Effect.succeed({
       Order: (order) => Effect.orDie(next.tell("Save", { ...order, total: order.quantity * (prices[order.item] ?? 0) }))

@@ -80,6 +80,11 @@ export type ActorEvent = Cell.ActorEvent
  */
 export const layer = (options: Options): Layer.Layer<ActorSystem> => {
   const shutdownTimeout = Duration.fromInputUnsafe(options.shutdownTimeout ?? "10 seconds")
+  if (!(Duration.toMillis(shutdownTimeout) >= 0)) {
+    throw new RangeError(
+      `ActorSystem.layer: shutdownTimeout must not be negative, got ${Duration.format(shutdownTimeout)}`
+    )
+  }
   return Layer.effectContext(Effect.gen(function*() {
     const root = yield* Effect.acquireRelease(makeSystem(options), (root) => shutdown(root, shutdownTimeout))
     return Context.make(ActorSystem, { name: options.name }).pipe(Context.add(RootCell, root))

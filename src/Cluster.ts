@@ -37,8 +37,10 @@
  * @since 0.1.0
  */
 import * as ClusterError from "effect/cluster/ClusterError"
+import { Persisted } from "effect/cluster/ClusterSchema"
 import * as Entity from "effect/cluster/Entity"
 import type { Sharding } from "effect/cluster/Sharding"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
@@ -79,7 +81,8 @@ export const deploy = <Name extends string, Rpcs extends Rpc.Any, E, R>(
 }
 
 /**
- * A reference to the actor `id`, wherever it runs. `tell` succeeds once that actor's mailbox has the message.
+ * A reference to the actor `id`, wherever it runs. `tell` succeeds once that actor's mailbox has the message; a message
+ * with `ClusterSchema.Persisted` once the storage has it, which delivers it again until it has been handled.
  *
  * @since 0.1.0
  * @category constructors
@@ -87,18 +90,22 @@ export const deploy = <Name extends string, Rpcs extends Rpc.Any, E, R>(
 export const ref = <Name extends string, Rpcs extends Rpc.Any>(
   protocol: Actor.Protocol<Name, Rpcs>,
   id: string
-): Effect.Effect<Actor.ActorRef<Name, Rpcs>, never, Sharding> =>
-  Effect.map(entityOf(protocol as unknown as Erased.Protocol).client, (client) => {
+): Effect.Effect<Actor.ActorRef<Name, Rpcs>, never, Sharding> => {
+  const erased = protocol as unknown as Erased.Protocol
+  const persisted = persistedTags(erased)
+  return Effect.map(entityOf(erased).client, (client) => {
     const send = client(id) as unknown as Client
     const undelivered = (tag: string) => (error: unknown) =>
       isClusterError(error)
         ? new Actor.ActorError({ actor: `${protocol.name}:${id}`, tag, reason: { _tag: "Crashed", defect: error } })
         : error
+    const tell = (tag: string, payload: unknown) =>
+      persisted.has(tag) ? send[tag]!(payload, { discard: true }) : send[tellTag(tag)]!(payload)
     const ref = {
       "~effect-troupe/Actor/ActorRef": "~effect-troupe/Actor/ActorRef",
       protocol,
       tell: (tag: string, payload: unknown) =>
-        Effect.mapError(Effect.suspend(() => send[tellTag(tag)]!(payload)), undelivered(tag)),
+        Effect.mapError(Effect.suspend(() => tell(tag, payload)), undelivered(tag)),
       ask: (tag: string, payload: unknown) =>
         Effect.mapError(Effect.suspend(() => send[tag]!(payload)), undelivered(tag)),
       stream: (tag: string, payload: unknown) =>
@@ -106,6 +113,7 @@ export const ref = <Name extends string, Rpcs extends Rpc.Any>(
     }
     return ref as unknown as Actor.ActorRef<Name, Rpcs>
   })
+}
 
 // -----------------------------------------------------------------------------
 // internals
@@ -113,8 +121,16 @@ export const ref = <Name extends string, Rpcs extends Rpc.Any>(
 
 /** Sends a message; the result is an effect or a stream, as the protocol says. */
 interface Client {
-  readonly [tag: string]: (payload: unknown) => Effect.Effect<unknown, unknown> & Stream.Stream<unknown, unknown>
+  readonly [tag: string]: (
+    payload: unknown,
+    options?: { readonly discard: true }
+  ) => Effect.Effect<unknown, unknown> & Stream.Stream<unknown, unknown>
 }
+
+const persistedTags = (protocol: Erased.Protocol): ReadonlySet<string> =>
+  new Set(
+    Erased.messages(protocol).filter(({ annotations }) => Context.get(annotations, Persisted)).map(({ _tag }) => _tag)
+  )
 
 const isClusterError = (error: unknown): boolean =>
   error instanceof ClusterError.MailboxFull ||

@@ -154,10 +154,9 @@ export const tokens = (max: number): Layer.Layer<Memory> => {
  * Remembers the newest entries as they are and the ones before as a summary, which a model writes when they have become
  * too many.
  *
- * The window begins with the summary (`isSummary` tells it). Each summary is made of the one before and what came since, so
- * a request for one is never longer than the trigger by much. The request that would have been too long waits for it; if
- * it fails, the window stays whole, a warning is logged, and the next request tries again. Tokens are counted as in
- * `tokens`.
+ * The window begins with the summary (`isSummary` tells it). Each summary is made of the one before and what came since, at
+ * most about twice the trigger at once. The request that would have been too long waits for it; if it fails, the window
+ * stays whole, a warning is logged, and the next request tries again. Tokens are counted as in `tokens`.
  *
  * @example
  * ```ts
@@ -231,12 +230,11 @@ export const semantic = (options: SemanticOptions): Layer.Layer<Memory, never, E
       return make(
         (): EmbeddedJournal => ({ ...emptyJournal(), vectors: [], recalled: undefined }),
         Effect.fnUntraced(function*(journal) {
-          const start = yield* fit(journal, recent, countOne)
-          const recentEntries = from(journal, start)
-          const older = Math.min(start, journal.prompt)
-          if (older <= 0) return recentEntries
-          const indices = yield* recall(journal, older, k, embedUntil)
-          return [...indices.map((index) => journal.entries[index]!), ...recentEntries]
+          const part = yield* fit(journal, recent, countOne)
+          const newest = take(journal, part)
+          if (part.start === 0 || part.prompt <= 0) return newest
+          const recalled = yield* recall(journal, part, k, embedUntil)
+          return [...recalled.map((index) => journal.entries[index]!), ...newest]
         }),
         (journal, query, limit) =>
           Effect.gen(function*() {
@@ -314,34 +312,40 @@ const weightAt = (journal: Journal, index: number, weigh: Weigh): Effect.Effect<
     : Effect.tap(weigh(journal.entries[index]!), (weight) => Effect.sync(() => journal.weights[index] = weight))
 }
 
-/** Where the newest entries begin that weigh no more than `max`: at a prompt, unless the last run alone is too heavy. */
+/** The part of a journal from `start` on, together with its newest prompt. */
+interface Part {
+  readonly start: number
+  readonly prompt: number
+}
+
+/** The newest part that weighs no more than `max`: it begins at a prompt, unless the last run alone is too heavy. */
 const fit = Effect.fnUntraced(function*(journal: Journal, max: number, weigh: Weigh) {
   const { entries, prompt } = journal
-  if (prompt < 0) return entries.length
   let start = entries.length
+  if (prompt < 0) return { start, prompt }
+  const last = entries.length - 1
   let total = 0
-  for (let index = entries.length - 1; index >= 0; index--) {
+  for (let index = last; index >= 0; index--) {
     total += yield* weightAt(journal, index, weigh)
     if (total > max) break
     if (isPrompt(entries[index]!)) start = index
   }
-  if (start <= prompt) return start
-  start = entries.length - 1
+  if (start <= prompt) return { start, prompt }
+  start = last
   total = (yield* weightAt(journal, prompt, weigh)) + (yield* weightAt(journal, start, weigh))
   while (start > prompt + 1) {
     total += yield* weightAt(journal, start - 1, weigh)
     if (total > max) break
     start--
   }
-  return start
+  return { start, prompt }
 })
 
-/** The entries from `start` on, and before them the newest prompt if it is an older one. */
-const from = ({ entries, prompt }: Journal, start: number): Array<Transcript.Entry> =>
+const take = ({ entries }: Journal, { prompt, start }: Part): Array<Transcript.Entry> =>
   prompt >= 0 && prompt < start ? [entries[prompt]!, ...entries.slice(start)] : entries.slice(start)
 
 const newest = (journal: Journal, max: number, weigh: Weigh): Effect.Effect<ReadonlyArray<Transcript.Entry>> =>
-  Effect.map(fit(journal, max, weigh), (start) => from(journal, start))
+  Effect.map(fit(journal, max, weigh), (part) => take(journal, part))
 
 const countTokens: Effect.Effect<Weigh> = Effect.map(
   Effect.serviceOption(Tokenizer.Tokenizer),
@@ -423,11 +427,11 @@ interface SummarizedJournal extends Journal {
 const summaryMark = "summary"
 
 const summarized = (journal: SummarizedJournal): ReadonlyArray<Transcript.Entry> => {
-  const { entries, prompt, start, summary } = journal
+  const { entries, prompt, summary } = journal
   if (summary === undefined) return prompt < 0 ? [] : entries.slice(entries.findIndex(isPrompt))
   const text = `Summary of the conversation so far, which is not shown in full:\n\n${summary}`
   const entry = Transcript.user([Prompt.textPart({ text, options: { "effect-troupe": summaryMark } })])
-  return [entry, ...from(journal, start)]
+  return [entry, ...take(journal, journal)]
 }
 
 /** Brings the summary up to date once the entries after it weigh more than the trigger. */
@@ -442,12 +446,26 @@ const compact = Effect.fnUntraced(function*(
   let total = 0
   for (let index = journal.start; index < entries.length; index++) total += yield* weightAt(journal, index, count)
   if (total <= trigger) return
-  const start = yield* fit(journal, keep, count)
-  if (start <= journal.start) return
-  const summary = yield* summarize(model, journal.summary, entries.slice(journal.start, start))
-  if (Option.isNone(summary)) return
-  journal.summary = summary.value
-  journal.start = start
+  const { start } = yield* fit(journal, keep, count)
+  while (journal.start < start) {
+    const end = yield* pieceEnd(journal, start, 2 * trigger, count)
+    const summary = yield* summarize(model, journal.summary, entries.slice(journal.start, end))
+    if (Option.isNone(summary)) return
+    journal.summary = summary.value
+    journal.start = end
+  }
+})
+
+/** A long journal that was told at once is summarized in pieces, or no model could read it. */
+const pieceEnd = Effect.fnUntraced(function*(journal: SummarizedJournal, limit: number, max: number, count: Weigh) {
+  let end = journal.start + 1
+  let total = yield* weightAt(journal, journal.start, count)
+  while (end < limit) {
+    total += yield* weightAt(journal, end, count)
+    if (total > max) break
+    end++
+  }
+  return end
 })
 
 const summaryInstructions = `You keep the memory of a conversation between a user and one or more assistants.
@@ -500,8 +518,8 @@ const render = (entry: Transcript.Entry): string =>
 /** A journal with the unit vectors of its first entries; an entry without text has none. */
 interface EmbeddedJournal extends Journal {
   readonly vectors: Array<Float32Array | undefined>
-  /** What was recalled of the entries before `older` for the prompt at `prompt`. */
-  recalled: { readonly prompt: number; readonly older: number; readonly indices: ReadonlyArray<number> } | undefined
+  /** What was recalled last, before which part. */
+  recalled: { readonly part: Part; readonly indices: ReadonlyArray<number> } | undefined
 }
 
 type EmbedUntil = (journal: EmbeddedJournal, end: number) => Effect.Effect<void, AiError.AiError>
@@ -519,19 +537,21 @@ const embed = Effect.fnUntraced(function*(
   for (const text of texts) vectors.push(text === "" ? undefined : toUnit(embeddings[next++]!.vector))
 })
 
-/** The indices of the `k` exchanges before `older` that are nearest to the newest prompt; none if embedding fails. */
+/** The indices of the `k` exchanges before a part that are nearest to its prompt; none if embedding fails. */
 const recall = (
   journal: EmbeddedJournal,
-  older: number,
+  part: Part,
   k: number,
   embedUntil: EmbedUntil
 ): Effect.Effect<ReadonlyArray<number>> => {
-  const { prompt, recalled } = journal
-  if (recalled?.prompt === prompt && recalled.older === older) return Effect.succeed(recalled.indices)
-  return embedUntil(journal, prompt + 1).pipe(
+  const { recalled } = journal
+  if (recalled?.part.prompt === part.prompt && recalled.part.start === part.start) {
+    return Effect.succeed(recalled.indices)
+  }
+  return embedUntil(journal, part.prompt + 1).pipe(
     Effect.map(() => {
-      const indices = nearest(journal, prompt, older, k)
-      journal.recalled = { prompt, older, indices }
+      const indices = nearest(journal, part, k)
+      journal.recalled = { part, indices }
       return indices
     }),
     Effect.catch((error) =>
@@ -540,11 +560,11 @@ const recall = (
   )
 }
 
-const nearest = ({ entries, vectors }: EmbeddedJournal, prompt: number, older: number, k: number): Array<number> => {
+const nearest = ({ entries, vectors }: EmbeddedJournal, { prompt, start }: Part, k: number): Array<number> => {
   const exchanges: Array<{ readonly start: number; end: number; score: number }> = []
   const target = vectors[prompt]
   if (target === undefined) return []
-  for (let index = 0; index < older; index++) {
+  for (let index = 0; index < Math.min(start, prompt); index++) {
     if (isPrompt(entries[index]!)) exchanges.push({ start: index, end: index, score: -1 })
     const exchange = exchanges.at(-1)
     if (exchange === undefined) continue

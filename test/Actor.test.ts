@@ -601,6 +601,19 @@ describe("Actor", () => {
       assert.isTrue(Exit.isFailure(yield* Effect.exit(probe.expectNone)))
     })))
 
+  it.effect("a told message's crash is logged with its cause and the actor's path; an asked one's is its asker's", () =>
+    run(Effect.gen(function*() {
+      const logged: Array<unknown> = []
+      const logger = Logger.make(({ fiber, logLevel, message }) => {
+        logged.push([logLevel, message, fiber.getRef(References.CurrentLogAnnotations)["actor"]])
+      })
+      const ref = yield* Actor.spawn(Counter.behavior(counterSetup, { supervisor: Supervisor.resume }), { name: "c" })
+        .pipe(Effect.provide(Logger.layer([logger])))
+      yield* ref.tell("Die")
+      yield* Effect.ignore(ref.ask("Die"))
+      assert.deepStrictEqual(logged, [["Error", ["Die crashed"], "/user/c"]])
+    })))
+
   it.effect("handlers log with their actor's path, and their spans join the asker's trace", () =>
     run(Effect.gen(function*() {
       const logged: Array<unknown> = []

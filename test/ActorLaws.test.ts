@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Metric, Schedule, Schema, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Logger, Metric, Schedule, Schema, Stream } from "effect"
 import { Rpc } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
@@ -237,7 +237,7 @@ const check = (
           play(script, options).pipe(
             Effect.provide(ActorSystem.layer({ name: "laws" })),
             Effect.map((played) => law(played, script, options)),
-            Effect.provide(TestClock.layer())
+            Effect.provide([TestClock.layer(), Logger.layer([])])
           )
         )),
       { numRuns: 300 }

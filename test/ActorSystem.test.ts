@@ -50,11 +50,9 @@ describe("ActorSystem", () => {
 
   it.effect("two systems share no names and no end", () =>
     Effect.gen(function*() {
-      const one = yield* Effect.provide(Effect.context<ActorSystem.ActorSystem>(), ActorSystem.layer({ name: "one" }))
       const scope = yield* Scope.make()
       const two = yield* Layer.buildWithScope(ActorSystem.layer({ name: "two" }), scope)
       const three = yield* Layer.build(ActorSystem.layer({ name: "three" }))
-      void one
       const ref = yield* Effect.provide(Actor.spawn(makeEcho(), { name: "e" }), two)
       const kept = yield* Effect.provide(Actor.spawn(makeEcho(), { name: "e" }), three)
       yield* Scope.close(scope, Exit.void)
@@ -115,6 +113,11 @@ describe("ActorSystem", () => {
       const ref = yield* Effect.provide(Actor.spawn(makeEcho(log)), system)
       const ask = yield* Effect.forkChild(Effect.flip(ref.ask("Hang")))
       yield* turn
+      const queued = yield* Effect.forkChild(Effect.flip(ref.ask("Hang")))
+      yield* Effect.provide(Actor.spawn(makeEcho([], Effect.never)), system).pipe(
+        Effect.flatMap((last) => last.tell("Hang"))
+      )
+      yield* turn
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust("4 seconds")
       assert.isUndefined(closing.pollUnsafe())
@@ -122,7 +125,14 @@ describe("ActorSystem", () => {
       yield* Fiber.join(closing)
       assert.deepStrictEqual(log, ["interrupted", "released"])
       assert.strictEqual((yield* Fiber.join(ask)).reason._tag, "Stopped")
+      assert.strictEqual((yield* Fiber.join(queued)).reason._tag, "Stopped")
     }))
+
+  it("a negative shutdownTimeout is a defect that names it", () =>
+    assert.throws(
+      () => ActorSystem.layer({ name: "s", shutdownTimeout: -1 }),
+      "ActorSystem.layer: shutdownTimeout must not be negative, got -1ms"
+    ))
 
   it.effect("metrics count messages by protocol, and go with the system", () =>
     Effect.gen(function*() {

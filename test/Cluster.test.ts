@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Latch, Layer, Schedule, Schema, type Scope, Stream } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Latch, Layer, Schedule, Schema, type Scope, Stream } from "effect"
 import {
   MessageStorage,
   RunnerHealth,
@@ -9,6 +9,7 @@ import {
   ShardingConfig,
   TestRunner
 } from "effect/cluster"
+import { Persisted } from "effect/cluster/ClusterSchema"
 import { Rpc } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import { expectTypeOf } from "vitest"
@@ -395,6 +396,25 @@ describe("Cluster", () => {
     })
   )
 
+  test(
+    "keeps a persisted message in the storage until it has been handled, told or asked",
+    Effect.fnUntraced(function*({ held }) {
+      const Outbox = Actor.make("Outbox", [Rpc.make("Mail", { success: Schema.String }).annotate(Persisted, true)])
+      const ref = yield* place(Outbox.behavior(Effect.succeed({ Mail: () => Effect.as(held.await, "sent") })))
+      const { unprocessed } = yield* MessageStorage.MemoryDriver
+      yield* ref.tell("Mail")
+      yield* settled
+      assert.strictEqual(unprocessed.size, 1)
+      const asked = yield* Effect.forkChild(ref.ask("Mail"), { startImmediately: true })
+      yield* settled
+      assert.strictEqual(unprocessed.size, 2)
+      yield* held.open
+      assert.strictEqual(yield* Fiber.join(asked), "sent")
+      yield* settled
+      assert.strictEqual(unprocessed.size, 0)
+    })
+  )
+
   it.effect("answers with an ActorError what the cluster does not deliver", () => {
     const { account, lives } = makeWorld()
     const full = Sharding.layer.pipe(
@@ -441,14 +461,26 @@ describe("Cluster", () => {
     }))
 
   it("has no type for what a sharded actor cannot have", () => {
-    type Sharded = Effect.Success<ReturnType<typeof Cluster.ref<"Account", AccountRpcs>>>
-    expectTypeOf<Actor.LocalActorRef<"Account", AccountRpcs>>().toExtend<Sharded>()
+    const ref = Cluster.ref(Account, "alice")
+    type Sharded = Effect.Success<typeof ref>
+    expectTypeOf<Sharded>().toEqualTypeOf<Actor.RefOf<typeof Account>>()
+    expectTypeOf<Actor.LocalRefOf<typeof Account>>().toExtend<Sharded>()
     expectTypeOf<keyof Sharded & ("path" | "stop" | "drain" | "awaitStopped" | "mailbox")>().toEqualTypeOf<never>()
     const watch = (ref: Sharded) =>
       // @ts-expect-error: a local parent cannot watch a sharded actor
       Actor.watch(ref, () => Account.message("Crash"))
     assert.isFunction(watch)
   })
-})
 
-type AccountRpcs = typeof Account extends Actor.Protocol<string, infer Rpcs> ? Rpcs : never
+  it("requires from its surroundings what setup and handlers do", () => {
+    class Bank extends Context.Service<Bank, { readonly rate: number }>()("test/Bank") {}
+    class Fees extends Context.Service<Fees, { readonly fee: number }>()("test/Fees") {}
+    const Rates = Actor.make("Rates", [Rpc.make("Rate", { success: Schema.Finite })])
+    const node = Cluster.deploy(Rates.behavior(
+      Effect.as(Bank, { Rate: () => Effect.map(Fees, ({ fee }) => fee) })
+    ))
+    expectTypeOf<Layer.Services<typeof node>>().toEqualTypeOf<
+      Bank | Fees | Sharding.Sharding | ActorSystem.ActorSystem
+    >()
+  })
+})

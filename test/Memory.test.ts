@@ -354,6 +354,19 @@ describe("Memory.summarizing", () => {
       "They talked about q0."
     ])))
 
+  it.effect("a long journal told at once is summarized in pieces, and what succeeded is not repeated", () =>
+    Effect.gen(function*() {
+      const told = Array.from({ length: 10 }, (_, n) => [user(heavy(`q${n}`)), says(heavy(`a${n}`))]).flat()
+      yield* tell(...told)
+      yield* quiet(windowLines)
+      assert.deepStrictEqual((yield* windowLines).slice(1), [heavy("q9"), heavy("a9")])
+      const asked = (yield* requests).map(({ prompt }) => JSON.stringify(prompt))
+      const carries = asked.map((request) => told.filter((entry) => request.includes(Transcript.text(entry))).length)
+      assert.deepStrictEqual(carries, [5, 5, 5, 5, 4])
+      assert.include(asked[3], "Second.")
+      assert.notInclude(asked[3], heavy("q2"))
+    }).pipe(provide(["First.", "Second.", Scripted.fail(unavailable.reason), "Third.", "Fourth."])))
+
   /** A memory whose model says when it is asked and waits until it may answer. */
   const gated = Effect.gen(function*() {
     const asked = yield* Deferred.make<void>()

@@ -181,6 +181,22 @@ describe("Supervisor", () => {
       assert.deepStrictEqual(log, ["start parent", "start child", "end child", "start parent", "start child"])
     })))
 
+  it.effect("escalation during the parent's setup crashes the parent when that has ended", () =>
+    run(Effect.gen(function*() {
+      let incarnations = 0
+      const ref = yield* Actor.spawn(Worker.behavior(
+        Effect.gen(function*() {
+          const child = yield* Actor.spawn(makeWorker("child", [], Supervisor.escalate))
+          if (incarnations++ === 0) yield* crash(child)
+          yield* turn
+          return { Add: () => Effect.orDie(child.ask("Add")), Crash: ({ why }) => Effect.die(why) }
+        }),
+        { supervisor: immediately }
+      ))
+      assert.strictEqual(yield* ref.ask("Add"), 1)
+      assert.strictEqual(incarnations, 2)
+    })))
+
   it.effect("escalation beyond the root stops the system with the cause", () =>
     run(Effect.gen(function*() {
       const log: Array<string> = []

@@ -30,7 +30,7 @@ const counter = Counter.behavior(
 )
 
 const start = Actor.spawn(counter)
-type Ref = Effect.Success<typeof start>
+type Ref = Actor.LocalRefOf<typeof Counter>
 const total = (ref: Ref) => ref.ask("Total")
 
 const run = <A>(effect: Effect.Effect<A, unknown, ActorSystem.ActorSystem | Scope.Scope>): Promise<A> =>

@@ -155,6 +155,8 @@ export interface Cell {
   delivery: "none" | "scheduled" | "running"
   /** How many messages the delivery under way may still handle before other actors get their share. */
   share: number
+  /** A child's crash that climbed here before the setup had ended. */
+  escalated: Cause.Cause<unknown> | undefined
   /** Whether a test keeps it from taking messages. */
   paused: boolean
   /** Runs that keep the next message waiting. */

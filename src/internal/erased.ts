@@ -10,6 +10,7 @@ import * as RpcSchema from "effect/rpc/RpcSchema"
 import type * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type * as Actor from "../Actor.ts"
+import * as Cell from "./cell.ts"
 import * as LocalRef from "./localRef.ts"
 
 export type Protocol = Actor.Protocol<string, Rpc.Any>
@@ -42,9 +43,5 @@ export const handlers = <A>(
     })
   )
 
-/** Whether the actor takes messages. */
-export const isOpen = (ref: Ref): boolean => {
-  if (!LocalRef.isLocalRef(ref)) return true
-  const state = ref.cell.state._tag
-  return state === "Starting" || state === "Running" || state === "Restarting"
-}
+/** Whether the actor takes messages, as far as that can be known without asking it. */
+export const isOpen = (ref: Ref): boolean => !LocalRef.isLocalRef(ref) || Cell.isOpen(ref.cell)

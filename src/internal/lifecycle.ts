@@ -55,9 +55,9 @@ export const makeRoot = (system: Cell.System, context: Context.Context<never>): 
 
 /** Handles a crash of the running incarnation as the actor's supervisor says. */
 export const crash = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
+  const state = cell.state
   cell.stats.crashes++
   Cell.emit(cell, (path, protocol) => ({ _tag: "Crashed", path, protocol, cause }))
-  const state = cell.state
   if (state._tag !== "Running" && state._tag !== "Draining") return
   const policy = cell.definition.supervisor
   if (policy._tag === "Delegate") {
@@ -155,10 +155,11 @@ export const endIfQuiet = (cell: Cell.Cell): void => {
   Effect.runForkWith(cell.base)(ending).addObserver(finish)
 }
 
-/** Interrupts whatever the actor and its descendants still run; they end as they would have. */
+/** Stops the actor and its descendants without waiting for what they run: that is interrupted. */
 export const kill = (cell: Cell.Cell): void => {
+  requestStop(cell, "stop", { _tag: "Stopped" })
   abort(cell, Cell.stopped)
-  if (cell.children !== undefined) { for (const child of cell.children.values()) kill(child) }
+  if (cell.children !== undefined) { for (const child of Array.from(cell.children.values())) kill(child) }
 }
 
 /** Whether a fiber with this context belongs to the actor or one of its descendants. */
@@ -201,6 +202,7 @@ const emptyCell = {
   delivery: "none",
   share: 0,
   paused: false,
+  escalated: undefined,
   busy: 0,
   running: undefined,
   active: 0,
@@ -276,6 +278,7 @@ const settleStart = (cell: Cell.Cell, exit: Exit.Exit<void, unknown>): Effect.Ef
     Cell.emit(cell, (path, protocol) => ({ _tag: "Started", path, protocol }))
     if (cell.definition.idleTimeout !== undefined) watchIdle(cell, cell.definition.idleTimeout)
     if (!MailboxQueue.isEmpty(cell.queue)) Cell.wake(cell)
+    crashOfEscalated(cell)
     return Effect.void
   }
   flush(cell)
@@ -314,10 +317,11 @@ const crashInSetup = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effe
   const policy = cell.definition.supervisor
   const directive = policy._tag === "Delegate" ? stopDirective : decide(policy, cause)
   const ending = endIncarnation(cell, Exit.failCause(cause), Cell.stopped) ?? Effect.void
+  const logged = Effect.logError("setup failed at a restart", cause)
   const next = directive._tag === "Restart"
     ? startAgain(cell, cause, directive)
     : Effect.sync(() => giveUp(cell, cause, directive._tag === "Escalate"))
-  return Effect.andThen(Effect.uninterruptible(ending), next)
+  return Effect.andThen(Effect.andThen(Effect.uninterruptible(ending), logged), next)
 }
 
 const stopDirective: Directive = { _tag: "Stop" }
@@ -340,6 +344,13 @@ const resumeAfterRestart = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void 
   Cell.emit(cell, (path, protocol) => ({ _tag: "Restarted", path, protocol, cause }))
   if (cell.definition.idleTimeout !== undefined) watchIdle(cell, cell.definition.idleTimeout)
   Cell.wake(cell)
+  crashOfEscalated(cell)
+}
+
+const crashOfEscalated = (cell: Cell.Cell): void => {
+  const cause = cell.escalated
+  cell.escalated = undefined
+  if (cause !== undefined) crash(cell, cause)
 }
 
 /** The schedule's next delay, `undefined` when it has ended. Health for the directive's window starts it afresh. */
@@ -441,7 +452,14 @@ const terminate = (cell: Cell.Cell, reason: Cell.TerminatedReason, escalate: boo
   const watchers = cell.watchers
   cell.watchers = undefined
   if (watchers !== undefined) { for (const notify of watchers.values()) notify(terminated) }
-  if (escalate && reason._tag === "Crashed" && parent !== undefined) crash(parent, reason.cause)
+  if (escalate && reason._tag === "Crashed" && parent !== undefined) climb(parent, reason.cause)
+}
+
+/** Crashes a parent by its child. While its setup is on the way, that has to wait for the setup's end. */
+const climb = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
+  const inSetup = cell.state._tag === "Starting" || (cell.state._tag === "Restarting" && cell.scope !== undefined)
+  if (inSetup) cell.escalated = cause
+  else crash(cell, cause)
 }
 
 const unwatchAll = (cell: Cell.Cell): void => {

@@ -37,7 +37,7 @@ export const isLocalRef = (ref: object): ref is LocalRef => Object.getPrototypeO
 export const forward = (self: LocalRef, tag: string, input: unknown): Effect.Effect<Run.Forward> =>
   Effect.sync(() => {
     const payload = self.protocol.payload(tag, input)
-    return Run.makeForward((_, envelope) => {
+    return Run.makeForward((envelope) => {
       if (envelope.status !== "running") return
       const onward = Envelope.make(tag, payload, envelope.reply, undefined, envelope.span)
       envelope.status = "done"

@@ -23,10 +23,10 @@ const ForwardTypeId = "~effect-troupe/internal/Forward"
 
 /** A deferred answer that the runtime does not wait for: it hands the whole message on. */
 export interface Forward extends Deferred.Deferred<unknown, unknown> {
-  readonly [ForwardTypeId]: (from: Cell.Cell, envelope: Envelope.Envelope) => void
+  readonly [ForwardTypeId]: (envelope: Envelope.Envelope) => void
 }
 
-export const makeForward = (handOn: (from: Cell.Cell, envelope: Envelope.Envelope) => void): Forward =>
+export const makeForward = (handOn: (envelope: Envelope.Envelope) => void): Forward =>
   Object.assign(Deferred.makeUnsafe<unknown, unknown>(), { [ForwardTypeId]: handOn })
 
 /** The defect by which a handler says that its message is to be put aside. */
@@ -68,7 +68,7 @@ export const runTold = (
     step: (value) => {
       measure(cell, current!)
       if (Deferred.isDeferred<unknown, unknown>(value)) succeed(cell, current!, value)
-      else current!.status = "done"
+      else if (value !== forked) current!.status = "done"
     }
   }))
   const end = (exit: Exit.Exit<unknown, unknown>, abort: Envelope.Envelope["abort"]) => {
@@ -100,8 +100,11 @@ const begin = (cell: Cell.Cell, envelope: Envelope.Envelope): Effect.Effect<unkn
   if (!Rpc.isWrapper(value)) return value as Effect.Effect<unknown, unknown>
   if (!value.fork) return Effect.uninterruptible(value.value as Effect.Effect<unknown, unknown>)
   start(cell, envelope, value.value as object, true, value.uninterruptible)
-  return Effect.void
+  return Effect.succeed(forked)
 }
+
+/** Stands for the value of a run that goes on elsewhere. */
+const forked = { _tag: "effect-troupe/internal/Forked" }
 
 const invoke = (cell: Cell.Cell, envelope: Envelope.Envelope): object => {
   envelope.status = "running"
@@ -214,15 +217,24 @@ const complete = (cell: Cell.Cell, envelope: Envelope.Envelope, exit: Exit.Exit<
   if (envelope.abort !== undefined) return answerIfWaiting(cell, envelope, Exit.fail(envelope.abort))
   // Its asker interrupted the run, and nobody else is concerned.
   if (envelope.status === "done") return
-  if (Cause.hasFails(cause)) return answerIfWaiting(cell, envelope, exit)
+  if (Cause.hasFails(cause)) {
+    if (envelope.reply === undefined) report(cell, Effect.logDebug(`${envelope.tag} failed, and nobody asked`, cause))
+    return answerIfWaiting(cell, envelope, exit)
+  }
   // A handler that interrupts itself left its asker without an answer, so that is a crash too.
   crashed(cell, envelope, cause)
 }
 
 const crashed = (cell: Cell.Cell, envelope: Envelope.Envelope, cause: Cause.Cause<unknown>): void => {
   const error = Cell.failure(cell, envelope.tag, { _tag: "Crashed", defect: Cause.squash(cause) })
+  // Who asked hears of it; of a told message's crash nobody else would.
+  if (envelope.reply === undefined) report(cell, Effect.logError(`${envelope.tag} crashed`, cause))
   Lifecycle.crash(cell, cause)
   answerIfWaiting(cell, envelope, Exit.fail(error))
+}
+
+const report = (cell: Cell.Cell, log: Effect.Effect<void>): void => {
+  Effect.runForkWith(cell.context)(log)
 }
 
 const answerIfWaiting = (cell: Cell.Cell, envelope: Envelope.Envelope, exit: Exit.Exit<unknown, unknown>): void => {
@@ -230,7 +242,7 @@ const answerIfWaiting = (cell: Cell.Cell, envelope: Envelope.Envelope, exit: Exi
 }
 
 const succeed = (cell: Cell.Cell, envelope: Envelope.Envelope, value: Deferred.Deferred<unknown, unknown>): void =>
-  isForward(value) ? value[ForwardTypeId](cell, envelope) : answerLater(cell, envelope, value)
+  isForward(value) ? value[ForwardTypeId](envelope) : answerLater(cell, envelope, value)
 
 /** A handler that returned a deferred lets the actor go on; the answer follows, unless the incarnation ends first. */
 const answerLater = (

@@ -1,5 +1,4 @@
 /**
- * What tests of actors and agents need.
  * Helpers for tests of actors and agents.
  *
  * @since 0.1.0
