@@ -15,7 +15,7 @@
  *
  * @since 0.1.0
  */
-import { Effect, HashRing, PrimaryKey, Ref, Result, Schema } from "effect"
+import { Effect, Hash, Ref, Result, Schema } from "effect"
 import { Prompt } from "effect/ai"
 import { isString } from "effect/Predicate"
 import { type Agent, isAgent } from "./Agent.ts"
@@ -166,7 +166,6 @@ export const router = <const Members extends Record<string, Member>, Classifier 
 ): Team<Members[keyof Members] | Classifier> => {
   const entries: ReadonlyArray<NamedMember> = Object.entries(members)
   const { classifier, key } = options
-  const ring = HashRing.make<Node>().pipe(HashRing.addMany(entries.map(toNode)))
   return TeamRun.make<Members[keyof Members] | Classifier>(name, {
     kind: "router",
     members: classifier === undefined ? entries : [...entries, ["classifier", classifier]],
@@ -175,7 +174,7 @@ export const router = <const Members extends Record<string, Member>, Classifier 
       const { input } = run.request
       const index = key === undefined
         ? yield* choose(run, refs.at(-1)!, entries)
-        : HashRing.get(ring, key(input))!.index
+        : memberOf(entries, key(input))
       return yield* TeamRun.answer(run, refs[index]!, input)
     })
   }, options)
@@ -391,12 +390,22 @@ const quote = (before: string, input: Input, after: string): Input =>
     ? `${before}${input}${after}`
     : [Prompt.textPart({ text: before }), ...input, Prompt.textPart({ text: after })]
 
-/** A member's place on the ring. */
-interface Node extends PrimaryKey.PrimaryKey {
-  readonly index: number
+/**
+ * The member that scores highest for a key, so that one more member takes only its own keys from the others. (Effect's
+ * `HashRing` sends keys that differ in their last letters to one node.)
+ */
+const memberOf = (members: ReadonlyArray<NamedMember>, key: string): number => {
+  const hash = scatter(Hash.string(key))
+  const scores = members.map(([name]) => scatter(hash ^ Hash.string(name)))
+  return scores.indexOf(Math.max(...scores))
 }
 
-const toNode = ([name]: readonly [string, Member], index: number): Node => ({ index, [PrimaryKey.symbol]: () => name })
+/** Spreads the bits of a number over all 32. */
+const scatter = (n: number): number => {
+  const once = Math.imul(n ^ (n >>> 16), 0x85ebca6b)
+  const twice = Math.imul(once ^ (once >>> 13), 0xc2b2ae35)
+  return (twice ^ (twice >>> 16)) >>> 0
+}
 
 const listOf = (members: ReadonlyArray<NamedMember>): string =>
   members.map(([name, member]) => {
