@@ -21,9 +21,9 @@ import { isString } from "effect/Predicate"
 import { type Agent, isAgent } from "./Agent.ts"
 import { type AgentError, TeamLimitExceeded, UnknownMember } from "./AgentError.ts"
 import type { AgentResponse } from "./AgentEvent.ts"
-import { type BehaviorOptions, behaviorWith } from "./internal/agentActor.ts"
+import { behaviorWith } from "./internal/agentActor.ts"
 import type { AgentBehavior, AgentRef, Input } from "./internal/agentProtocol.ts"
-import type { Member, NamedMember, Reply, Run, TeamError, TeamServices } from "./internal/teamRun.ts"
+import type { Member, NamedMember, Reply, Run, TeamError, TeamOptions, TeamServices } from "./internal/teamRun.ts"
 import * as TeamRun from "./internal/teamRun.ts"
 import * as Tool from "./Tool.ts"
 import * as Transcript from "./Transcript.ts"
@@ -35,6 +35,8 @@ export type {
   Reply,
   /** @since 0.1.0 @category type utils */
   TeamError,
+  /** @since 0.1.0 @category models */
+  TeamOptions,
   /** @since 0.1.0 @category type utils */
   TeamServices
 } from "./internal/teamRun.ts"
@@ -97,7 +99,7 @@ export type Positive<N extends number> = `${N}` extends "0" | `-${string}` | `${
 export const pipeline = <const Members extends ReadonlyArray<Member>>(
   name: string,
   members: Members & Listed<Members>,
-  options: BehaviorOptions = {}
+  options: TeamOptions = {}
 ): Team<Members[number]> =>
   TeamRun.make<Members[number]>(name, {
     kind: "pipeline",
@@ -119,7 +121,7 @@ export const pipeline = <const Members extends ReadonlyArray<Member>>(
 export const broadcast = <const Members extends ReadonlyArray<Member>>(
   name: string,
   members: Members & Listed<Members>,
-  options: BehaviorOptions & {
+  options: TeamOptions & {
     /** Makes one answer of all. Default: their texts with `"\n---\n"` between them. */
     readonly join?: ((replies: ReadonlyArray<Reply>) => string) | undefined
     /**
@@ -158,7 +160,7 @@ export const router = <const Members extends Record<string, Member>, Classifier 
   name: string,
   members: Members & Named<Members>,
   options:
-    & BehaviorOptions
+    & TeamOptions
     & (
       | { readonly key: (input: Input) => string; readonly classifier?: undefined }
       | { readonly classifier: Classifier; readonly key?: undefined }
@@ -206,7 +208,7 @@ export const hierarchy = <const Workers extends Record<string, Member>, Lead ext
   name: string,
   lead: Lead,
   workers: Workers & Named<Workers>,
-  options: BehaviorOptions & {
+  options: TeamOptions & {
     /** Who decides which workers are asked: `"all"` always are, with `"tools"` the lead calls them. Default: `"all"`. */
     readonly delegation?: (Lead extends Agent<unknown, unknown> ? "all" | "tools" : "all") | undefined
   } = {}
@@ -252,7 +254,7 @@ export const hierarchy = <const Workers extends Record<string, Member>, Lead ext
 export const handoff = <const Members extends Record<string, Member>>(
   name: string,
   members: Members & Named<Members>,
-  options: BehaviorOptions & {
+  options: TeamOptions & {
     /** Who has control at first. Default: the first member. */
     readonly start?: (keyof Members & string) | undefined
     /** How often one prompt may be handed over. Default: 10. */
@@ -292,7 +294,7 @@ export const debate = <
   const Rounds extends number
 >(
   name: string,
-  options: BehaviorOptions & {
+  options: TeamOptions & {
     /** At least two. */
     readonly debaters: Debaters & Listed<Debaters, 0 | 1>
     readonly arbiter: Arbiter
@@ -323,6 +325,24 @@ export const debate = <
 }
 
 /**
+ * Says whether an answer is good enough.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Until = (response: AgentResponse, round: number) => boolean | Effect.Effect<boolean, AgentError, unknown>
+
+/**
+ * What an `Until` requires.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type UntilServices<U extends Until> = ReturnType<U> extends infer Done
+  ? Done extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
+  : never
+
+/**
  * The same member again and again: its answer is its next prompt, until `until` says that it is the team's answer.
  *
  * The run fails with `TeamLimitExceeded` when `maxRounds` answers were not enough.
@@ -340,20 +360,21 @@ export const debate = <
  * @since 0.1.0
  * @category teams
  */
-export const loop = <M extends Member, const Rounds extends number, R = never>(
+export const loop = <M extends Member, const Rounds extends number, U extends Until>(
   name: string,
   member: M,
-  options: BehaviorOptions & {
+  options: TeamOptions & {
     /** Whether this answer is the team's. `round` counts from 1. */
-    readonly until: (
-      response: AgentResponse,
-      round: number
-    ) => boolean | Effect.Effect<boolean, AgentError, R>
+    readonly until: U
     readonly maxRounds: Rounds & Positive<Rounds>
   }
-): Team<M, R> => {
-  const { maxRounds, until } = options
-  return TeamRun.make<M, R>(name, {
+): Team<M, UntilServices<U>> => {
+  const { maxRounds } = options
+  // What a function of an unknown kind requires can only be told by its type.
+  const until = options.until as (
+    ...args: Parameters<Until>
+  ) => boolean | Effect.Effect<boolean, AgentError, UntilServices<U>>
+  return TeamRun.make<M, UntilServices<U>>(name, {
     kind: "loop",
     members: TeamRun.named([member]),
     problem: notPositive("maxRounds", maxRounds),

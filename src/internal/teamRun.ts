@@ -10,6 +10,7 @@ import type { ActorSystem } from "../ActorSystem.ts"
 import { type Agent, isAgent } from "../Agent.ts"
 import { AgentError, type AgentErrorReason, EmptyPrompt, InvalidAgent, MemberFailed } from "../AgentError.ts"
 import type { AgentEvent, AgentResponse } from "../AgentEvent.ts"
+import * as Budget from "../Budget.ts"
 import * as Transcript from "../Transcript.ts"
 import { behavior, type BehaviorOptions, speak } from "./agentActor.ts"
 import { type AgentBehavior, type AgentRef, type Input, isEmpty, type Request } from "./agentProtocol.ts"
@@ -24,6 +25,17 @@ import { addUsage, noUsage } from "./usage.ts"
  * @category models
  */
 export type Member = Agent<unknown, unknown> | AgentBehavior<unknown, unknown> | AgentRef
+
+/**
+ * How a team runs as an actor.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TeamOptions extends BehaviorOptions {
+  /** Pays for all members that the team starts, and for theirs. Default: the budgets around the team. */
+  readonly budget?: Budget.Budget | undefined
+}
 
 /**
  * What one member of a group came to. `text` is its answer, or the message of its failure.
@@ -117,13 +129,18 @@ export interface Plan<R> {
 export const make = <M extends Member, R = never>(
   name: string,
   plan: Plan<R>,
-  options: BehaviorOptions
+  options: TeamOptions
 ): AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>> => {
   const speaker = Effect.gen(function*() {
     if (plan.problem !== undefined) return yield* invalid(name, plan.problem)
+    const around = yield* Budget.Current
+    const budgets = options.budget === undefined || around.includes(options.budget)
+      ? around
+      : [...around, options.budget]
     const started: Array<Started> = []
     for (const [name, member] of plan.members) {
-      started.push(yield* start(name, typeof member === "function" ? member(started.map(toRef)) : member))
+      const starting = start(name, typeof member === "function" ? member(started.map(toRef)) : member)
+      started.push(yield* Effect.provideService(starting, Budget.Current, budgets))
     }
     const refs = started.map(toRef)
     return {
