@@ -161,6 +161,27 @@ describe("Approvals", () => {
       assert.sameMembers([...(yield* Ref.get(sent))], [100, 200])
     }).pipe(Effect.provide(layer())))
 
+  it.effect("interrupting the outermost run takes back what an agent three levels down waits for", () =>
+    Effect.gen(function*() {
+      const approvals = yield* Approvals
+      const { pay, sent } = yield* makePay
+      const inner = Agent.make("inner", { tools: [pay], model: paying(100) })
+      const middle = Agent.make("middle", {
+        tools: [Tool.fromAgent(inner, { description: "" })],
+        model: Scripted.model([Scripted.toolCall("inner", { prompt: "Pay." })])
+      })
+      const outer = Agent.make("outer", {
+        tools: [Tool.fromAgent(middle, { description: "" })],
+        model: Scripted.model([Scripted.toolCall("middle", { prompt: "Pay." })])
+      })
+      const fiber = yield* collect(Agent.run(outer, "Go.")).pipe(Effect.forkChild)
+      yield* TestClock.adjust(0)
+      assert.strictEqual((yield* approvals.list).length, 1)
+      yield* Fiber.interrupt(fiber)
+      assert.deepStrictEqual(yield* approvals.list, [])
+      assert.deepStrictEqual(yield* Ref.get(sent), [])
+    }).pipe(Effect.provide(layer())))
+
   it.effect("whoever reads the event can decide at once", () =>
     Effect.gen(function*() {
       const approvals = yield* Approvals

@@ -79,6 +79,15 @@ describe("Budget", () => {
       yield* parent.reserve({ tokens: 80 })
     }))
 
+  it.effect("what the parent refuses a grant takes nothing of the grant", () =>
+    Effect.gen(function*() {
+      const parent = yield* Budget.make({ maxTokens: 100, maxToolCalls: 1 })
+      const child = yield* Budget.grant(parent, { maxTokens: 60 })
+      const refused = yield* Effect.flip(child.reserve({ tokens: 40, toolCalls: 2 }))
+      assert.strictEqual(refused.limit, "maxToolCalls")
+      yield* child.reserve({ tokens: 60, toolCalls: 1 })
+    }))
+
   it("a senseless limit dies at construction and names the field", () => {
     assert.throws(() => Effect.runSync(Budget.make({ maxTokens: -1 })), "maxTokens must not be negative, got -1")
     assert.throws(() => Effect.runSync(Budget.make({ maxCost: 1 })), "maxCost needs a price")

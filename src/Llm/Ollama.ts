@@ -22,6 +22,8 @@ import { Effect, Layer, Option } from "effect"
 import type { Config } from "effect"
 import { optionalUrl } from "../internal/provider.ts"
 import type * as AiSdk from "./AiSdk.ts"
+import type * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
+import type * as ModelList from "./ModelList.ts"
 import * as OpenAiCompatible from "./OpenAiCompatible.ts"
 
 /**
@@ -34,12 +36,27 @@ export const model = (
   name: string,
   settings: AiSdk.Settings = {}
 ): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  Layer.unwrap(Effect.map(optionalUrl("OLLAMA_HOST", complete), (host) =>
-    OpenAiCompatible.model(name, {
-      ...settings,
-      provider: "ollama",
-      baseUrl: new URL("/v1", Option.getOrElse(host, () => "http://127.0.0.1:11434")).href
-    })))
+  Layer.unwrap(Effect.map(server, (server) => OpenAiCompatible.model(name, { ...settings, ...server })))
+
+/**
+ * An embedding model of Ollama by its name, such as `"nomic-embed-text"`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const embeddings = (
+  name: string,
+  settings: AiSdkEmbedding.Settings = {}
+): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
+  Layer.unwrap(Effect.map(server, (server) => OpenAiCompatible.embeddings(name, { ...settings, ...server })))
+
+/**
+ * The models that have been pulled.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const models: ModelList.ModelList = Effect.suspend(() => Effect.flatMap(server, OpenAiCompatible.models))
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -50,3 +67,8 @@ const complete = (host: string): string => {
   // Where a server listens on all addresses, a client connects to this machine.
   return address.replace("//0.0.0.0", "//127.0.0.1")
 }
+
+const server = Effect.map(optionalUrl("OLLAMA_HOST", complete), (host) => ({
+  provider: "ollama",
+  baseUrl: new URL("/v1", Option.getOrElse(host, () => "http://127.0.0.1:11434")).href
+}))

@@ -30,7 +30,7 @@ export const ask = Effect.fnUntraced(function*<E, R>(
   last: boolean
 ): Effect.fn.Return<Turn.Turn, AgentError | E, R> {
   const { guardrails, name } = run.agent
-  const recover = recovery(run)
+  const attempts: Attempts<R> = { step: undefined }
   while (true) {
     const turn = Turn.make(name, number)
     run.turn = turn
@@ -40,7 +40,7 @@ export const ask = Effect.fnUntraced(function*<E, R>(
       if (guardrails.length > 0) yield* checkText(run, turn)
       return turn
     }
-    if (!(yield* recover(answered.failure))) return yield* fail(run, answered.failure)
+    if (!(yield* recovered(run, attempts, answered.failure))) return yield* fail(run, answered.failure)
     yield* run.emit([{ _tag: "TurnRestarted", agent: name, turn: number, reason: answered.failure.message }])
   }
 })
@@ -177,32 +177,38 @@ const checkText = Effect.fnUntraced(function*<E, R>(
   yield* run.emit([said])
 })
 
-/** Carries out what the agent's `recover` says; false where the failure stands. */
-const recovery = <E, R>(run: Run<E, R>) => {
-  let step: Effect.Success<ReturnType<typeof stepOf<R>>> | undefined
-  return Effect.fnUntraced(function*(reason: Reason): Effect.fn.Return<boolean, E, R> {
-    const choice: Recovery<E, R> = run.agent.recover?.(reason) ?? { _tag: "Fail" }
-    switch (choice._tag) {
-      case "Fail":
-        return false
-      case "Retry":
-        step ??= yield* stepOf(choice.schedule)
-        return yield* Pull.catchDone(Effect.as(step(reason), true), () => Effect.succeed(false))
-      case "WithModel": {
-        const model = yield* run.modelOf(choice.model)
-        const changed = model !== run.model
-        run.model = model
-        return changed
-      }
-      case "Compact": {
-        const transcript = yield* Ref.get(run.transcript)
-        const before = (yield* windowOf(run, transcript)).length
-        const after = yield* choice.compact(transcript)
-        run.compacted = { transcript: after, at: transcript.length }
-        return after.length < before
-      }
-    }
-  })
+/** What retries of one turn share: where its schedule stands. */
+interface Attempts<R> {
+  step: Effect.Success<ReturnType<typeof stepOf<R>>> | undefined
 }
 
 const stepOf = <R>(schedule: Schedule.Schedule<unknown, Reason, never, R>) => Schedule.toStepWithSleep(schedule)
+
+/** Carries out what the agent's `recover` says; false where the failure stands. */
+const recovered = Effect.fnUntraced(function*<E, R>(
+  run: Run<E, R>,
+  attempts: Attempts<R>,
+  reason: Reason
+): Effect.fn.Return<boolean, E, R> {
+  const choice: Recovery<E, R> = run.agent.recover?.(reason) ?? { _tag: "Fail" }
+  switch (choice._tag) {
+    case "Fail":
+      return false
+    case "Retry":
+      attempts.step ??= yield* stepOf(choice.schedule)
+      return yield* Pull.catchDone(Effect.as(attempts.step(reason), true), () => Effect.succeed(false))
+    case "WithModel": {
+      const model = yield* run.modelOf(choice.model)
+      const changed = model !== run.model
+      run.model = model
+      return changed
+    }
+    case "Compact": {
+      const transcript = yield* Ref.get(run.transcript)
+      const before = (yield* windowOf(run, transcript)).length
+      const after = yield* choice.compact(transcript)
+      run.compacted = { transcript: after, at: transcript.length }
+      return after.length < before
+    }
+  }
+})

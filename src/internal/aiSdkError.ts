@@ -22,7 +22,7 @@ import * as Predicate from "effect/Predicate"
 /** @internal */
 export interface Origin {
   readonly provider: string
-  readonly method: "generateText" | "streamText"
+  readonly method: "generateText" | "streamText" | "embedMany" | "models"
   readonly secrets: ReadonlyArray<Redacted.Redacted>
 }
 
@@ -75,6 +75,8 @@ interface Failure {
   readonly description: string
   readonly code: string
   readonly headers: Record<string, string> | undefined
+  /** How long to wait, where the body says it and no header does: `34s`. */
+  readonly delay?: string | undefined
   readonly now: number
 }
 
@@ -89,9 +91,12 @@ const toReason = (error: unknown, origin: Origin, now: number): AiError.AiErrorR
 
 const fromCall = (error: APICallError, description: string, now: number): AiError.AiErrorReason => {
   const status = error.statusCode
-  if (status === undefined || (status < 400 && isNetworkFailure(error.cause))) return network(error.url, description)
+  if (status === undefined || (status < 400 && isNetworkFailure(error.cause))) {
+    return network(error.url, description, error.requestBodyValues === undefined ? "GET" : "POST")
+  }
   if (status < 400) return new AiError.InvalidResponseError({ description })
-  return fromStatus({ status, description, code: codeOf(error.data), headers: error.responseHeaders, now })
+  const delay = detailsOf(error.data, "retryDelay")[0]
+  return fromStatus({ status, description, code: codeOf(error.data), headers: error.responseHeaders, delay, now })
 }
 
 const fromSdk = (error: AISDKError, description: string): AiError.AiErrorReason => {
@@ -115,6 +120,7 @@ const fromStatus = (failure: Failure): AiError.AiErrorReason => {
   if (status === 413 || (status < 500 && (CONTEXT_CODE.test(code) || CONTEXT_MESSAGE.test(description)))) {
     return new AiError.InvalidRequestError({ parameter: "prompt", constraint: CONTEXT_CONSTRAINT, description, http })
   }
+  if (KEY_CODE.test(code)) return new AiError.AuthenticationError({ kind: "InvalidKey", description, http })
   switch (status) {
     case 401:
       return new AiError.AuthenticationError({ kind: "InvalidKey", description, http })
@@ -135,15 +141,17 @@ const fromStatus = (failure: Failure): AiError.AiErrorReason => {
 
 const CONTENT_CODE = /content_filter|content_policy|responsibleaipolicy|moderation/i
 const QUOTA_CODE = /insufficient_quota|billing_hard_limit|credit_balance/i
+// Google says so with a 400.
+const KEY_CODE = /api_key_invalid/i
 const CONTEXT_CODE = /context_length|context_window|string_above_max_length/i
 const CONTEXT_MESSAGE =
   /context (length|window|size)|maximum context|(prompt|input) is too long|too many (input )?tokens|token count .* exceeds/i
 
-const retryAfter = ({ headers, now }: Failure): Duration.Duration | undefined => {
+const retryAfter = ({ delay, headers, now }: Failure): Duration.Duration | undefined => {
   const milliseconds = headers?.["retry-after-ms"]
   if (milliseconds !== undefined && milliseconds !== "") return wait(Number(milliseconds))
   const value = headers?.["retry-after"]
-  if (value === undefined || value === "") return undefined
+  if (value === undefined || value === "") return delay === undefined ? undefined : wait(parseFloat(delay) * 1000)
   const seconds = Number(value)
   return wait(Number.isNaN(seconds) ? Date.parse(value) - now : seconds * 1000)
 }
@@ -151,8 +159,8 @@ const retryAfter = ({ headers, now }: Failure): Duration.Duration | undefined =>
 const wait = (milliseconds: number) =>
   Number.isFinite(milliseconds) ? Duration.millis(Math.max(0, milliseconds)) : undefined
 
-const network = (url: string | undefined, description: string) =>
-  new AiError.NetworkError({ reason: "TransportError", method: "POST", url: bareUrl(url), description })
+const network = (url: string | undefined, description: string, method: "GET" | "POST" = "POST") =>
+  new AiError.NetworkError({ reason: "TransportError", method, url: bareUrl(url), description })
 
 // A key may sit in the query string or in the user part.
 const bareUrl = (url: string | undefined) => {
@@ -189,7 +197,16 @@ const statusOfCode = (code: string): number => {
 const codeOf = (data: unknown): string => {
   if (!Predicate.isObject(data)) return ""
   const error = Predicate.isObject(data["error"]) ? data["error"] : data
-  return `${error["code"] ?? ""} ${error["type"] ?? ""}`
+  return [error["code"], error["type"], ...detailsOf(data, "reason")].join(" ")
+}
+
+// Google puts reasons and delays into typed details.
+const detailsOf = (data: unknown, field: string): Array<string> => {
+  const error = Predicate.hasProperty(data, "error") ? data.error : data
+  const details = Predicate.hasProperty(error, "details") && Array.isArray(error.details) ? error.details : []
+  return details.flatMap((detail) =>
+    Predicate.hasProperty(detail, field) && typeof detail[field] === "string" ? [detail[field]] : []
+  )
 }
 
 const messageOf = (error: unknown): string => {

@@ -37,6 +37,30 @@ export const optionalKey = (variable: string): Config.Config<Option.Option<Redac
   )
 
 /**
+ * As {@link optionalKey}, for what is no secret.
+ *
+ * @internal
+ */
+export const optionalString = (variable: string): Config.Config<Option.Option<string>> =>
+  Config.option(Config.String(variable)).pipe(
+    Config.map(Option.filter((value) => value.trim() !== ""))
+  )
+
+/**
+ * As {@link optionalKey}, for a provider that wants one.
+ *
+ * @internal
+ */
+export const requiredKey = (
+  provider: string,
+  variable: string
+): Effect.Effect<Redacted.Redacted, Config.ConfigError> =>
+  Effect.flatMap(
+    optionalKey(variable),
+    Option.match({ onNone: () => Effect.fail(missingKey(provider, variable)), onSome: Effect.succeed })
+  )
+
+/**
  * The address in a variable, if there is one; `complete` writes out what its short forms leave out.
  *
  * @internal
@@ -45,8 +69,7 @@ export const optionalUrl = (
   variable: string,
   complete: (value: string) => string = identity
 ): Config.Config<Option.Option<URL>> =>
-  Config.option(Config.String(variable)).pipe(
-    Config.map(Option.filter((value) => value.trim() !== "")),
+  optionalString(variable).pipe(
     Config.mapEffect(Option.match({
       onNone: () => Effect.succeedNone,
       onSome: (value) => {
@@ -59,6 +82,21 @@ export const optionalUrl = (
   )
 
 /**
+ * The address in a variable or else the vendor's own, without a slash at its end.
+ *
+ * @internal
+ */
+export const baseUrl = (
+  variable: string,
+  vendor: string,
+  complete?: (value: string) => string
+): Effect.Effect<string, Config.ConfigError> =>
+  Effect.map(
+    optionalUrl(variable, complete),
+    Option.match({ onNone: () => vendor, onSome: ({ href }) => href.replace(/\/+$/, "") })
+  )
+
+/**
  * Nothing for a text that is no http address: `localhost:8080` is one of scheme `localhost`.
  *
  * @internal
@@ -67,6 +105,10 @@ export const httpUrl = (text: string): URL | undefined => {
   const url = URL.parse(text)
   return url !== null && /^https?:$/.test(url.protocol) ? url : undefined
 }
+
+/** @internal */
+export const configError = (message: string): Config.ConfigError =>
+  new Config.ConfigError(new ConfigProvider.SourceError({ message }))
 
 /**
  * Says which variable of which provider is missing.
@@ -83,5 +125,3 @@ export const missingKey = (provider: string, variable: string): Config.ConfigErr
 const isMissing = (error: unknown, packageName: string) =>
   error instanceof Error && Predicate.hasProperty(error, "code") && error.code === "ERR_MODULE_NOT_FOUND" &&
   error.message.includes(`'${packageName}'`)
-
-const configError = (message: string) => new Config.ConfigError(new ConfigProvider.SourceError({ message }))
