@@ -8,17 +8,20 @@
  *
  * @since 0.1.0
  */
-import type { Duration, JsonSchema, Scope } from "effect"
-import { Context, Effect, Layer, Option, Ref, Schema, Stream } from "effect"
+import type { Duration, Scope, Stream } from "effect"
+import { Context, Effect, Layer, Ref, Schema } from "effect"
 import { LanguageModel, McpServer, Tool as AiTool, Toolkit } from "effect/ai"
-import type { Prompt } from "effect/ai"
 import * as Arr from "effect/Array"
 import { hasProperty } from "effect/Predicate"
 import type { NoExcessProperties } from "effect/Types"
+import type { ActorError } from "./Actor.ts"
 import { AgentError, InvalidOutput } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import type { Budget } from "./Budget.ts"
 import type { Guardrail } from "./Guardrail.ts"
+import { build } from "./internal/agentBuild.ts"
+import type { AgentRef, Input, Output } from "./internal/agentProtocol.ts"
+import { response } from "./internal/agentResponse.ts"
 import * as AgentRun from "./internal/agentRun.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import type { Definition } from "./internal/runState.ts"
@@ -27,6 +30,45 @@ import { Memory } from "./Memory.ts"
 import type { Reason, Recovery, RecoveryError, RecoveryServices } from "./Recover.ts"
 import * as Tool from "./Tool.ts"
 import * as Transcript from "./Transcript.ts"
+
+export {
+  /** @since 0.1.0 @category actors */
+  ask,
+  /** @since 0.1.0 @category actors */
+  behavior,
+  /** @since 0.1.0 @category models */
+  type BehaviorOptions,
+  /** @since 0.1.0 @category actors */
+  reset,
+  /** @since 0.1.0 @category actors */
+  spawn,
+  /** @since 0.1.0 @category actors */
+  stream,
+  /** @since 0.1.0 @category actors */
+  transcript
+} from "./internal/agentActor.ts"
+export {
+  /** @since 0.1.0 @category models */
+  type AgentBehavior,
+  /** @since 0.1.0 @category models */
+  type AgentRef,
+  /** @since 0.1.0 @category models */
+  Input,
+  /** @since 0.1.0 @category models */
+  type LocalAgentRef,
+  /** @since 0.1.0 @category protocol */
+  type Messages,
+  /** @since 0.1.0 @category models */
+  Output,
+  /** @since 0.1.0 @category protocol */
+  protocol,
+  /** @since 0.1.0 @category models */
+  Request
+} from "./internal/agentProtocol.ts"
+export {
+  /** @since 0.1.0 @category running */
+  response
+} from "./internal/agentResponse.ts"
 
 const TypeId = "~effect-troupe/Agent"
 
@@ -42,9 +84,16 @@ const TypeId = "~effect-troupe/Agent"
 export interface Agent<out E = never, out R = never> {
   readonly [TypeId]: typeof TypeId
   readonly name: string
+  readonly description: string | undefined
   /** Builds the memory of one conversation, empty; `undefined` where the agent was given none. */
   readonly memory: Effect.Effect<Memory["Service"] | undefined, E, R | Scope.Scope>
   readonly run: (input: Input, options?: RunOptions) => Stream.Stream<AgentEvent, AgentError | E, R>
+  /**
+   * The agent with its own model built once, for as long as the scope is open, and with more tools.
+   *
+   * @internal
+   */
+  readonly build: (tools: ReadonlyArray<Tool.Tool<string>>) => Effect.Effect<Agent<E, R>, E, R | Scope.Scope>
 }
 
 /**
@@ -109,6 +158,8 @@ export interface TurnPlan<out E = never, out R = never> {
  * @category models
  */
 export interface Options extends Limits {
+  /** Says what it is good for, to a model that may choose it. */
+  readonly description?: string | undefined
   /** The system message of every request. */
   readonly instructions?: string | undefined
   /** What the model may call. A toolkit's handlers are taken from its layer. Default: nothing. */
@@ -164,24 +215,6 @@ export type Requirements<O extends Options> =
 type PlanRequirements<P> =
   | (P extends { readonly model: Layer.Layer<infer _A, infer _E, infer R> } ? R : never)
   | (P extends { readonly tools: ReadonlyArray<infer T> } ? Tool.Requirements<T> : never)
-
-/**
- * What a run is asked with: a text, or texts and files.
- *
- * @since 0.1.0
- * @category models
- */
-export type Input = string | ReadonlyArray<Prompt.UserMessagePart>
-
-/**
- * An answer that is not text: the JSON schema of an object.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Output {
-  readonly jsonSchema: JsonSchema.JsonSchema
-}
 
 /**
  * What can be said of one run.
@@ -241,6 +274,7 @@ export const make = <const O extends NoExcessProperties<Options, O> = {}>(
   const definitions = tools.flatMap((tool) => Tool.isTool(tool) ? [tool.definition] : Object.values(tool.tools))
   const definition: Definition<unknown, unknown> = {
     name,
+    description: given.description,
     instructions: given.instructions,
     definitions,
     toolkit: Toolkit.make(...definitions),
@@ -261,14 +295,8 @@ export const make = <const O extends NoExcessProperties<Options, O> = {}>(
       : Effect.map(Layer.build(Layer.fresh(given.memory)), Context.get(Memory)),
     budget: given.budget
   }
-  const agent: Agent<unknown, unknown> = {
-    [TypeId]: TypeId,
-    name,
-    memory: definition.memory,
-    run: (input, options) => AgentRun.events(definition, input, options)
-  }
   // The options are read as values here; only the signature, which saw them one by one, can say what they require.
-  return agent as Agent<Failure<O>, Requirements<O>>
+  return fromDefinition(definition) as Agent<Failure<O>, Requirements<O>>
 }
 
 /**
@@ -297,31 +325,7 @@ export const run = <E, R>(
 ): Stream.Stream<AgentEvent, AgentError | E, R> => agent.run(input, options)
 
 /**
- * The response that a run comes to: what its `Completed` event carries.
- *
- * @example
- * ```ts
- * import { Effect } from "effect"
- * import { Agent, Scripted } from "effect-troupe"
- *
- * const program = Agent.run(Agent.make("greeter"), "Hello?").pipe(
- *   Agent.response,
- *   Effect.map((response) => response.text),
- *   Effect.provide(Scripted.model(["Hello!"]))
- * )
- * ```
- *
- * @since 0.1.0
- * @category running
- */
-export const response = <E, R>(events: Stream.Stream<AgentEvent, E, R>): Effect.Effect<AgentResponse, E, R> =>
-  Effect.flatMap(Stream.runLast(events), (last) =>
-    Option.isSome(last) && last.value._tag === "Completed"
-      ? Effect.succeed(last.value.response)
-      : Effect.die(new Error("Agent.response: the stream of events must end with Completed")))
-
-/**
- * Asks an agent for a value: an answer that fits a schema.
+ * Asks an agent, or the actor of an agent or a team, for a value: an answer that fits a schema.
  *
  * The model gives it as the arguments of a tool call, so any model with tools can. An answer that doesn't fit goes back
  * to the model once, with what is wrong with it; after that the run fails with `InvalidOutput`.
@@ -341,14 +345,27 @@ export const response = <E, R>(events: Stream.Stream<AgentEvent, E, R>): Effect.
  * @since 0.1.0
  * @category running
  */
-export const object = <S extends Schema.Top, E, R>(
-  agent: Agent<E, R>,
+export const object: {
+  <S extends Schema.Top, E, R>(
+    agent: Agent<E, R>,
+    input: Input,
+    schema: S,
+    options?: Pick<RunOptions, "transcript">
+  ): Effect.Effect<S["Type"], AgentError | E, R | S["DecodingServices"]>
+  <S extends Schema.Top>(
+    ref: AgentRef,
+    input: Input,
+    schema: S
+  ): Effect.Effect<S["Type"], AgentError | ActorError, S["DecodingServices"]>
+} = <S extends Schema.Top, E, R>(
+  target: Agent<E, R> | AgentRef,
   input: Input,
   schema: S,
   options?: Pick<RunOptions, "transcript">
-): Effect.Effect<S["Type"], AgentError | E, R | S["DecodingServices"]> => {
+): Effect.Effect<S["Type"], AgentError | ActorError | E, R | S["DecodingServices"]> => {
+  if (!isAgent(target)) return askForObject(schema, (input, output) => target.ask("Prompt", { input, output }), input)
   const transcript = options?.transcript ?? Ref.makeUnsafe(Transcript.empty)
-  return askForObject(schema, (input, output) => response(agent.run(input, { transcript, output })), input)
+  return askForObject(schema, (input, output) => response(target.run(input, { transcript, output })), input)
 }
 
 /**
@@ -390,6 +407,15 @@ export const toMcp = <E, R>(
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+const fromDefinition = (definition: Definition<unknown, unknown>): Agent<unknown, unknown> => ({
+  [TypeId]: TypeId,
+  name: definition.name,
+  description: definition.description,
+  memory: definition.memory,
+  run: (input, options) => AgentRun.events(definition, input, options),
+  build: (tools) => Effect.map(build(definition, tools), fromDefinition)
+})
 
 const withHandlers = (tool: AnyTool): Effect.Effect<ReadonlyArray<Tool.Tool<string, unknown>>, never, unknown> =>
   Tool.isTool(tool)

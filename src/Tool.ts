@@ -15,10 +15,12 @@ import { Tool as AiTool } from "effect/ai"
 import { hasProperty } from "effect/Predicate"
 import type { Agent } from "./Agent.ts"
 import { ToolFailed } from "./AgentError.ts"
-import type { AgentEvent } from "./AgentEvent.ts"
+import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import { Approvals } from "./Approvals.ts"
+import type { AgentRef } from "./internal/agentProtocol.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import { discover } from "./internal/mcpTools.ts"
+import * as Pushed from "./internal/pushed.ts"
 import { CurrentTool } from "./internal/toolContext.ts"
 
 const TypeId = "~effect-troupe/Tool"
@@ -27,7 +29,8 @@ const TypeId = "~effect-troupe/Tool"
  * What a call came to: JSON for the model to read. The result of a failure is its message.
  *
  * `modelOutput` replaces the result in the model's eyes where a tool answers with text and files. `params` are the
- * arguments that the tool was run with, where a decision has changed them.
+ * arguments that the tool was run with, where a decision has changed them. An `answer` is the answer of the whole run,
+ * which ends with this turn: see `handoff`.
  *
  * @since 0.1.0
  * @category models
@@ -37,6 +40,7 @@ export interface Outcome {
   readonly isFailure: boolean
   readonly modelOutput?: ReadonlyArray<Prompt.ToolModelOutputPart>
   readonly params?: unknown
+  readonly answer?: Pick<AgentResponse, "text" | "output">
 }
 
 /**
@@ -244,7 +248,8 @@ export const emit = (data: unknown): Effect.Effect<void> =>
   )
 
 /**
- * An agent as a tool: it is asked with the prompt that the calling model writes, in a conversation of its own.
+ * An agent as a tool: it is asked with the prompt that the calling model writes. An agent answers each call in a
+ * conversation of its own; behind a ref, the actor goes on with the conversation that it has.
  *
  * The events of its run are in the stream of the run that called it, live, under its own name (all but `Completed`:
  * the tool's result is its answer). What it requires, the tool requires. A run that fails is a failed result.
@@ -252,22 +257,77 @@ export const emit = (data: unknown): Effect.Effect<void> =>
  * @since 0.1.0
  * @category constructors
  */
-export const fromAgent = <E, R>(
-  agent: Agent<E, R>,
-  options: {
-    /** Tells the model what the agent can do and when to ask it. */
-    readonly description: string
-    /** Default: the agent's name. */
-    readonly name?: string | undefined
-  }
-): Tool<string, R> =>
-  fn(options.name ?? agent.name, {
+export function fromAgent<E, R>(agent: Agent<E, R>, options: FromAgentOptions): Tool<string, R>
+export function fromAgent(ref: AgentRef, options: FromAgentOptions & { readonly name: string }): Tool<string>
+export function fromAgent<E, R>(target: Agent<E, R> | AgentRef, options: FromAgentOptions): Tool<string, R> {
+  return fn(options.name ?? ("run" in target ? target.name : target.protocol.name), {
     description: options.description,
     parameters: {
       prompt: Schema.String.annotate({ description: "What the agent is asked, with all that it must know" })
     },
     success: Schema.String
-  }, ({ prompt }) => Effect.flatMap(CurrentTool, ({ emit }) => forward(agent.run(prompt), emit)))
+  }, ({ prompt }) =>
+    Effect.flatMap(CurrentTool, ({ emit }) => {
+      const events: Stream.Stream<AgentEvent, unknown, R> = "run" in target
+        ? target.run(prompt)
+        : target.stream("Run", { input: prompt })
+      return Effect.map(forward(events, emit), ({ text }) => text)
+    }))
+}
+
+/**
+ * What `fromAgent` has to know.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FromAgentOptions {
+  /** Tells the model what the agent can do and when to ask it. */
+  readonly description: string
+  /** Default: the agent's name. */
+  readonly name?: string | undefined
+}
+
+/**
+ * Hands the rest of a run over to the actor of an agent or a team: it answers in the conversation so far, and its
+ * answer, streamed under the name of the agent that called the tool, is the answer of the run.
+ *
+ * The actor's own conversation stays as it is. The next prompt goes to the agent that called the tool again; for
+ * control that stays where it was handed, see `Team.handoff`. A run that fails is a failed result.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const handoff = <const Name extends string>(
+  ref: AgentRef,
+  options: FromAgentOptions & { readonly name: Name }
+): Tool<Name> => {
+  const tool = fn(
+    options.name,
+    { description: options.description, parameters: { message: handoffMessage } },
+    () => Effect.void
+  )
+  const hand = Effect.fnUntraced(function*(message: string) {
+    const { agent, conversation, emit } = yield* CurrentTool
+    const events = ref.stream("Run", { input: message, history: yield* conversation, as: agent })
+    const { output, text } = yield* forward(events, emit)
+    const outcome: Outcome = {
+      result: text,
+      isFailure: false,
+      answer: { text, ...(output !== undefined && { output }) }
+    }
+    return outcome
+  }, Effect.catch((error) => Effect.succeed(failure(errorMessage(error)))))
+  const decode = Schema.decodeUnknownEffect(Schema.Struct({ message: handoffMessage }))
+  return {
+    ...tool,
+    handle: (params) =>
+      Effect.matchEffect(decode(params), {
+        onFailure: (error) => Effect.succeed(invalidArguments(options.name, error.message)),
+        onSuccess: ({ message }) => hand(message)
+      })
+  }
+}
 
 /**
  * The tools of an `effect/ai` toolkit with the handlers that its layer provides.
@@ -425,19 +485,24 @@ const onceApproved = Effect.fnUntraced(function*<R, R2>(
   }
 })
 
+/** Says the events of a run inside of this one, all but the last, and answers with what that run comes to. */
 const forward = <E, R>(
   events: Stream.Stream<AgentEvent, E, R>,
   emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
-): Effect.Effect<string, E, R> => {
-  let answer = ""
-  const each = Stream.runForEachArray(events, (batch) => {
+): Effect.Effect<Pick<AgentResponse, "text" | "output">, E, R> => {
+  let answer: Pick<AgentResponse, "text" | "output"> = { text: "" }
+  const each = Pushed.runForEach(events, (batch) => {
     const last = batch.at(-1)
     if (last?._tag !== "Completed") return emit(batch)
-    answer = last.response.text
+    answer = last.response
     return emit(batch.slice(0, -1))
   })
   return Effect.map(each, () => answer)
 }
+
+const handoffMessage = Schema.NonEmptyString.annotate({
+  description: "What the other one has to do, with what the conversation does not say"
+})
 
 type HandlerOutput = AiTool.HandlerResult<AiTool.Any>
 

@@ -3,7 +3,7 @@
  *
  * @internal
  */
-import { Effect } from "effect"
+import { Effect, Ref } from "effect"
 import type { GuardrailTripped, ToolFailed } from "../AgentError.ts"
 import type { AgentEvent } from "../AgentEvent.ts"
 import * as Budget from "../Budget.ts"
@@ -58,7 +58,13 @@ const callTool = <E, R>(
   const { id, name } = call.part
   return guarded(run, tool, call).pipe(
     paid(run),
-    Effect.provideService(CurrentTool, { agent: turn.agent, id, name, emit: emitFrom(run) }),
+    Effect.provideService(CurrentTool, {
+      agent: turn.agent,
+      id,
+      name,
+      conversation: Ref.get(run.transcript),
+      emit: emitFrom(run)
+    }),
     Effect.withSpan(`execute_tool ${name}`, {
       attributes: { "gen_ai.tool.name": name, "gen_ai.tool.call.id": id }
     }, { captureStackTrace: false })

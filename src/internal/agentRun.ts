@@ -4,7 +4,8 @@
  * @internal
  */
 import type { Scope } from "effect"
-import { Clock, Context, Effect, Layer, Option, Queue, Ref, Stream } from "effect"
+import { Clock, Context, Effect, Layer, Option, Ref } from "effect"
+import type { Stream } from "effect"
 import { LanguageModel } from "effect/ai"
 import * as Duration from "effect/Duration"
 import type { Input, RunOptions } from "../Agent.ts"
@@ -26,6 +27,7 @@ import { ask } from "./agentAsk.ts"
 import { callTools } from "./agentCalls.ts"
 import { outputOf, outputTool } from "./agentOutput.ts"
 import * as Turn from "./agentTurn.ts"
+import * as Pushed from "./pushed.ts"
 import { type Definition, fail, type Run, said, say, write } from "./runState.ts"
 import { addUsage, noUsage } from "./usage.ts"
 
@@ -42,17 +44,13 @@ export const events = <E, R>(
   input: Input,
   options: RunOptions = {}
 ): Stream.Stream<AgentEvent, AgentError | E, R> =>
-  Stream.callback<AgentEvent, AgentError | E, R>((queue) => {
-    const emit = (events: ReadonlyArray<AgentEvent>) =>
-      events.length === 0 ? Effect.void : Effect.asVoid(Queue.offerAll(queue, events))
-    return Effect.flatMap(begin(agent, input, options, emit), (run) => withinTime(run, turns(run))).pipe(
+  Pushed.make((emit) =>
+    Effect.flatMap(begin(agent, input, options, emit), (run) => withinTime(run, turns(run))).pipe(
       Effect.flatMap((response) => emit([{ _tag: "Completed", agent: agent.name, response }])),
       Effect.withSpan(`invoke_agent ${agent.name}`, { attributes: { "gen_ai.agent.name": agent.name } }, {
         captureStackTrace: false
-      }),
-      Effect.andThen(Queue.end(queue))
-    )
-  }, { bufferSize })
+      })
+    ), bufferSize)
 
 const begin = Effect.fnUntraced(function*<E, R>(
   agent: Definition<E, R>,
@@ -167,8 +165,10 @@ const finished = <E, R>(run: Run<E, R>, turn: Turn.Turn): AgentEvent => {
   return { _tag: "TurnFinished", agent: turn.agent, turn: turn.number, finishReason: reason, usage }
 }
 
-/** What ends the run: text, unless the model still wants something, or the output that it was asked for. */
+/** What ends the run: an answer that a tool gave, or text, unless the model still wants something, or the output that it was asked for. */
 const answerOf = <E, R>(run: Run<E, R>, turn: Turn.Turn): Pick<AgentResponse, "text" | "output"> | undefined => {
+  const handedOver = turn.calls.find(({ outcome }) => outcome?.answer !== undefined)?.outcome
+  if (handedOver !== undefined) return handedOver.answer
   const entry = Turn.toEntry(turn)
   const goesOn = turn.calls.length > 0 || turn.finish!.reason === "pause"
   if (run.output === undefined) return goesOn ? undefined : { text: Transcript.text(entry) }

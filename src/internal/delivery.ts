@@ -86,10 +86,11 @@ export const cancel = (cell: Cell.Cell, envelope: Envelope): Effect.Effect<unkno
       cell.stash?.splice(cell.stash.indexOf(envelope), 1)
       break
     case "running": {
-      const fiber = envelope.fiber
       envelope.status = "done"
-      const untouchable = fiber === undefined || envelope.uninterruptible || envelope.abort !== undefined
-      return untouchable ? Effect.void : Fiber.interrupt(fiber)
+      // A handler that is on the stack right now has no fiber yet that could be interrupted.
+      return envelope.fiber === undefined
+        ? Effect.andThen(Effect.yieldNow, interruptRun(envelope))
+        : interruptRun(envelope)
     }
     default: {
       const forwarded = envelope.forwarded
@@ -132,6 +133,12 @@ export const unstashAll = (cell: Cell.Cell): void => {
 // -----------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------
+
+const interruptRun = (envelope: Envelope): Effect.Effect<unknown> =>
+  Effect.suspend(() => {
+    const { abort, fiber, uninterruptible } = envelope
+    return fiber === undefined || uninterruptible || abort !== undefined ? Effect.void : Fiber.interrupt(fiber)
+  })
 
 const accepted = Exit.void
 

@@ -5,16 +5,16 @@
  */
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import type * as Queue from "effect/Queue"
 import type * as Tracer from "effect/Tracer"
 import type { ActorError } from "./actorError.ts"
 import type { Cell } from "./cell.ts"
+import type { Emit } from "./pushed.ts"
 
 /** What waits for the outcome of a message; `undefined` for a told one. */
 export type Reply = (exit: Exit.Exit<unknown, unknown>) => void
 
-/** Where the items of an asked stream go, one array a chunk. */
-export type Sink = Queue.Queue<ReadonlyArray<unknown>, unknown>
+/** Takes the items of an asked stream, a batch at a time. */
+export type Sink = Emit<unknown>
 
 /**
  * - `new`: not in a mailbox yet

@@ -16,6 +16,7 @@ import * as Delivery from "./delivery.ts"
 import * as Envelope from "./envelope.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as MailboxQueue from "./mailboxQueue.ts"
+import * as Pushed from "./pushed.ts"
 import * as Run from "./run.ts"
 
 export interface LocalRef {
@@ -73,24 +74,37 @@ const ask = (self: LocalRef, tag: string, input: unknown): Effect.Effect<unknown
   })
 
 const stream = (self: LocalRef, tag: string, input: unknown): Stream.Stream<unknown, unknown> =>
-  Stream.unwrap(Effect.gen(function*() {
+  Pushed.withSource(
+    Stream.unwrap(Effect.gen(function*() {
+      const cell = self.cell
+      const queue = yield* Queue.bounded<ReadonlyArray<unknown>, unknown>(1)
+      const end = (exit: Exit.Exit<unknown, unknown>) => {
+        if (Exit.isSuccess(exit)) Queue.endUnsafe(queue as Queue.Enqueue<ReadonlyArray<unknown>, Cause.Done>)
+        else Queue.failCauseUnsafe(queue, exit.cause)
+      }
+      const sink: Envelope.Sink = (items) => items.length === 0 ? Effect.void : Effect.asVoid(Queue.offer(queue, items))
+      const envelope = Envelope.make(tag, self.protocol.payload(tag, input), end, sink, currentSpan())
+      yield* Effect.acquireRelease(
+        Effect.sync(() => {
+          const refused = Delivery.offer(cell, envelope)
+          if (refused === undefined) Delivery.wait(cell, envelope)
+          else if (Exit.isFailure(refused)) end(refused)
+        }),
+        () => Effect.suspend(() => Delivery.cancel(cell, envelope))
+      )
+      return Stream.flattenArray(Stream.fromQueue(queue) as Stream.Stream<[unknown], unknown>)
+    })),
+    (sink) => listen(self, tag, input, sink)
+  )
+
+/** The same for a reader that takes the items in the handler's own fiber. */
+const listen = (self: LocalRef, tag: string, input: unknown, sink: Envelope.Sink): Effect.Effect<unknown, unknown> =>
+  Effect.callback((resume) => {
     const cell = self.cell
-    const sink = yield* Queue.bounded<ReadonlyArray<unknown>, unknown>(1)
-    const end = (exit: Exit.Exit<unknown, unknown>) => {
-      if (Exit.isSuccess(exit)) Queue.endUnsafe(sink as Queue.Enqueue<ReadonlyArray<unknown>, Cause.Done>)
-      else Queue.failCauseUnsafe(sink, exit.cause)
-    }
-    const envelope = Envelope.make(tag, self.protocol.payload(tag, input), end, sink, currentSpan())
-    yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        const refused = Delivery.offer(cell, envelope)
-        if (refused === undefined) Delivery.wait(cell, envelope)
-        else if (Exit.isFailure(refused)) end(refused)
-      }),
-      () => Effect.suspend(() => Delivery.cancel(cell, envelope))
-    )
-    return Stream.flattenArray(Stream.fromQueue(sink) as Stream.Stream<[unknown], unknown>)
-  }))
+    const envelope = Envelope.make(tag, self.protocol.payload(tag, input), resume, sink, currentSpan())
+    if (cell.busy > 0) Delivery.refuseDeadlock(cell, envelope)
+    return send(cell, envelope)
+  })
 
 /** Requests the end and waits for it; an actor (or a descendant) that stops itself does not wait for itself. */
 const stop = (cell: Cell.Cell, mode: "stop" | "drain"): Effect.Effect<void> =>

@@ -9,7 +9,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Queue from "effect/Queue"
+import type * as Queue from "effect/Queue"
 import * as Rpc from "effect/rpc/Rpc"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
@@ -17,6 +17,7 @@ import * as Cell from "./cell.ts"
 import * as Envelope from "./envelope.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as Metrics from "./metrics.ts"
+import * as Pushed from "./pushed.ts"
 
 const ForwardTypeId = "~effect-troupe/internal/Forward"
 
@@ -181,7 +182,11 @@ const start = (
 }
 
 const traced = (cell: Cell.Cell, envelope: Envelope.Envelope, effect: Effect.Effect<unknown, unknown>) =>
-  Effect.withSpan(effect, `${cell.definition.name}.${envelope.tag}`, { attributes: { actor: Cell.path(cell) } })
+  effect.pipe(
+    Effect.withSpan(`${cell.definition.name}.${envelope.tag}`, { attributes: { actor: Cell.path(cell) } }, {
+      captureStackTrace: false
+    })
+  )
 
 const track = (cell: Cell.Cell, envelope: Envelope.Envelope, fiber: Fiber.Fiber<unknown, unknown>): void => {
   envelope.fiber = fiber
@@ -189,15 +194,13 @@ const track = (cell: Cell.Cell, envelope: Envelope.Envelope, fiber: Fiber.Fiber<
 }
 
 /** Streams the handler's items to their consumer, as fast as the consumer takes them. */
-const pour = (
-  value: object,
-  sink: Queue.Enqueue<ReadonlyArray<unknown>, unknown>
-): Effect.Effect<unknown, unknown> => {
-  const stream = Stream.isStream(value)
-    ? value as Stream.Stream<unknown, unknown>
-    : Stream.unwrap(Effect.map(value as Effect.Effect<Queue.Dequeue<unknown, unknown>, unknown>, Stream.fromQueue))
-  return Stream.runForEachArray(stream, (items) => Queue.offer(sink, items))
-}
+const pour = (value: object, sink: Envelope.Sink): Effect.Effect<unknown, unknown> =>
+  Pushed.runForEach(
+    Stream.isStream(value)
+      ? value as Stream.Stream<unknown, unknown>
+      : Stream.unwrap(Effect.map(value as Effect.Effect<Queue.Dequeue<unknown, unknown>, unknown>, Stream.fromQueue)),
+    sink
+  )
 
 const complete = (cell: Cell.Cell, envelope: Envelope.Envelope, exit: Exit.Exit<unknown, unknown>): void => {
   envelope.fiber = undefined

@@ -25,6 +25,7 @@ import * as Turn from "./agentTurn.ts"
  */
 export interface Definition<out E, out R> {
   readonly name: string
+  readonly description: string | undefined
   readonly instructions: string | undefined
   readonly definitions: ReadonlyArray<AiTool.Any>
   readonly toolkit: Toolkit.Toolkit<Record<string, AiTool.Any>>

@@ -1,5 +1,6 @@
 import { Context, Effect } from "effect"
 import type { AgentEvent } from "../AgentEvent.ts"
+import * as Transcript from "../Transcript.ts"
 
 /**
  * The call that a tool's handler answers, as the handler finds it around itself.
@@ -11,6 +12,8 @@ export interface ToolContext {
   readonly id: string
   readonly name: string
   /** Says events in the stream of the run that made the call; waits while its reader is behind. */
+  /** What was said before the turn that made the call. */
+  readonly conversation: Effect.Effect<Transcript.Transcript>
   readonly emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
 }
 
@@ -20,5 +23,11 @@ export interface ToolContext {
  * @internal
  */
 export const CurrentTool = Context.Reference<ToolContext>("effect-troupe/internal/CurrentTool", {
-  defaultValue: () => ({ agent: "", id: "", name: "", emit: () => Effect.void })
+  defaultValue: () => ({
+    agent: "",
+    id: "",
+    name: "",
+    conversation: Effect.succeed(Transcript.empty),
+    emit: () => Effect.void
+  })
 })
