@@ -19,12 +19,12 @@ import { AgentError, InvalidOutput } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import type { Budget } from "./Budget.ts"
 import type { Guardrail } from "./Guardrail.ts"
-import { build } from "./internal/agentBuild.ts"
-import type { AgentRef, Input, Output } from "./internal/agentProtocol.ts"
-import { response } from "./internal/agentResponse.ts"
-import * as AgentRun from "./internal/agentRun.ts"
+import { build } from "./internal/agent/build.ts"
+import type { AgentRef, Input, Output } from "./internal/agent/protocol.ts"
+import { response } from "./internal/agent/response.ts"
+import * as AgentRun from "./internal/agent/run.ts"
+import type { Definition } from "./internal/agent/runState.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
-import type { Definition } from "./internal/runState.ts"
 import type { Settings } from "./Llm/AiSdk.ts"
 import { Memory } from "./Memory.ts"
 import type { Reason, Recovery, RecoveryError, RecoveryServices } from "./Recover.ts"
@@ -46,7 +46,7 @@ export {
   stream,
   /** @since 0.1.0 @category actors */
   transcript
-} from "./internal/agentActor.ts"
+} from "./internal/agent/actor.ts"
 export {
   /** @since 0.1.0 @category models */
   type AgentBehavior,
@@ -64,11 +64,11 @@ export {
   protocol,
   /** @since 0.1.0 @category models */
   Request
-} from "./internal/agentProtocol.ts"
+} from "./internal/agent/protocol.ts"
 export {
   /** @since 0.1.0 @category running */
   response
-} from "./internal/agentResponse.ts"
+} from "./internal/agent/response.ts"
 
 const TypeId = "~effect-troupe/Agent"
 

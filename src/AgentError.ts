@@ -8,7 +8,7 @@
 import { Schema } from "effect"
 import { AiError } from "effect/ai"
 import { BudgetExceeded } from "./Budget.ts"
-import { ActorError } from "./internal/actorError.ts"
+import { ActorError } from "./internal/actor/actorError.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import * as Transcript from "./Transcript.ts"
 

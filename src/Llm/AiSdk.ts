@@ -28,12 +28,12 @@ import { Array as Arr, Cause, Context, Effect, Layer, Schema, Stream } from "eff
 import type { Pull, Redacted, Scope } from "effect"
 import { AiError, LanguageModel, Model } from "effect/ai"
 import type { Response } from "effect/ai"
-import * as Errors from "../internal/aiSdkError.ts"
-import { toPromptV3 } from "../internal/aiSdkPrompt.ts"
-import { mergeSettings, toCallOptions } from "../internal/aiSdkRequest.ts"
-import { type GenerateResult, isTruncated, toParts, toStreamPart } from "../internal/aiSdkResponse.ts"
-import { type Batch, batchReader } from "../internal/aiSdkStream.ts"
-import { make as makeLanguageModel } from "../internal/languageModel.ts"
+import * as Errors from "../internal/llm/aiSdkError.ts"
+import { toPromptV3 } from "../internal/llm/aiSdkPrompt.ts"
+import { mergeSettings, toCallOptions } from "../internal/llm/aiSdkRequest.ts"
+import { type GenerateResult, isTruncated, toParts, toStreamPart } from "../internal/llm/aiSdkResponse.ts"
+import { type Batch, batchReader } from "../internal/llm/aiSdkStream.ts"
+import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
 
 /**
  * A language model of any current AI SDK specification.

@@ -11,7 +11,7 @@ import type { EmbeddingModelV3, EmbeddingModelV4, SharedV4ProviderOptions } from
 import { Array as Arr, Effect, Layer, Schema } from "effect"
 import type { Redacted, Scope } from "effect"
 import { EmbeddingModel } from "effect/ai"
-import * as Errors from "../internal/aiSdkError.ts"
+import * as Errors from "../internal/llm/aiSdkError.ts"
 
 /**
  * An embedding model of any current AI SDK specification.

@@ -21,7 +21,7 @@
 import { Effect, Redacted, Schema } from "effect"
 import type { Config } from "effect"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
-import { baseUrl, load, requiredKey } from "../internal/provider.ts"
+import { baseUrl, load, requiredKey } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"

@@ -43,12 +43,12 @@ import {
 } from "effect"
 import { AiError, LanguageModel, Model, Prompt } from "effect/ai"
 import { CircuitBreaker } from "effect/persistence"
-import { type Answer, type Part, toBare } from "../internal/bareModel.ts"
-import * as Internal from "../internal/modelMiddleware.ts"
-import * as ModelRequest from "../internal/modelRequest.ts"
-import * as RateWindow from "../internal/rateWindow.ts"
-import { redactJson, redactText } from "../internal/redact.ts"
-import { whenSilent } from "../internal/whenSilent.ts"
+import { type Answer, type Part, toBare } from "../internal/llm/bareModel.ts"
+import * as Internal from "../internal/llm/middleware.ts"
+import * as RateWindow from "../internal/llm/rateWindow.ts"
+import { redactJson, redactText } from "../internal/llm/redact.ts"
+import * as ModelRequest from "../internal/llm/request.ts"
+import { whenSilent } from "../internal/llm/whenSilent.ts"
 
 /**
  * A function from a model layer to a layer of the same services, which may need and fail with more to be built.

@@ -24,7 +24,7 @@ import { Effect, Exit, Predicate, Schema } from "effect"
 import type { Config, Redacted } from "effect"
 import { AiError } from "effect/ai"
 import { FetchHttpClient, Headers, HttpClient } from "effect/http"
-import * as Errors from "../internal/aiSdkError.ts"
+import * as Errors from "../internal/llm/aiSdkError.ts"
 
 /**
  * One model of a vendor; what the vendor's list does not say is undefined.

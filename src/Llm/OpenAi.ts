@@ -21,7 +21,7 @@
 import { Effect, Option, Redacted } from "effect"
 import type { Config } from "effect"
 import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
-import { load, missingKey, optionalKey, optionalUrl } from "../internal/provider.ts"
+import { load, missingKey, optionalKey, optionalUrl } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"

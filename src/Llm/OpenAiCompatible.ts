@@ -14,7 +14,7 @@
  * @since 0.1.0
  */
 import { Effect, Redacted } from "effect"
-import { httpUrl, load, notHttpUrl } from "../internal/provider.ts"
+import { httpUrl, load, notHttpUrl } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"

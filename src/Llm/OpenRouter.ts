@@ -19,7 +19,7 @@
  */
 import { Effect, Layer } from "effect"
 import type { Config } from "effect"
-import { baseUrl, requiredKey } from "../internal/provider.ts"
+import { baseUrl, requiredKey } from "../internal/llm/provider.ts"
 import type * as AiSdk from "./AiSdk.ts"
 import type * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import type * as ModelList from "./ModelList.ts"

@@ -37,9 +37,9 @@ import { AiError, LanguageModel, Model } from "effect/ai"
 import type { Response } from "effect/ai"
 import * as Arr from "effect/Array"
 import { isObject, isObjectOrArray } from "effect/Predicate"
-import * as BareModel from "../internal/bareModel.ts"
-import * as ModelRequest from "../internal/modelRequest.ts"
-import { redactJson, redactText } from "../internal/redact.ts"
+import * as BareModel from "../internal/llm/bareModel.ts"
+import { redactJson, redactText } from "../internal/llm/redact.ts"
+import * as ModelRequest from "../internal/llm/request.ts"
 
 /**
  * How a cassette is written and read.

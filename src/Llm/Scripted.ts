@@ -12,7 +12,7 @@ import { Context, Effect, Layer, Ref, Stream, TextDiff } from "effect"
 import { AiError, LanguageModel, Model } from "effect/ai"
 import type { Prompt, Response } from "effect/ai"
 import { isRegExp, isString } from "effect/Predicate"
-import { make as makeLanguageModel } from "../internal/languageModel.ts"
+import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
 
 /**
  * One thing that a scripted turn does.

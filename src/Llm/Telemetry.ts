@@ -23,7 +23,7 @@ import { Cause, Context, Effect, Exit, Option, Stream, String } from "effect"
 import type { Tracer } from "effect"
 import type { Response } from "effect/ai"
 import { Model, Telemetry } from "effect/ai"
-import * as Internal from "../internal/modelMiddleware.ts"
+import * as Internal from "../internal/llm/middleware.ts"
 import type { Middleware } from "./Middleware.ts"
 import * as Prices from "./Prices.ts"
 

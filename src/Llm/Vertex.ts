@@ -26,7 +26,7 @@
 import { Effect, Option, Redacted, Schema } from "effect"
 import type { Config } from "effect"
 import { AiError } from "effect/ai"
-import { baseUrl, configError, load, optionalKey, optionalString } from "../internal/provider.ts"
+import { baseUrl, configError, load, optionalKey, optionalString } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"

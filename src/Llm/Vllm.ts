@@ -19,7 +19,7 @@
  */
 import { Effect, Layer, Option } from "effect"
 import type { Config } from "effect"
-import { baseUrl, optionalKey } from "../internal/provider.ts"
+import { baseUrl, optionalKey } from "../internal/llm/provider.ts"
 import type * as AiSdk from "./AiSdk.ts"
 import type * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import type * as ModelList from "./ModelList.ts"

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Ref, Schema, Stream } from "effect"
 import { Telemetry, Tool, Toolkit } from "effect/ai"
 import type { Response } from "effect/ai"
-import { make } from "../../src/internal/languageModel.ts"
+import { make } from "../../src/internal/llm/languageModel.ts"
 
 const toolkit = Toolkit.make(Tool.make("add", { parameters: Schema.Struct({ a: Schema.Finite }) }))
 

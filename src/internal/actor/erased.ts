@@ -9,7 +9,7 @@ import type * as Rpc from "effect/rpc/Rpc"
 import * as RpcSchema from "effect/rpc/RpcSchema"
 import type * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
-import type * as Actor from "../Actor.ts"
+import type * as Actor from "../../Actor.ts"
 import * as Cell from "./cell.ts"
 import * as LocalRef from "./localRef.ts"
 

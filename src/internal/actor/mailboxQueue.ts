@@ -5,7 +5,7 @@
  *
  * @internal
  */
-import type { Mailbox } from "../Mailbox.ts"
+import type { Mailbox } from "../../Mailbox.ts"
 import type { Envelope } from "./envelope.ts"
 
 interface Lane {

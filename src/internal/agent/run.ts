@@ -8,7 +8,7 @@ import { Clock, Context, Effect, Layer, Option, Ref } from "effect"
 import type { Stream } from "effect"
 import { LanguageModel } from "effect/ai"
 import * as Duration from "effect/Duration"
-import type { Input, RunOptions } from "../Agent.ts"
+import type { Input, RunOptions } from "../../Agent.ts"
 import {
   AgentError,
   type AgentErrorReason,
@@ -17,18 +17,18 @@ import {
   MaxDurationExceeded,
   MaxToolCallsExceeded,
   MaxTurnsExceeded
-} from "../AgentError.ts"
-import type { AgentEvent, AgentResponse } from "../AgentEvent.ts"
-import { Approvals } from "../Approvals.ts"
-import * as Budget from "../Budget.ts"
-import * as Guardrail from "../Guardrail.ts"
-import * as Transcript from "../Transcript.ts"
-import { ask } from "./agentAsk.ts"
-import { callTools } from "./agentCalls.ts"
-import { outputOf, outputTool } from "./agentOutput.ts"
-import * as Turn from "./agentTurn.ts"
-import * as Pushed from "./pushed.ts"
+} from "../../AgentError.ts"
+import type { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
+import { Approvals } from "../../Approvals.ts"
+import * as Budget from "../../Budget.ts"
+import * as Guardrail from "../../Guardrail.ts"
+import * as Transcript from "../../Transcript.ts"
+import * as Pushed from "../pushed.ts"
+import { ask } from "./ask.ts"
+import { callTools } from "./calls.ts"
+import { outputOf, outputTool } from "./output.ts"
 import { type Definition, fail, type Run, said, say, write } from "./runState.ts"
+import * as Turn from "./turn.ts"
 import { addUsage, noUsage } from "./usage.ts"
 
 /** How many events may wait for the reader before the run waits for it. */

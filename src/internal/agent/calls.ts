@@ -4,15 +4,15 @@
  * @internal
  */
 import { Effect, Ref } from "effect"
-import type { GuardrailTripped, ToolFailed } from "../AgentError.ts"
-import type { AgentEvent } from "../AgentEvent.ts"
-import * as Budget from "../Budget.ts"
-import * as Guardrail from "../Guardrail.ts"
-import * as Tool from "../Tool.ts"
-import { outputTool } from "./agentOutput.ts"
-import * as Turn from "./agentTurn.ts"
+import type { GuardrailTripped, ToolFailed } from "../../AgentError.ts"
+import type { AgentEvent } from "../../AgentEvent.ts"
+import * as Budget from "../../Budget.ts"
+import * as Guardrail from "../../Guardrail.ts"
+import * as Tool from "../../Tool.ts"
+import { outputTool } from "./output.ts"
 import type { Run } from "./runState.ts"
 import { CurrentTool } from "./toolContext.ts"
+import * as Turn from "./turn.ts"
 import { addUsage } from "./usage.ts"
 
 /** What a call can end the run with. */

@@ -1,6 +1,6 @@
 import { Context, Effect } from "effect"
-import type { AgentEvent } from "../AgentEvent.ts"
-import * as Transcript from "../Transcript.ts"
+import type { AgentEvent } from "../../AgentEvent.ts"
+import * as Transcript from "../../Transcript.ts"
 
 /**
  * The call that a tool's handler answers, as the handler finds it around itself.

@@ -6,10 +6,10 @@
 import { AiError, Prompt } from "effect/ai"
 import type { Response, Tool as AiTool } from "effect/ai"
 import { isObject } from "effect/Predicate"
-import type { AgentEvent } from "../AgentEvent.ts"
-import type * as Tool from "../Tool.ts"
-import type * as Transcript from "../Transcript.ts"
-import { errorMessage } from "./errorMessage.ts"
+import type { AgentEvent } from "../../AgentEvent.ts"
+import type * as Tool from "../../Tool.ts"
+import type * as Transcript from "../../Transcript.ts"
+import { errorMessage } from "../errorMessage.ts"
 
 /** @internal */
 export type Part = Response.StreamPart<Record<string, AiTool.Any>, "deferred">

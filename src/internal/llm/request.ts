@@ -7,7 +7,7 @@ import type { LanguageModel } from "effect/ai"
 import { Prompt, Tool } from "effect/ai"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { RequestSettings } from "../Llm/AiSdk.ts"
+import { RequestSettings } from "../../Llm/AiSdk.ts"
 import type { CallOptions } from "./bareModel.ts"
 
 /** @internal */

@@ -8,7 +8,7 @@ import type { Scope } from "effect"
 import { Prompt, Tool as AiTool } from "effect/ai"
 import type { McpClient, McpClientError, McpSchema } from "effect/ai"
 import { isObject } from "effect/Predicate"
-import type { EffectClass, Outcome } from "../Tool.ts"
+import type { EffectClass, Outcome } from "../../Tool.ts"
 
 /** @internal */
 export interface McpTool {

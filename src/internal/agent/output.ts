@@ -6,8 +6,8 @@
 import { Schema } from "effect"
 import type { JsonSchema } from "effect"
 import { Tool as AiTool } from "effect/ai"
-import * as Transcript from "../Transcript.ts"
-import type * as Turn from "./agentTurn.ts"
+import * as Transcript from "../../Transcript.ts"
+import type * as Turn from "./turn.ts"
 
 /** @internal */
 export const outputTool = "final_answer"

@@ -6,7 +6,7 @@
 import { Config, ConfigProvider, Effect, Option, Redacted } from "effect"
 import { identity } from "effect/Function"
 import * as Predicate from "effect/Predicate"
-import { PackageMissing } from "../Llm/AiSdk.ts"
+import { PackageMissing } from "../../Llm/AiSdk.ts"
 
 /**
  * Imports an optional package; any failure but its own absence is a defect, so a package that it misses in turn is named.

@@ -5,7 +5,7 @@
  */
 import { Context, Effect, Layer } from "effect"
 import { LanguageModel, Toolkit } from "effect/ai"
-import type { Tool } from "../Tool.ts"
+import type { Tool } from "../../Tool.ts"
 import type { Definition } from "./runState.ts"
 
 /**

@@ -13,11 +13,11 @@ import type * as Queue from "effect/Queue"
 import * as Rpc from "effect/rpc/Rpc"
 import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
+import * as Pushed from "../pushed.ts"
 import * as Cell from "./cell.ts"
 import * as Envelope from "./envelope.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as Metrics from "./metrics.ts"
-import * as Pushed from "./pushed.ts"
 
 const ForwardTypeId = "~effect-troupe/internal/Forward"
 

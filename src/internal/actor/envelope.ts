@@ -6,9 +6,9 @@
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Tracer from "effect/Tracer"
+import type { Emit } from "../pushed.ts"
 import type { ActorError } from "./actorError.ts"
 import type { Cell } from "./cell.ts"
-import type { Emit } from "./pushed.ts"
 
 /** What waits for the outcome of a message; `undefined` for a told one. */
 export type Reply = (exit: Exit.Exit<unknown, unknown>) => void

@@ -5,13 +5,15 @@
  */
 import { Effect, Ref, type Scope, type Stream } from "effect"
 import { AiError } from "effect/ai"
-import * as Actor from "../Actor.ts"
-import type { ActorSystem } from "../ActorSystem.ts"
-import type { Agent } from "../Agent.ts"
-import { AgentError, ModelFailed } from "../AgentError.ts"
-import type { AgentEvent, AgentResponse } from "../AgentEvent.ts"
-import type { Tool } from "../Tool.ts"
-import * as Transcript from "../Transcript.ts"
+import * as Actor from "../../Actor.ts"
+import type { ActorSystem } from "../../ActorSystem.ts"
+import type { Agent } from "../../Agent.ts"
+import { AgentError, ModelFailed } from "../../AgentError.ts"
+import type { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
+import type { Tool } from "../../Tool.ts"
+import * as Transcript from "../../Transcript.ts"
+import { errorMessage } from "../errorMessage.ts"
+import * as Pushed from "../pushed.ts"
 import {
   type AgentBehavior,
   type AgentRef,
@@ -19,10 +21,8 @@ import {
   type LocalAgentRef,
   protocol,
   type Request
-} from "./agentProtocol.ts"
-import { response } from "./agentResponse.ts"
-import { errorMessage } from "./errorMessage.ts"
-import * as Pushed from "./pushed.ts"
+} from "./protocol.ts"
+import { response } from "./response.ts"
 
 /**
  * How an agent or a team runs as an actor.

@@ -15,7 +15,7 @@ import { Schema } from "effect"
 import type { LanguageModel } from "effect/ai"
 import { Tool } from "effect/ai"
 import * as Predicate from "effect/Predicate"
-import type { Settings } from "../Llm/AiSdk.ts"
+import type { Settings } from "../../Llm/AiSdk.ts"
 import { toPrompt } from "./aiSdkPrompt.ts"
 
 /** @internal */

@@ -4,8 +4,8 @@
  * @internal
  */
 import { Effect, type Stream } from "effect"
-import type { AgentEvent, AgentResponse } from "../AgentEvent.ts"
-import * as Pushed from "./pushed.ts"
+import type { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
+import * as Pushed from "../pushed.ts"
 
 /**
  * The response that a run comes to: what its `Completed` event carries.

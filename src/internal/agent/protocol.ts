@@ -7,10 +7,10 @@ import { Schema } from "effect"
 import { Prompt } from "effect/ai"
 import { isString } from "effect/Predicate"
 import { Rpc } from "effect/rpc"
-import * as Actor from "../Actor.ts"
-import { AgentError } from "../AgentError.ts"
-import { AgentEvent, AgentResponse } from "../AgentEvent.ts"
-import * as Transcript from "../Transcript.ts"
+import * as Actor from "../../Actor.ts"
+import { AgentError } from "../../AgentError.ts"
+import { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
+import * as Transcript from "../../Transcript.ts"
 
 /**
  * What an agent is asked with: a text, or texts and files.
