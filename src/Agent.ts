@@ -8,11 +8,20 @@
  *
  * @since 0.1.0
  */
-import type { Duration, Scope, Stream } from "effect"
-import { Context, Effect, Layer, Ref, Schema } from "effect"
-import { LanguageModel, McpServer, Tool as AiTool, Toolkit } from "effect/ai"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as McpServer from "effect/ai/McpServer"
+import * as AiTool from "effect/ai/Tool"
+import * as Toolkit from "effect/ai/Toolkit"
 import * as Arr from "effect/Array"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { hasProperty } from "effect/Predicate"
+import * as Ref from "effect/Ref"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type { NoExcessProperties } from "effect/Types"
 import type { ActorError } from "./Actor.ts"
 import { AgentError, InvalidOutput } from "./AgentError.ts"

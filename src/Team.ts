@@ -15,9 +15,13 @@
  *
  * @since 0.1.0
  */
-import { Effect, Hash, Ref, Result, Schema } from "effect"
-import { Prompt } from "effect/ai"
+import * as Prompt from "effect/ai/Prompt"
+import * as Effect from "effect/Effect"
+import * as Hash from "effect/Hash"
 import { isString } from "effect/Predicate"
+import * as Ref from "effect/Ref"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { type Agent, isAgent } from "./Agent.ts"
 import { type AgentError, TeamLimitExceeded, UnknownMember } from "./AgentError.ts"
 import type { AgentResponse } from "./AgentEvent.ts"

@@ -8,9 +8,13 @@
  *
  * @since 0.1.0
  */
-import { Equal, Hash, Inspectable, Schema, SchemaTransformation } from "effect"
-import { Prompt } from "effect/ai"
+import * as Prompt from "effect/ai/Prompt"
+import * as Equal from "effect/Equal"
+import * as Hash from "effect/Hash"
+import * as Inspectable from "effect/Inspectable"
 import { hasProperty } from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
 
 const TypeId = "~effect-troupe/Transcript"
 

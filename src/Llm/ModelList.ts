@@ -20,10 +20,16 @@
  * @since 0.1.0
  */
 import { APICallError } from "@ai-sdk/provider"
-import { Effect, Exit, Predicate, Schema } from "effect"
-import type { Config, Redacted } from "effect"
-import { AiError } from "effect/ai"
-import { FetchHttpClient, Headers, HttpClient } from "effect/http"
+import * as AiError from "effect/ai/AiError"
+import type * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as Headers from "effect/http/Headers"
+import * as HttpClient from "effect/http/HttpClient"
+import * as Predicate from "effect/Predicate"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
 import * as Errors from "../internal/llm/aiSdkError.ts"
 
 /**

@@ -13,7 +13,8 @@
  *
  * @since 0.1.0
  */
-import { Effect, Redacted } from "effect"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
 import { httpUrl, load, notHttpUrl } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"

@@ -3,8 +3,11 @@
  *
  * @internal
  */
-import { Effect, Ref, type Scope, type Stream } from "effect"
-import { AiError } from "effect/ai"
+import * as AiError from "effect/ai/AiError"
+import * as Effect from "effect/Effect"
+import * as Ref from "effect/Ref"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import * as Actor from "../../Actor.ts"
 import type { ActorSystem } from "../../ActorSystem.ts"
 import type { Agent } from "../../Agent.ts"

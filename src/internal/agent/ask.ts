@@ -3,9 +3,17 @@
  *
  * @internal
  */
-import { Effect, Pull, Ref, Schedule, Stream } from "effect"
-import { AiError, Toolkit } from "effect/ai"
-import type { LanguageModel, Prompt, Response, Tool as AiTool } from "effect/ai"
+import * as AiError from "effect/ai/AiError"
+import type * as LanguageModel from "effect/ai/LanguageModel"
+import type * as Prompt from "effect/ai/Prompt"
+import type * as Response from "effect/ai/Response"
+import type * as AiTool from "effect/ai/Tool"
+import * as Toolkit from "effect/ai/Toolkit"
+import * as Effect from "effect/Effect"
+import * as Pull from "effect/Pull"
+import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
 import type { AgentError } from "../../AgentError.ts"
 import { ModelFailed } from "../../AgentError.ts"
 import type { AgentEvent } from "../../AgentEvent.ts"

@@ -3,8 +3,11 @@
  *
  * @internal
  */
-import { Context, Effect, Layer } from "effect"
-import { LanguageModel, Toolkit } from "effect/ai"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Toolkit from "effect/ai/Toolkit"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import type { Tool } from "../../Tool.ts"
 import type { Definition } from "./runState.ts"
 

@@ -3,7 +3,8 @@
  *
  * @internal
  */
-import { Effect, Ref } from "effect"
+import * as Effect from "effect/Effect"
+import * as Ref from "effect/Ref"
 import type { GuardrailTripped, ToolFailed } from "../../AgentError.ts"
 import type { AgentEvent } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"

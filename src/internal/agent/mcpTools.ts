@@ -3,11 +3,15 @@
  *
  * @internal
  */
-import { Effect, RcRef } from "effect"
-import type { Scope } from "effect"
-import { Prompt, Tool as AiTool } from "effect/ai"
-import type { McpClient, McpClientError, McpSchema } from "effect/ai"
+import type * as McpClient from "effect/ai/McpClient"
+import type * as McpClientError from "effect/ai/McpClientError"
+import type * as McpSchema from "effect/ai/McpSchema"
+import * as Prompt from "effect/ai/Prompt"
+import * as AiTool from "effect/ai/Tool"
+import * as Effect from "effect/Effect"
 import { isObject } from "effect/Predicate"
+import * as RcRef from "effect/RcRef"
+import type * as Scope from "effect/Scope"
 import type { EffectClass, Outcome } from "../../Tool.ts"
 
 /** @internal */

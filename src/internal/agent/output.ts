@@ -3,9 +3,9 @@
  *
  * @internal
  */
-import { Schema } from "effect"
-import type { JsonSchema } from "effect"
-import { Tool as AiTool } from "effect/ai"
+import * as AiTool from "effect/ai/Tool"
+import type * as JsonSchema from "effect/JsonSchema"
+import * as Schema from "effect/Schema"
 import * as Transcript from "../../Transcript.ts"
 import type * as Turn from "./turn.ts"
 

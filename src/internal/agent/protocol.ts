@@ -3,10 +3,10 @@
  *
  * @internal
  */
-import { Schema } from "effect"
-import { Prompt } from "effect/ai"
+import * as Prompt from "effect/ai/Prompt"
 import { isString } from "effect/Predicate"
-import { Rpc } from "effect/rpc"
+import * as Rpc from "effect/rpc/Rpc"
+import * as Schema from "effect/Schema"
 import * as Actor from "../../Actor.ts"
 import { AgentError } from "../../AgentError.ts"
 import { AgentEvent, AgentResponse } from "../../AgentEvent.ts"

@@ -3,7 +3,8 @@
  *
  * @internal
  */
-import { Effect, type Stream } from "effect"
+import * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
 import type { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
 import * as Pushed from "../pushed.ts"
 

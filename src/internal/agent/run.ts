@@ -3,11 +3,16 @@
  *
  * @internal
  */
-import type { Scope } from "effect"
-import { Clock, Context, Effect, Layer, Option, Ref } from "effect"
-import type { Stream } from "effect"
-import { LanguageModel } from "effect/ai"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type { Input, RunOptions } from "../../Agent.ts"
 import {
   AgentError,

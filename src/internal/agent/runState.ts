@@ -3,9 +3,14 @@
  *
  * @internal
  */
-import type { Layer, Scope } from "effect"
-import { Effect, Ref } from "effect"
-import type { LanguageModel, Response, Tool as AiTool, Toolkit } from "effect/ai"
+import type * as LanguageModel from "effect/ai/LanguageModel"
+import type * as Response from "effect/ai/Response"
+import type * as AiTool from "effect/ai/Tool"
+import type * as Toolkit from "effect/ai/Toolkit"
+import * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import * as Ref from "effect/Ref"
+import type * as Scope from "effect/Scope"
 import type { Limits, Output, TurnInfo, TurnPlan } from "../../Agent.ts"
 import { AgentError, type AgentErrorReason } from "../../AgentError.ts"
 import type { AgentEvent } from "../../AgentEvent.ts"

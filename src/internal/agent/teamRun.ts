@@ -3,8 +3,12 @@
  *
  * @internal
  */
-import { Effect, Ref, Result, type Scope } from "effect"
-import { Prompt, type Response } from "effect/ai"
+import * as Prompt from "effect/ai/Prompt"
+import type * as Response from "effect/ai/Response"
+import * as Effect from "effect/Effect"
+import * as Ref from "effect/Ref"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
 import * as Actor from "../../Actor.ts"
 import type { ActorSystem } from "../../ActorSystem.ts"
 import { type Agent, isAgent } from "../../Agent.ts"

@@ -3,8 +3,10 @@
  *
  * @internal
  */
-import { AiError, Prompt } from "effect/ai"
-import type { Response, Tool as AiTool } from "effect/ai"
+import * as AiError from "effect/ai/AiError"
+import * as Prompt from "effect/ai/Prompt"
+import type * as Response from "effect/ai/Response"
+import type * as AiTool from "effect/ai/Tool"
 import { isObject } from "effect/Predicate"
 import type { AgentEvent } from "../../AgentEvent.ts"
 import type * as Tool from "../../Tool.ts"

@@ -1,4 +1,4 @@
-import { Response } from "effect/ai"
+import * as Response from "effect/ai/Response"
 
 const add = (a: number | undefined, b: number | undefined): number | undefined =>
   a === undefined ? b : b === undefined ? a : a + b

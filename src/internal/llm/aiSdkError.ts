@@ -15,9 +15,12 @@ import {
   NoSuchModelError,
   UnsupportedFunctionalityError
 } from "@ai-sdk/provider"
-import { Clock, Duration, Effect, Redacted } from "effect"
-import { AiError } from "effect/ai"
+import * as AiError from "effect/ai/AiError"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
 
 /** @internal */
 export interface Origin {

@@ -19,7 +19,7 @@ import type {
   SharedV4FileData,
   SharedV4ProviderOptions
 } from "@ai-sdk/provider"
-import type { Prompt } from "effect/ai"
+import type * as Prompt from "effect/ai/Prompt"
 import * as Base64 from "effect/encoding/Base64"
 import * as Predicate from "effect/Predicate"
 

@@ -11,10 +11,10 @@ import type {
   LanguageModelV4ToolChoice,
   SharedV4ProviderOptions
 } from "@ai-sdk/provider"
-import { Schema } from "effect"
-import type { LanguageModel } from "effect/ai"
-import { Tool } from "effect/ai"
+import type * as LanguageModel from "effect/ai/LanguageModel"
+import * as Tool from "effect/ai/Tool"
 import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
 import type { Settings } from "../../Llm/AiSdk.ts"
 import { toPrompt } from "./aiSdkPrompt.ts"
 

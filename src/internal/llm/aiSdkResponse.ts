@@ -16,8 +16,8 @@ import type {
   LanguageModelV4StreamPart,
   LanguageModelV4Usage
 } from "@ai-sdk/provider"
-import type { Response } from "effect/ai"
-import { Tool } from "effect/ai"
+import type * as Response from "effect/ai/Response"
+import * as Tool from "effect/ai/Tool"
 import * as Base64 from "effect/encoding/Base64"
 import * as Predicate from "effect/Predicate"
 

@@ -3,8 +3,9 @@
  *
  * @internal
  */
-import { LanguageModel } from "effect/ai"
-import type { AiError, Response } from "effect/ai"
+import type * as AiError from "effect/ai/AiError"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import type * as Response from "effect/ai/Response"
 import * as Arr from "effect/Array"
 import * as Channel from "effect/Channel"
 import * as Clock from "effect/Clock"

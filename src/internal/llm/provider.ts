@@ -3,9 +3,13 @@
  *
  * @internal
  */
-import { Config, ConfigProvider, Effect, Option, Redacted } from "effect"
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
 import { PackageMissing } from "../../Llm/AiSdk.ts"
 
 /**

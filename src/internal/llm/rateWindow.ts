@@ -6,9 +6,12 @@
  *
  * @internal
  */
-import { Clock, Duration, Effect, Semaphore } from "effect"
-import { Prompt } from "effect/ai"
+import * as Prompt from "effect/ai/Prompt"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import { isString } from "effect/Predicate"
+import * as Semaphore from "effect/Semaphore"
 
 /** What a call was counted with: an estimate until it is settled. */
 interface MutableUse {

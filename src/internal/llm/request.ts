@@ -3,8 +3,9 @@
  *
  * @internal
  */
-import type { LanguageModel } from "effect/ai"
-import { Prompt, Tool } from "effect/ai"
+import type * as LanguageModel from "effect/ai/LanguageModel"
+import * as Prompt from "effect/ai/Prompt"
+import * as Tool from "effect/ai/Tool"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { RequestSettings } from "../../Llm/AiSdk.ts"

@@ -1,5 +1,10 @@
-import type { Array as Arr, Cause } from "effect"
-import { Clock, Duration, Effect, Fiber, Stream } from "effect"
+import type * as Arr from "effect/Array"
+import type * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Stream from "effect/Stream"
 
 /**
  * Ends a stream with `orElse` when a pull takes longer than `limit`.
