@@ -76,7 +76,7 @@ const librarian = Agent.make("librarian", {
 })
 
 const program = Effect.gen(function*() {
-  const question = process.argv.slice(2).join(" ").trim() || "What happens to an agent's transcript on interruption?"
+  const question = process.argv.slice(2).join(" ").trim() || "What does a transcript hold?"
   const model = yield* chooseModel
   yield* display(`${bold("effect-troupe")} ${dim(model.description)}\n${bold("?")} ${question}\n`)
   yield* Agent.run(librarian, question).pipe(Stream.runForEach(printer()), Effect.provide(model.layer))
