@@ -270,7 +270,7 @@ export const emit = (data: unknown): Effect.Effect<void> =>
 export function fromAgent<E, R>(agent: Agent<E, R>, options: FromAgentOptions): Tool<string, R>
 export function fromAgent(ref: AgentRef, options: FromAgentOptions & { readonly name: string }): Tool<string>
 export function fromAgent<E, R>(target: Agent<E, R> | AgentRef, options: FromAgentOptions): Tool<string, R> {
-  return fn(options.name ?? ("run" in target ? target.name : target.protocol.name), {
+  return fn(options.name ?? toToolName("run" in target ? target.name : target.protocol.name), {
     description: options.description,
     parameters: {
       prompt: Schema.String.annotate({ description: "What the agent is asked, with all that it must know" })
@@ -294,7 +294,7 @@ export function fromAgent<E, R>(target: Agent<E, R> | AgentRef, options: FromAge
 export interface FromAgentOptions {
   /** Tells the model what the agent can do and when to ask it. */
   readonly description: string
-  /** Default: the agent's name. */
+  /** Default: the agent's name, with "_" for what a tool's name can't have. */
   readonly name?: string | undefined
 }
 
@@ -453,6 +453,10 @@ const withPolicies = <Params, A, E, R>(
 }
 
 const checkOptions = (name: string, { concurrency, effect, retry }: FnOptions<{}, Schema.Top> & Repetition): void => {
+  // What every provider takes; most refuse the whole request for one other character.
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(name)) {
+    throw new Error(`Tool.fn: name must be 1 to 64 letters, digits, "_" or "-", got ${JSON.stringify(name)}`)
+  }
   if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency > 0)) {
     throw new Error(`Tool.fn: concurrency of ${name} must be a positive integer, got ${concurrency}`)
   }
@@ -461,6 +465,8 @@ const checkOptions = (name: string, { concurrency, effect, retry }: FnOptions<{}
     throw new Error(`Tool.fn: retry of ${name} needs effect "pure" or "idempotent", got "once"`)
   }
 }
+
+const toToolName = (name: string): string => name.replaceAll(/[^A-Za-z0-9_-]+/g, "_").slice(0, 64)
 
 const problemOf = <A, R>(decode: (params: unknown) => Effect.Effect<A, Schema.SchemaError, R>) => (params: unknown) =>
   Effect.match(decode(params), { onFailure: ({ message }) => message, onSuccess: () => undefined })

@@ -104,7 +104,7 @@ export const write = <E, R>(run: Run<E, R>): Effect.Effect<void> =>
     if (run.turn === undefined) return Effect.void
     const entry = Turn.toEntry(run.turn)
     run.turn = undefined
-    return say(run, entry)
+    return entry.content.length === 0 ? Effect.void : say(run, entry)
   })
 
 /**
