@@ -49,6 +49,7 @@ import * as Internal from "../internal/llm/middleware.ts"
 import * as RateWindow from "../internal/llm/rateWindow.ts"
 import { redactJson, redactText } from "../internal/llm/redact.ts"
 import * as ModelRequest from "../internal/llm/request.ts"
+import { retryAfterOf } from "../internal/llm/retryAfter.ts"
 import { whenSilent } from "../internal/llm/whenSilent.ts"
 
 /**
@@ -99,8 +100,8 @@ export const log = (options: { readonly prompts?: boolean | undefined } = {}): M
 /**
  * Tries a failed call again while the schedule goes on, if its `AiError` is retryable.
  *
- * An attempt waits for the schedule's delay, and at least as long as the provider asked for (`retryAfter`). A stream is
- * tried again only before its first content part. Nothing else in this package retries a model call.
+ * An attempt waits for the schedule's delay, and at least as long as the provider asked for in `retryAfter` or a header.
+ * A stream is tried again only before its first content part. Nothing else in this package retries a model call.
  *
  * @since 0.1.0
  * @category middleware
@@ -108,7 +109,7 @@ export const log = (options: { readonly prompts?: boolean | undefined } = {}): M
 export const retry = (schedule: Schedule.Schedule<unknown, AiError.AiError>): Middleware => {
   const patient = Schedule.modifyDelay(
     schedule,
-    ({ duration, input }) => Effect.succeed(Duration.max(duration, input.retryAfter ?? Duration.zero))
+    ({ duration, input }) => Effect.map(retryAfterOf(input), (wanted = Duration.zero) => Duration.max(duration, wanted))
   )
   return Internal.layer((model) =>
     Effect.succeed(
@@ -413,12 +414,12 @@ const silence = (field: keyof Timeouts, limit: Duration.Input) =>
 const within = <A, R>(self: Effect.Effect<A, AiError.AiError, R>, field: keyof Timeouts, limit: Duration.Input) =>
   Effect.timeoutOrElse(self, { duration: limit, orElse: () => silence(field, limit) })
 
-const toOutcome = (exit: Exit.Exit<unknown, AiError.AiError>): CircuitBreaker.Outcome => {
-  if (Exit.isSuccess(exit)) return CircuitBreaker.success
+const toOutcome = (exit: Exit.Exit<unknown, AiError.AiError>): Effect.Effect<CircuitBreaker.Outcome> => {
+  if (Exit.isSuccess(exit)) return Effect.succeed(CircuitBreaker.success)
   const error = failureOf(exit)
   return error !== undefined && outages.has(error.reason._tag)
-    ? CircuitBreaker.failure({ retryAfter: error.retryAfter })
-    : CircuitBreaker.ignored
+    ? Effect.map(retryAfterOf(error), (retryAfter) => CircuitBreaker.failure({ retryAfter }))
+    : Effect.succeed(CircuitBreaker.ignored)
 }
 
 const outages: ReadonlySet<string> = new Set<AiError.AiErrorReason["_tag"]>([

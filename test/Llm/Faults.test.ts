@@ -196,15 +196,20 @@ describe("faults of the wire behind middleware", () => {
     }))
 
   const waits = [
-    ["seconds", { "retry-after": "20" }, 20_000],
-    ["a date", { "retry-after": "Thu, 01 Jan 1970 00:00:20 GMT" }, 20_000],
-    ["nothing", {}, 10]
+    [429, "seconds", { "retry-after": "20" }, 20_000],
+    [429, "a date", { "retry-after": "Thu, 01 Jan 1970 00:00:20 GMT" }, 20_000],
+    [429, "nothing", {}, 10],
+    [503, "seconds", { "retry-after": "20" }, 20_000],
+    [503, "a date", { "retry-after": "Thu, 01 Jan 1970 00:00:20 GMT" }, 20_000],
+    [529, "milliseconds", { "retry-after-ms": "20000", "retry-after": "1" }, 20_000],
+    [503, "nothing", {}, 10],
+    [503, "nonsense", { "retry-after": "soon" }, 10]
   ] as const
-  for (const [form, headers, expected] of waits) {
-    it.effect(`a 429 with ${form} in retry-after is tried again after ${expected} ms`, () =>
+  for (const [status, form, headers, expected] of waits) {
+    it.effect(`a ${status} with ${form} in retry-after is tried again after ${expected} ms`, () =>
       Effect.gen(function*() {
         const server = yield* Loopback.make(
-          Loopback.json(429, Wire.errorBody("Slow down."), headers),
+          Loopback.json(status, Wire.errorBody("Slow down."), headers),
           Loopback.sse(Wire.chatText(["here"]))
         )
         const slept: Array<number> = []

@@ -441,7 +441,7 @@ describe("Middleware", () => {
         assert.strictEqual(line!["error"], "InternalProviderError")
         assert.strictEqual(
           line!["errorMessage"],
-          "Scripted.model: Internal provider error: bad key [redacted] at https://me:[redacted]@example.com/?key=[redacted]"
+          "Scripted.model: Internal provider error: bad key <redacted> at https://me:<redacted>@example.com/?key=<redacted>"
         )
       }))
 

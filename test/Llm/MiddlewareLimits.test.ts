@@ -230,17 +230,23 @@ describe("Middleware", () => {
         Scripted.model([[Scripted.text("Hel"), down]]).pipe(Middleware.circuitBreaker({ failures: 1 }))
       )))
 
-    it.effect("stays open as long as the provider asked for", () =>
-      Effect.gen(function*() {
-        yield* reasonOf(streamed)
-        yield* TestClock.adjust("59 seconds")
-        assert.include((yield* Effect.flip(streamed)).message, "not asked for another 1s")
-        yield* TestClock.adjust("1 second")
-        assert.strictEqual(yield* streamed, "Hello.")
-      }).pipe(Effect.provide(
-        Scripted.model([Scripted.fail(new AiError.RateLimitError({ retryAfter: Duration.minutes(1) })), "Hello."])
-          .pipe(Middleware.circuitBreaker({ failures: 1, openFor: "10 seconds" }))
-      )))
+    const unavailable = new AiError.InternalProviderError({
+      description: "down for a minute",
+      http: { response: { status: 503, headers: { "retry-after": "60" } } }
+    })
+    for (const reason of [new AiError.RateLimitError({ retryAfter: Duration.minutes(1) }), unavailable]) {
+      it.effect(`stays open as long as the provider asked for in its ${reason._tag}`, () =>
+        Effect.gen(function*() {
+          yield* reasonOf(streamed)
+          yield* TestClock.adjust("59 seconds")
+          assert.include((yield* Effect.flip(streamed)).message, "not asked for another 1s")
+          yield* TestClock.adjust("1 second")
+          assert.strictEqual(yield* streamed, "Hello.")
+        }).pipe(Effect.provide(
+          Scripted.model([Scripted.fail(reason), "Hello."])
+            .pipe(Middleware.circuitBreaker({ failures: 1, openFor: "10 seconds" }))
+        )))
+    }
 
     it.effect("refused prompts and interrupted calls say nothing about the provider", () =>
       Effect.gen(function*() {

@@ -1,7 +1,7 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, FileSystem, Layer, Redacted, Schema, Stream } from "effect"
-import { AiError, LanguageModel, Model, Tool as AiTool, Toolkit } from "effect/ai"
+import { AiError, LanguageModel, Model, type Response, Tool as AiTool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as Agent from "../../src/Agent.ts"
 import * as OpenAi from "../../src/Llm/OpenAi.ts"
@@ -273,8 +273,40 @@ describe("Recorded", () => {
         for (const word of secret.split(" ")) assert.notInclude(yield* read(file), word)
         assert.strictEqual(
           yield* Effect.provide(run, Recorded.replay(file, options)),
-          "It is [redacted], I think."
+          "It is <redacted>, I think."
         )
+      })
+    ))
+
+  it.effect("a password among a call's arguments is neither in the call nor in the pieces that it streams in", () =>
+    withCassette((file) =>
+      Effect.gen(function*() {
+        const params = { user: "me", password: "open \"sesame\"", "sk-proj-abcdefghijklmnopqrst": "a key as a name" }
+        const deltas = JSON.stringify(params).match(/.{1,7}/g) ?? []
+        const call = { id: "1", name: "login" }
+        const model = Layer.effect(
+          LanguageModel.LanguageModel,
+          LanguageModel.make({
+            generateText: () => Effect.succeed([]),
+            streamText: () =>
+              Stream.fromArray<Response.StreamPartEncoded>([
+                { type: "tool-params-start", ...call },
+                ...deltas.map((delta) => ({ type: "tool-params-delta" as const, id: "1", delta })),
+                { type: "tool-params-end", id: "1" },
+                { type: "tool-call", ...call, params }
+              ])
+          })
+        )
+        const run = Stream.runDrain(LanguageModel.streamText({
+          prompt: "Log me in.",
+          disableToolCallResolution: true,
+          toolCallValidation: "deferred"
+        }))
+        yield* Effect.provide(run, Recorded.record(file)(model))
+        const text = yield* read(file)
+        for (const secret of ["sesame", "sk-proj"]) assert.notInclude(text, secret)
+        assert.include(text, String.raw`\"password\":\"<redacted>\"`)
+        assert.include(text, `"password":"<redacted>"`)
       })
     ))
 

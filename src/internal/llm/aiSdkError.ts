@@ -2,7 +2,7 @@
  * Turns whatever an AI SDK provider threw or streamed as an error into the reason of an `AiError`.
  *
  * Descriptions carry the provider's own message and nothing else: no request body, no request header, no query string,
- * and every known secret is blotted out, because servers like to quote the key they reject.
+ * and every secret is blotted out, because servers like to quote the key they reject.
  *
  * @internal
  */
@@ -17,10 +17,12 @@ import {
 } from "@ai-sdk/provider"
 import * as AiError from "effect/ai/AiError"
 import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
+import { redactText } from "./redact.ts"
+import { fromHeaders, fromMillis } from "./retryAfter.ts"
 
 /** @internal */
 export interface Origin {
@@ -59,15 +61,15 @@ export const failTruncated = (request: object | undefined, origin: Origin): Effe
 }
 
 /**
- * Response headers worth keeping: all but the ones that carry credentials, and no known secret in the others, because
- * a proxy may send back what it was sent.
+ * Response headers worth keeping: all but the ones that carry credentials, and no secret in the others, because a proxy
+ * may send back what it was sent.
  *
  * @internal
  */
 export const safeHeaders = (headers: Record<string, string> | undefined, origin: Origin): Record<string, string> =>
   Object.fromEntries(
     Object.entries(headers ?? {}).flatMap(([name, value]) =>
-      SECRET_HEADERS.has(name.toLowerCase()) ? [] : [[name, redact(value, origin)]]
+      SECRET_HEADERS.has(name.toLowerCase()) ? [] : [[name, redactText(value, origin.secrets)]]
     )
   )
 
@@ -89,7 +91,7 @@ interface Failure {
 }
 
 const toReason = (error: unknown, origin: Origin, now: number): AiError.AiErrorReason => {
-  const description = redact(messageOf(error), origin).slice(0, MAX_DESCRIPTION)
+  const description = redactText(messageOf(error), origin.secrets).slice(0, MAX_DESCRIPTION)
   if (APICallError.isInstance(error)) return fromCall(error, description, origin, now)
   if (AISDKError.isInstance(error)) return fromSdk(error, description)
   if (isNetworkFailure(error)) return network(undefined, description)
@@ -156,17 +158,9 @@ const CONTEXT_CODE = /context_length|context_window|string_above_max_length/i
 const CONTEXT_MESSAGE =
   /context (length|window|size)|maximum context|(prompt|input) is too long|too many (input )?tokens|token count .* exceeds/i
 
-const retryAfter = ({ delay, headers, now }: Failure): Duration.Duration | undefined => {
-  const milliseconds = headers["retry-after-ms"]
-  if (milliseconds !== undefined && milliseconds !== "") return wait(Number(milliseconds))
-  const value = headers["retry-after"]
-  if (value === undefined || value === "") return delay === undefined ? undefined : wait(parseFloat(delay) * 1000)
-  const seconds = Number(value)
-  return wait(Number.isNaN(seconds) ? Date.parse(value) - now : seconds * 1000)
-}
-
-const wait = (milliseconds: number) =>
-  Number.isFinite(milliseconds) ? Duration.millis(Math.max(0, milliseconds)) : undefined
+// Headers come first; Google says it in the body.
+const retryAfter = ({ delay, headers, now }: Failure): Duration.Duration | undefined =>
+  fromHeaders(headers, now) ?? (delay === undefined ? undefined : fromMillis(parseFloat(delay) * 1000))
 
 const network = (url: string | undefined, description: string, method: "GET" | "POST" = "POST") =>
   new AiError.NetworkError({ reason: "TransportError", method, url: bareUrl(url), description })
@@ -237,9 +231,3 @@ const messages = (error: Error): Array<string> => {
 
 // Long enough for any provider's sentence, short enough for a log line when a parser quotes what it could not read.
 const MAX_DESCRIPTION = 500
-
-const redact = (text: string, { secrets }: Origin): string =>
-  secrets.map((secret) => Redacted.value(secret).trim()).filter((secret) => secret !== "").reduce(
-    (blotted, secret) => blotted.replaceAll(secret, "<redacted>"),
-    text
-  )

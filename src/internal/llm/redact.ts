@@ -1,17 +1,30 @@
 import { isObject, isString } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 
-const replacement = "[redacted]"
+// As Effect writes a `Redacted`.
+const replacement = "<redacted>"
 
-/** Fields whose text is a secret whatever it looks like. */
-const secretField =
-  /^(proxy-)?authorization$|^(set-)?cookie$|^(x-)?(goog-)?api[-_]?key$|^(client[-_]?)?secret$|^password$|^(access|refresh|id)[-_]token$/i
+/** Names of fields whose text is a secret whatever it looks like. */
+const secretName = [
+  /(?:proxy-)?authorization/,
+  /(?:set-)?cookie/,
+  /(?:x-)?(?:goog-)?api[-_]?key/,
+  /(?:client[-_]?)?secret/,
+  /password/,
+  /(?:access|refresh|id)[-_]token/
+].map((pattern) => pattern.source).join("|")
+
+const secretField = new RegExp(`^(?:${secretName})$`, "i")
+
+/** The same fields where the JSON is a text, as a tool call's arguments are while they stream. */
+const secretFieldText = new RegExp(`("(?:${secretName})"\\s*:\\s*")[^"\\\\]*(?:\\\\.[^"\\\\]*)*`, "gi")
 
 /** What keys and tokens of common services look like. */
 const secretText = new RegExp(
   [
     /\b(?:sk|pk|rk|gsk|xai|pplx|hf|r8|ghp|gho|ghs|github_pat|glpat|xox[abpsr]|whsec)[-_][\w-]{16,}/,
     /\bAIza[\w-]{30,}/,
+    /\bya29\.[\w-]{20,}/,
     /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/,
     /\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+/,
     /(?<=\b(?:Bearer|Basic)\s)[\w+/=.~-]{8,}/,
@@ -23,7 +36,8 @@ const secretText = new RegExp(
 )
 
 /**
- * Replaces secrets in a text: those handed in, and what looks like the key or token of a common service.
+ * Replaces secrets in a text: those handed in, what looks like the key or token of a common service, and what stands in a
+ * JSON field that is named like a secret.
  *
  * @internal
  */
@@ -33,11 +47,11 @@ export const redactText = (text: string, secrets: ReadonlyArray<Redacted.Redacte
     const value = Redacted.value(secret).trim()
     if (value !== "") safe = safe.replaceAll(value, replacement)
   }
-  return safe.replace(secretText, replacement)
+  return safe.replace(secretText, replacement).replace(secretFieldText, `$1${replacement}`)
 }
 
 /**
- * Replaces secrets in every text of a JSON value, and every text in a field that is named like a secret.
+ * Replaces secrets in every text and every name of a JSON value, and every text in a field that is named like a secret.
  *
  * @internal
  */
@@ -47,7 +61,7 @@ export const redactJson = (value: unknown, secrets: ReadonlyArray<Redacted.Redac
   if (!isObject(value)) return value
   return Object.fromEntries(
     Object.entries(value).map(([key, field]) => [
-      key,
+      redactText(key, secrets),
       isString(field) && secretField.test(key) ? replacement : redactJson(field, secrets)
     ])
   )
