@@ -78,9 +78,8 @@ export const trace: Middleware = Internal.layer((model, services) => {
 
 /** The names that the conventions fix, where ours differ. */
 const wellKnown: Readonly<Record<string, Telemetry.WellKnownProviderName>> = {
-  "azure-openai": "azure.ai.openai",
+  azure: "azure.ai.openai",
   gemini: "gcp.gemini",
-  google: "gcp.gemini",
   vertex: "gcp.vertex_ai",
   mistral: "mistral_ai"
 }
@@ -101,7 +100,7 @@ const annotate = (
   })
   addUsageDetails(span, {
     "cacheRead.inputTokens": usage?.inputTokens.cacheRead,
-    "cacheWrite.inputTokens": usage?.inputTokens.cacheWrite,
+    "cacheCreation.inputTokens": usage?.inputTokens.cacheWrite,
     "reasoning.outputTokens": usage?.outputTokens.reasoning,
     cost: usage && costOf(prices, [metadata?.modelId, name], usage)
   })

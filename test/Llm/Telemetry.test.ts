@@ -3,10 +3,16 @@ import { Effect, Fiber, Layer, Schedule, Schema, Stream, Tracer } from "effect"
 import { AiError, LanguageModel, Model, Response } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as Agent from "../../src/Agent.ts"
+import * as AzureOpenAi from "../../src/Llm/AzureOpenAi.ts"
+import * as Gemini from "../../src/Llm/Gemini.ts"
 import * as Middleware from "../../src/Llm/Middleware.ts"
+import * as Mistral from "../../src/Llm/Mistral.ts"
+import * as OpenAi from "../../src/Llm/OpenAi.ts"
 import * as Prices from "../../src/Llm/Prices.ts"
 import * as Scripted from "../../src/Llm/Scripted.ts"
 import * as Telemetry from "../../src/Llm/Telemetry.ts"
+import * as Vertex from "../../src/Llm/Vertex.ts"
+import { variables } from "../fixtures/config.ts"
 
 /** The spans that an effect makes, by a tracer that keeps them. */
 const spansOf = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -72,7 +78,7 @@ describe("Telemetry", () => {
         "gen_ai.usage.input_tokens": 1000,
         "gen_ai.usage.output_tokens": 200,
         "gen_ai.usage.cache_read.input_tokens": 600,
-        "gen_ai.usage.cache_write.input_tokens": 100,
+        "gen_ai.usage.cache_creation.input_tokens": 100,
         "gen_ai.usage.reasoning.output_tokens": 150,
         "gen_ai.usage.cost": (300 * 3 + 600 * 0.3 + 100 * 3.75 + 200 * 15) / 1_000_000
       })
@@ -91,6 +97,25 @@ describe("Telemetry", () => {
       assert.strictEqual(found["gen_ai.usage.input_tokens"], 1000)
       assert.notProperty(found, "gen_ai.request.stream")
       assert.notProperty(found, "gen_ai.response.time_to_first_chunk")
+    }))
+
+  it.effect("a provider has the name that the conventions give it", () =>
+    Effect.gen(function*() {
+      const config = variables({
+        AZURE_OPENAI_ENDPOINT: "https://acme.openai.azure.com",
+        AZURE_OPENAI_API_KEY: "key",
+        GEMINI_API_KEY: "key",
+        GOOGLE_VERTEX_API_KEY: "key",
+        MISTRAL_API_KEY: "key",
+        OPENAI_API_KEY: "key"
+      })
+      const names: Array<unknown> = []
+      for (const { model } of [AzureOpenAi, Gemini, Vertex, Mistral, OpenAi]) {
+        const name = yield* Effect.provide(Model.ProviderName, Layer.provide(model("any"), config))
+        const [span] = yield* spansOf(Effect.provide(streamed, Telemetry.trace(provider(name))))
+        names.push(attributes(span!)["gen_ai.provider.name"])
+      }
+      assert.deepStrictEqual(names, ["azure.ai.openai", "gcp.gemini", "gcp.vertex_ai", "mistral_ai", "openai"])
     }))
 
   it.effect("a failed call has its reason, and inside of a retry every attempt is a span", () =>
