@@ -42,7 +42,7 @@ import * as Errors from "../internal/llm/aiSdkError.ts"
 import { toPromptV3 } from "../internal/llm/aiSdkPrompt.ts"
 import { mergeSettings, toCallOptions } from "../internal/llm/aiSdkRequest.ts"
 import { type GenerateResult, isTruncated, toParts, toStreamPart } from "../internal/llm/aiSdkResponse.ts"
-import { type Batch, batchReader } from "../internal/llm/aiSdkStream.ts"
+import { type Batch, batchReader, type PartReader } from "../internal/llm/aiSdkStream.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
 
 /**
@@ -262,7 +262,12 @@ const streamText = Effect.fnUntraced(function*(bridge: Bridge, request: Language
     model.specificationVersion === "v3"
       ? model.doStream({ ...call, prompt: toPromptV3(call.prompt), abortSignal })
       : model.doStream({ ...call, abortSignal }))
-  return Stream.fromPull(Effect.succeed(pullParts(bridge, origin, result)))
+  // Not every model listens to the signal. A stream that it has failed already has nothing more to say.
+  const reader = yield* Effect.acquireRelease(
+    Effect.sync(() => result.stream.getReader()),
+    (reader) => Effect.sync(() => void reader.cancel().catch(() => undefined))
+  )
+  return Stream.fromPull(Effect.succeed(pullParts(bridge, origin, result, reader)))
 })
 
 const sdkCall = <A>(origin: Errors.Origin, call: (signal: AbortSignal) => PromiseLike<A>) =>
@@ -275,8 +280,13 @@ type StreamResult = Awaited<ReturnType<SdkLanguageModel["doStream"]>>
 type PartsPull = Pull.Pull<Arr.NonEmptyReadonlyArray<Response.StreamPartEncoded>, AiError.AiError>
 
 // What came before a failure is still delivered; the pull after it fails.
-const pullParts = (bridge: Bridge, origin: Errors.Origin, { request, response, stream }: StreamResult): PartsPull => {
-  const nextBatch = batchReader(stream.getReader())
+const pullParts = (
+  bridge: Bridge,
+  origin: Errors.Origin,
+  { request, response }: StreamResult,
+  reader: PartReader
+): PartsPull => {
+  const nextBatch = batchReader(reader)
   const headers = Errors.safeHeaders(response?.headers, origin)
   const truncated = Effect.suspend(() => Errors.failTruncated(request, origin))
   let answered = false

@@ -208,6 +208,21 @@ describe("AiSdk streaming", () => {
 })
 
 describe("AiSdk streams", () => {
+  it.effect("leaving a stream cancels it at a model that does not listen to the signal", () =>
+    Effect.gen(function*() {
+      const cancelled = yield* Deferred.make<void>()
+      const deaf = new ReadableStream<LanguageModelV4StreamPart>({
+        start: (controller) => controller.enqueue({ type: "text-delta", id: "0", delta: "so far" }),
+        cancel: () => void Deferred.doneUnsafe(cancelled, Effect.void)
+      })
+      yield* LanguageModel.streamText({ prompt: "Hi" }).pipe(
+        Stream.take(1),
+        Stream.runDrain,
+        Effect.provide(of({ ...told([]), doStream: async () => ({ stream: deaf }) }))
+      )
+      yield* Deferred.await(cancelled)
+    }))
+
   it.effect("a stream that closes without a finish part fails after what came before", () =>
     Effect.gen(function*() {
       const stream = () =>

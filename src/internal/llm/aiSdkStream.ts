@@ -17,7 +17,8 @@ export interface Batch {
   readonly end: { readonly _tag: "Closed" } | { readonly _tag: "Failed"; readonly error: unknown } | undefined
 }
 
-interface PartReader {
+/** @internal */
+export interface PartReader {
   readonly read: () => Promise<{ readonly done: boolean; readonly value?: StreamPart | undefined }>
 }
 
