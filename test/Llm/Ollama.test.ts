@@ -3,6 +3,7 @@ import { Effect, Layer, Redacted, Schema, Stream } from "effect"
 import { LanguageModel, Model, Prompt, Tool, Toolkit } from "effect/ai"
 import * as Ollama from "../../src/Llm/Ollama.ts"
 import * as OpenAiCompatible from "../../src/Llm/OpenAiCompatible.ts"
+import * as Asking from "../fixtures/asking.ts"
 import { variables } from "../fixtures/config.ts"
 import * as Loopback from "../fixtures/loopbackServer.ts"
 import * as Wire from "../fixtures/openAiWire.ts"
@@ -57,6 +58,32 @@ describe("Ollama", () => {
       assert(finish?.type === "finish")
       assert.deepInclude({ ...finish.usage.inputTokens }, { total: 9, cacheRead: 4 })
       assert.deepInclude({ ...finish.usage.outputTokens }, { total: 2, reasoning: 1 })
+    }))
+
+  it.live("an image goes out as a data URL", () =>
+    Effect.gen(function*() {
+      const server = yield* Loopback.make(Loopback.sse(Wire.chatText(["A pixel."])))
+      yield* Asking.image(Ollama.model("llama3.2-vision").pipe(host(server.url)))
+      assert.deepNestedInclude(server.requests[0]?.body, {
+        "messages[0].content[1].image_url.url": `data:image/png;base64,${Asking.PNG}`
+      })
+    }))
+
+  it.live("a model that was not pulled and a server without memory have the reason of their status and Ollama's words", () =>
+    Effect.gen(function*() {
+      const error = (status: number, message: string) =>
+        Loopback.json(status, Wire.errorBody(message, { type: "api_error" }))
+      const server = yield* Loopback.make(
+        error(404, "model \"none\" not found, try pulling it first"),
+        error(500, "model requires more system memory (9.0 GiB) than is available (3.1 GiB)")
+      )
+      const next = Effect.map(Asking.failure(Ollama.model("none").pipe(host(server.url))), ({ error }) => error)
+      const missing = yield* next
+      assert.strictEqual(missing.reason._tag, "InvalidRequestError")
+      assert.include(missing.message, "try pulling it first")
+      const full = yield* next
+      assert.strictEqual(full.reason._tag, "InternalProviderError")
+      assert.include(full.message, "requires more system memory")
     }))
 
   it.live("structured output asks for the schema", () =>
