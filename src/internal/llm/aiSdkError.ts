@@ -21,7 +21,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
-import { redactText } from "./redact.ts"
+import { isSecretField, redactText } from "./redact.ts"
 import { fromHeaders, fromMillis } from "./retryAfter.ts"
 
 /** @internal */
@@ -69,15 +69,13 @@ export const failTruncated = (request: object | undefined, origin: Origin): Effe
 export const safeHeaders = (headers: Record<string, string> | undefined, origin: Origin): Record<string, string> =>
   Object.fromEntries(
     Object.entries(headers ?? {}).flatMap(([name, value]) =>
-      SECRET_HEADERS.has(name.toLowerCase()) ? [] : [[name, redactText(value, origin.secrets)]]
+      isSecretField(name) ? [] : [[name, redactText(value, origin.secrets)]]
     )
   )
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
-
-const SECRET_HEADERS = new Set(["authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key", "api-key"])
 
 /** What the AI SDK knows of a failed call; an error event in the middle of a stream has the same fields. */
 interface Failure {

@@ -1,3 +1,8 @@
+/**
+ * Blots out secrets, for whatever a person or a file gets to see: errors, logs, cassettes.
+ *
+ * @internal
+ */
 import { isObject, isString } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 
@@ -15,6 +20,13 @@ const secretName = [
 ].map((pattern) => pattern.source).join("|")
 
 const secretField = new RegExp(`^(?:${secretName})$`, "i")
+
+/**
+ * Whether a field or header is named like a secret.
+ *
+ * @internal
+ */
+export const isSecretField = (name: string): boolean => secretField.test(name)
 
 /** The same fields where the JSON is a text, as a tool call's arguments are while they stream. */
 const secretFieldText = new RegExp(`("(?:${secretName})"\\s*:\\s*")[^"\\\\]*(?:\\\\.[^"\\\\]*)*`, "gi")
@@ -62,7 +74,7 @@ export const redactJson = (value: unknown, secrets: ReadonlyArray<Redacted.Redac
   return Object.fromEntries(
     Object.entries(value).map(([key, field]) => [
       redactText(key, secrets),
-      isString(field) && secretField.test(key) ? replacement : redactJson(field, secrets)
+      isString(field) && isSecretField(key) ? replacement : redactJson(field, secrets)
     ])
   )
 }
