@@ -74,10 +74,10 @@ const times = (count: number, effect: Effect.Effect<void, unknown, Services>): P
 
 export const run = (count: number): Promise<void> => times(count, ask())
 
-/** Asks an actor so often; each time it forgets the conversation, so that every run is as long as the others. */
+/** Prompts an actor so often, each time in a new conversation, so that every run is as long as the others. */
 const askActor = (count: number, ref: Agent.LocalAgentRef, turns: number) =>
   Effect.andThen(
-    repeat(count, Effect.andThen(Effect.map(Agent.ask(ref, PROMPT), checked(turns)), Agent.reset(ref))),
+    repeat(count, Effect.map(ref.ask("Prompt", { input: PROMPT, history: Transcript.empty }), checked(turns))),
     ref.stop
   )
 
@@ -97,8 +97,10 @@ const processorTime = async (work: () => Promise<void>): Promise<number> => {
 /** How many times as much `a` costs as `b`, both in turns so that they meet the same heap. */
 const costRatio = async (a: () => Promise<void>, b: () => Promise<void>): Promise<number> => {
   let [costA, costB] = [0, 0]
-  await a()
-  await b()
+  for (let warmUp = 0; warmUp < 5; warmUp++) {
+    await a()
+    await b()
+  }
   for (let round = 0; round < 10; round++) {
     costB += await processorTime(b)
     costA += await processorTime(a)
@@ -109,8 +111,8 @@ const costRatio = async (a: () => Promise<void>, b: () => Promise<void>): Promis
 /** How many times as much a pipeline of five agents costs as five runs of one. */
 export const team = (): Promise<number> =>
   costRatio(
-    () => runtime.runPromise(Effect.flatMap(Actor.spawn(five), (ref) => askActor(100, ref, 10))),
-    () => run(500)
+    () => runtime.runPromise(Effect.flatMap(Actor.spawn(five), (ref) => askActor(400, ref, 10))),
+    () => run(2000)
   )
 
 /** A conversation of so many messages. */
@@ -124,4 +126,5 @@ const short = conversation(20)
 const long = conversation(2000)
 
 /** How many times as much a run costs on 2,000 messages as on 20. */
-export const longTranscript = (): Promise<number> => costRatio(() => times(200, ask(long)), () => times(200, ask(short)))
+export const longTranscript = (): Promise<number> =>
+  costRatio(() => times(200, ask(long)), () => times(200, ask(short)))
