@@ -2,13 +2,19 @@
 import { run as aiSdk } from "./agents/aiSdk.ts"
 import { run as langgraph } from "./agents/langgraph.ts"
 import { run as openaiAgents } from "./agents/openaiAgents.ts"
-import { longTranscript, run as ours } from "./agents/ours.ts"
+import { longTranscript, run as ours, runActor, team } from "./agents/ours.ts"
 import { type Bench, rate, type Side } from "./harness.ts"
 
 /** Each round warms its side up again: the collection before it makes the engine drop code that it had optimized. */
 const runs = (count: number, side: (count: number) => Promise<void>): Side => async () => {
   await side(Math.ceil(count / 5))
   return await rate(count, () => side(count))
+}
+
+const peers = {
+  "ai-sdk": runs(5000, aiSdk),
+  "openai-agents": runs(2000, openaiAgents),
+  langgraph: runs(500, langgraph)
 }
 
 export const bench: Bench = {
@@ -19,11 +25,14 @@ export const bench: Bench = {
       unit: "1/s",
       better: "higher",
       ours: runs(10_000, ours),
-      baselines: {
-        "ai-sdk": runs(5000, aiSdk),
-        "openai-agents": runs(2000, openaiAgents),
-        langgraph: runs(500, langgraph)
-      }
+      baselines: peers
+    },
+    {
+      name: "run-actor",
+      unit: "1/s",
+      better: "higher",
+      ours: runs(10_000, runActor),
+      baselines: peers
     },
     {
       name: "long-transcript",
@@ -32,6 +41,14 @@ export const bench: Bench = {
       isolated: true,
       ours: longTranscript,
       baselines: { limit: 1.5 }
+    },
+    {
+      name: "team",
+      unit: "x 5 runs",
+      better: "lower",
+      isolated: true,
+      ours: team,
+      baselines: { limit: 1.2 }
     }
   ]
 }

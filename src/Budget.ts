@@ -66,7 +66,7 @@ export interface Limits {
  * @category models
  */
 export interface Options extends Limits {
-  /** What a model call costs. Needed with `maxCost`. Default: nothing. */
+  /** What a model call costs, for instance by `Prices.cost`. Needed with `maxCost`. Default: nothing. */
   readonly price?: ((usage: Response.Usage) => number) | undefined
   /** How many output tokens to reserve for a request that sets no `maxOutputTokens`. Default: 1,000. */
   readonly expectedOutputTokens?: number | undefined
@@ -318,6 +318,12 @@ const check = (options: Options): void => {
     const name = limitNames[kind]
     const max = options[name]
     if (max !== undefined && !(max >= 0)) throw new Error(`Budget.make: ${name} must not be negative, got ${max}`)
+  }
+  const { maxDuration } = options
+  if (maxDuration !== undefined && !(Duration.toMillis(maxDuration) >= 0)) {
+    throw new Error(
+      `Budget.make: maxDuration must not be negative, got ${Duration.format(Duration.fromInputUnsafe(maxDuration))}`
+    )
   }
   if (options.maxCost !== undefined && options.price === undefined) {
     throw new Error("Budget.make: maxCost needs a price, got none")

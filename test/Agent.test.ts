@@ -1,5 +1,5 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Latch, Layer, Ref, Schema, Stream } from "effect"
+import { Context, Deferred, Effect, Fiber, Latch, Layer, Logger, Ref, Schema, Stream } from "effect"
 import { AiError, LanguageModel, Prompt, Tool as AiTool, Toolkit } from "effect/ai"
 import type { Response } from "effect/ai"
 import { TestClock } from "effect/testing"
@@ -84,6 +84,22 @@ describe("Agent", () => {
       const events = yield* collect(Agent.run(agent, "Both!"))
       assert.deepStrictEqual(toolResults(events).map((event) => event.result), ["slow", "fast"])
     }).pipe(Effect.provide(Scripted.model([[Scripted.toolCall("slow", {}), Scripted.toolCall("fast", {})], "Done."]))))
+
+  it.effect("a result that can't be encoded and a defect are logged with the tool's name", () =>
+    Effect.gen(function*() {
+      const logged: Array<string> = []
+      const logger = Logger.make(({ logLevel, message }) => void logged.push(`${logLevel} ${[message].flat()[0]}`))
+      const agent = Agent.make("assistant", {
+        tools: [
+          Tool.fn("unencodable", { description: "", success: Schema.Finite }, () => Effect.succeed(Number.NaN)),
+          Tool.fn("dies", { description: "" }, () => Effect.die(new Error("broken")))
+        ]
+      })
+      yield* Effect.provide(collect(Agent.run(agent, "Try them.")), Logger.layer([logger]))
+      assert.deepStrictEqual(logged, ["Warn Tool unencodable: the result can't be encoded", "Error Tool dies died"])
+    }).pipe(Effect.provide(
+      Scripted.model([[Scripted.toolCall("unencodable", {}), Scripted.toolCall("dies", {})], "Done."])
+    )))
 
   it.effect("unknown tools, bad arguments, typed failures and defects are failed results, and the run goes on", () =>
     Effect.gen(function*() {

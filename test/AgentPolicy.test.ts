@@ -73,6 +73,9 @@ describe("Agent limits", () => {
     Effect.gen(function*() {
       const error = yield* Effect.flip(collect(Agent.run(Agent.make("a", { maxToolCalls: -1 }), "Hi")))
       assert.include(error.message, "maxToolCalls must be an integer that is not negative, got -1")
+      const late = yield* Effect.flip(collect(Agent.run(Agent.make("a", { maxDuration: -1 }), "Hi")))
+      assert.strictEqual(late.reason._tag, "InvalidAgent")
+      assert.include(late.message, "maxDuration must not be negative")
       assert.deepStrictEqual(yield* requests, [])
     }).pipe(Effect.provide(Scripted.model(["Never said."]))))
 })

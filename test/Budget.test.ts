@@ -90,6 +90,7 @@ describe("Budget", () => {
 
   it("a senseless limit dies at construction and names the field", () => {
     assert.throws(() => Effect.runSync(Budget.make({ maxTokens: -1 })), "maxTokens must not be negative, got -1")
+    assert.throws(() => Effect.runSync(Budget.make({ maxDuration: -1 })), "maxDuration must not be negative")
     assert.throws(() => Effect.runSync(Budget.make({ maxCost: 1 })), "maxCost needs a price")
   })
 

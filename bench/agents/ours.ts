@@ -2,8 +2,12 @@
 import { Effect, Layer, ManagedRuntime, Ref, Schema, Stream } from "effect"
 import { LanguageModel, Prompt } from "effect/ai"
 import type { Response } from "effect/ai"
+import * as Actor from "../../src/Actor.ts"
+import * as ActorSystem from "../../src/ActorSystem.ts"
 import * as Agent from "../../src/Agent.ts"
+import type { AgentResponse } from "../../src/AgentEvent.ts"
 import { make as makeLanguageModel } from "../../src/internal/llm/languageModel.ts"
+import * as Team from "../../src/Team.ts"
 import * as Tool from "../../src/Tool.ts"
 import * as Transcript from "../../src/Transcript.ts"
 import { check } from "../harness.ts"
@@ -44,24 +48,72 @@ const weather = Tool.fn("get_weather", {
 
 const assistant = Agent.make("assistant", { instructions: "You are concise.", tools: [weather] })
 
+const checked = (turns: number) => (response: AgentResponse): void => {
+  check("answer", response.text, ANSWER)
+  check("turns", response.turns, turns)
+}
+
 const ask = (transcript?: Transcript.Transcript) =>
   Effect.map(
     Agent.response(Agent.run(assistant, PROMPT, transcript && { transcript: Ref.makeUnsafe(transcript) })),
-    ({ text, turns }) => {
-      check("answer", text, ANSWER)
-      check("turns", turns, 2)
-    }
+    checked(2)
   )
 
 /** A program builds its model once. */
-const runtime = ManagedRuntime.make(model)
+const runtime = ManagedRuntime.make(Layer.merge(model, ActorSystem.layer({ name: "bench" })))
 
-const times = (count: number, effect: Effect.Effect<void, unknown, LanguageModel.LanguageModel>): Promise<void> =>
-  runtime.runPromise(Effect.gen(function*() {
+type Services = LanguageModel.LanguageModel | ActorSystem.ActorSystem
+
+const repeat = <R>(count: number, effect: Effect.Effect<void, unknown, R>): Effect.Effect<void, unknown, R> =>
+  Effect.gen(function*() {
     for (let i = 0; i < count; i++) yield* effect
-  }))
+  })
+
+const times = (count: number, effect: Effect.Effect<void, unknown, Services>): Promise<void> =>
+  runtime.runPromise(repeat(count, effect))
 
 export const run = (count: number): Promise<void> => times(count, ask())
+
+/** Prompts an actor so often, each time in a new conversation, so that every run is as long as the others. */
+const askActor = (count: number, ref: Agent.LocalAgentRef, turns: number) =>
+  Effect.andThen(
+    repeat(count, Effect.map(ref.ask("Prompt", { input: PROMPT, history: Transcript.empty }), checked(turns))),
+    ref.stop
+  )
+
+export const runActor = (count: number): Promise<void> =>
+  runtime.runPromise(Effect.flatMap(Agent.spawn(assistant), (ref) => askActor(count, ref, 2)))
+
+const five = Team.pipeline("five", [assistant, assistant, assistant, assistant, assistant])
+
+/** Processor time, which other work on the machine leaves alone. */
+const processorTime = async (work: () => Promise<void>): Promise<number> => {
+  const before = process.cpuUsage()
+  await work()
+  const { system, user } = process.cpuUsage(before)
+  return system + user
+}
+
+/** How many times as much `a` costs as `b`, both in turns so that they meet the same heap. */
+const costRatio = async (a: () => Promise<void>, b: () => Promise<void>): Promise<number> => {
+  let [costA, costB] = [0, 0]
+  for (let warmUp = 0; warmUp < 5; warmUp++) {
+    await a()
+    await b()
+  }
+  for (let round = 0; round < 10; round++) {
+    costB += await processorTime(b)
+    costA += await processorTime(a)
+  }
+  return costA / costB
+}
+
+/** How many times as much a pipeline of five agents costs as five runs of one. */
+export const team = (): Promise<number> =>
+  costRatio(
+    () => runtime.runPromise(Effect.flatMap(Actor.spawn(five), (ref) => askActor(400, ref, 10))),
+    () => run(2000)
+  )
 
 /** A conversation of so many messages. */
 const conversation = (messages: number): Transcript.Transcript =>
@@ -73,21 +125,6 @@ const conversation = (messages: number): Transcript.Transcript =>
 const short = conversation(20)
 const long = conversation(2000)
 
-/** Processor time, which other work on the machine leaves alone, of `count` runs. */
-const cost = async (count: number, transcript: Transcript.Transcript): Promise<number> => {
-  const before = process.cpuUsage()
-  await times(count, ask(transcript))
-  const { system, user } = process.cpuUsage(before)
-  return system + user
-}
-
-/** How many times as much a run costs on 2,000 messages as on 20, both in turns so that they meet the same heap. */
-export const longTranscript = async (): Promise<number> => {
-  const [shorts, longs] = [[] as Array<number>, [] as Array<number>]
-  for (let round = 0; round < 10; round++) {
-    shorts.push(await cost(200, short))
-    longs.push(await cost(200, long))
-  }
-  const sum = (figures: ReadonlyArray<number>) => figures.reduce((a, b) => a + b, 0)
-  return sum(longs) / sum(shorts)
-}
+/** How many times as much a run costs on 2,000 messages as on 20. */
+export const longTranscript = (): Promise<number> =>
+  costRatio(() => times(200, ask(long)), () => times(200, ask(short)))

@@ -6,7 +6,7 @@
 import * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Prompt from "effect/ai/Prompt"
-import type * as Response from "effect/ai/Response"
+import * as Response from "effect/ai/Response"
 import type * as AiTool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import * as Effect from "effect/Effect"
@@ -25,7 +25,6 @@ import * as Transcript from "../../Transcript.ts"
 import { outputDefinition, outputTool } from "./output.ts"
 import { fail, type Run } from "./runState.ts"
 import * as Turn from "./turn.ts"
-import { noUsage } from "./usage.ts"
 
 /**
  * Asks the model until it has answered or nothing helps. `last` is the turn that must be an answer.
@@ -158,7 +157,7 @@ const paid = <E, R>(run: Run<E, R>, turn: Turn.Turn, request: Request): Effect.E
 }
 
 const usageOf = (input: number, output: number): Response.Usage =>
-  new (noUsage.constructor as typeof Response.Usage)({
+  new Response.Usage({
     inputTokens: { total: input, uncached: input },
     outputTokens: { total: output, text: output }
   })

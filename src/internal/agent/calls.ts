@@ -14,7 +14,6 @@ import { outputTool } from "./output.ts"
 import type { Run } from "./runState.ts"
 import { CurrentTool } from "./toolContext.ts"
 import * as Turn from "./turn.ts"
-import { addUsage } from "./usage.ts"
 
 /** What a call can end the run with. */
 type CallError = ToolFailed | GuardrailTripped | Budget.BudgetExceeded
@@ -75,7 +74,7 @@ const callTool = <E, R>(
 /** What a tool says goes to the run's reader; what agents inside of it use, the run has used. */
 const emitFrom = <E, R>(run: Run<E, R>) => (events: ReadonlyArray<AgentEvent>): Effect.Effect<void> => {
   for (const event of events) {
-    if (event._tag === "TurnFinished") run.usage = addUsage(run.usage, event.usage)
+    if (event._tag === "TurnFinished") run.usages.push(event.usage)
   }
   return run.emit(events)
 }

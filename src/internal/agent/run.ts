@@ -32,9 +32,10 @@ import * as Pushed from "../pushed.ts"
 import { ask } from "./ask.ts"
 import { callTools } from "./calls.ts"
 import { outputOf, outputTool } from "./output.ts"
+import { isEmpty } from "./protocol.ts"
 import { type Definition, fail, type Run, said, say, write } from "./runState.ts"
 import * as Turn from "./turn.ts"
-import { addUsage, noUsage } from "./usage.ts"
+import { sumUsage } from "./usage.ts"
 
 /** How many events may wait for the reader before the run waits for it. */
 const bufferSize = 16
@@ -93,7 +94,7 @@ const begin = Effect.fnUntraced(function*<E, R>(
     output: options.output,
     turn: undefined,
     compacted: undefined,
-    usage: noUsage,
+    usages: [],
     toolCalls: 0,
     outOfCalls: false
   }
@@ -118,10 +119,13 @@ const problemOf = (
     const wanted = least === 1 ? "a positive integer" : "an integer that is not negative"
     return new InvalidAgent({ problem: `${limit} must be ${wanted}, got ${max}` })
   }
-  const empty = typeof input === "string"
-    ? input.trim() === ""
-    : input.every((part) => part.type === "text" && part.text.trim() === "")
-  return empty ? new EmptyPrompt() : undefined
+  const { maxDuration } = agent.limits
+  if (maxDuration !== undefined && !(Duration.toMillis(maxDuration) >= 0)) {
+    return new InvalidAgent({
+      problem: `maxDuration must not be negative, got ${Duration.format(Duration.fromInputUnsafe(maxDuration))}`
+    })
+  }
+  return isEmpty(input) ? new EmptyPrompt() : undefined
 }
 
 /** A memory of its own knows what was said before the run. */
@@ -166,7 +170,7 @@ const turns = <E, R>(run: Run<E, R>): Effect.Effect<AgentResponse, AgentError | 
 
 const finished = <E, R>(run: Run<E, R>, turn: Turn.Turn): AgentEvent => {
   const { reason, usage } = turn.finish!
-  run.usage = addUsage(run.usage, usage)
+  run.usages.push(usage)
   return { _tag: "TurnFinished", agent: turn.agent, turn: turn.number, finishReason: reason, usage }
 }
 
@@ -192,7 +196,7 @@ const complete = <E, R>(
     ...answer,
     finishReason: turn.finish!.reason,
     turns: turn.number,
-    usage: run.usage,
+    usage: sumUsage(run.usages),
     transcript
   }))
 

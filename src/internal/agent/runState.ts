@@ -76,7 +76,8 @@ export interface Run<E, R> {
   turn: Turn.Turn | undefined
   /** What requests carry instead of the first `at` entries. */
   compacted: { readonly transcript: Transcript.Transcript; readonly at: number } | undefined
-  usage: Response.Usage
+  /** Of its turns, and of the agents inside of its tools. */
+  readonly usages: Array<Response.Usage>
   toolCalls: number
   /** Whether calls were refused because there were too many. */
   outOfCalls: boolean

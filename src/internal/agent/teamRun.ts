@@ -19,7 +19,7 @@ import * as Transcript from "../../Transcript.ts"
 import * as Pushed from "../pushed.ts"
 import { behavior, type BehaviorOptions, speak } from "./actor.ts"
 import { type AgentBehavior, type AgentRef, type Input, isEmpty, type Request } from "./protocol.ts"
-import { addUsage, noUsage } from "./usage.ts"
+import { sumUsage } from "./usage.ts"
 
 /**
  * Who can be in a team: an agent or a behavior (of an agent or of a team), which the team starts as its child, or the
@@ -93,7 +93,7 @@ export interface Run {
   readonly said: Array<Transcript.Entry>
   /** The answer's text as far as it was streamed. */
   text: string
-  usage: Response.Usage
+  readonly usages: Array<Response.Usage>
   turns: number
 }
 
@@ -300,7 +300,7 @@ const perform = <R>(
 ): Effect.Effect<void, AgentError, R> =>
   Effect.suspend(() => {
     const said: Array<Transcript.Entry> = [Transcript.user(request.input)]
-    const run: Run = { team, request, emit, transcript, said, text: "", usage: noUsage, turns: 0 }
+    const run: Run = { team, request, emit, transcript, said, text: "", usages: [], turns: 0 }
     if (isEmpty(request.input)) return fail(run, new EmptyPrompt())
     // However the run ends, the conversation has the prompt and the answer as far as it came.
     const write = Effect.suspend(() => {
@@ -321,7 +321,7 @@ const settle = (run: Run, { entries, finishReason, output, text }: Answer): Agen
     text,
     finishReason,
     turns: run.turns,
-    usage: run.usage,
+    usage: sumUsage(run.usages),
     transcript: Transcript.make(run.said),
     ...(output !== undefined && { output })
   }
@@ -329,7 +329,7 @@ const settle = (run: Run, { entries, finishReason, output, text }: Answer): Agen
 
 const note = (run: Run, event: AgentEvent): void => {
   if (event._tag === "TurnFinished") {
-    run.usage = addUsage(run.usage, event.usage)
+    run.usages.push(event.usage)
     run.turns++
   }
   if (event._tag === "TextDelta" && event.agent === run.team) run.text += event.delta

@@ -12,9 +12,9 @@ export interface ToolContext {
   readonly agent: string
   readonly id: string
   readonly name: string
-  /** Says events in the stream of the run that made the call; waits while its reader is behind. */
   /** What was said before the turn that made the call. */
   readonly conversation: Effect.Effect<Transcript.Transcript>
+  /** Says events in the stream of the run that made the call; waits while its reader is behind. */
   readonly emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
 }
 

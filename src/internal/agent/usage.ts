@@ -1,27 +1,32 @@
 import * as Response from "effect/ai/Response"
 
-const add = (a: number | undefined, b: number | undefined): number | undefined =>
-  a === undefined ? b : b === undefined ? a : a + b
-
 /** @internal */
 export const noUsage = new Response.Usage({ inputTokens: {}, outputTokens: {} })
 
+const add = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined ? b : b === undefined ? a : a + b
+
 /**
- * The usage of two model calls together. What neither reports stays unknown.
+ * The usage of model calls together. What none of them reports stays unknown.
+ *
+ * Made once, when it is asked for: each `Usage` that is made is checked by its schema.
  *
  * @internal
  */
-export const addUsage = (a: Response.Usage, b: Response.Usage): Response.Usage =>
-  a === noUsage ? b : new Response.Usage({
-    inputTokens: {
-      uncached: add(a.inputTokens.uncached, b.inputTokens.uncached),
-      total: add(a.inputTokens.total, b.inputTokens.total),
-      cacheRead: add(a.inputTokens.cacheRead, b.inputTokens.cacheRead),
-      cacheWrite: add(a.inputTokens.cacheWrite, b.inputTokens.cacheWrite)
-    },
-    outputTokens: {
-      total: add(a.outputTokens.total, b.outputTokens.total),
-      text: add(a.outputTokens.text, b.outputTokens.text),
-      reasoning: add(a.outputTokens.reasoning, b.outputTokens.reasoning)
-    }
-  })
+export const sumUsage = (usages: ReadonlyArray<Response.Usage>): Response.Usage => {
+  const [first = noUsage] = usages
+  if (usages.length < 2) return first
+  const input = { ...first.inputTokens }
+  const output = { ...first.outputTokens }
+  for (let i = 1; i < usages.length; i++) {
+    const { inputTokens, outputTokens } = usages[i]!
+    input.uncached = add(input.uncached, inputTokens.uncached)
+    input.total = add(input.total, inputTokens.total)
+    input.cacheRead = add(input.cacheRead, inputTokens.cacheRead)
+    input.cacheWrite = add(input.cacheWrite, inputTokens.cacheWrite)
+    output.total = add(output.total, outputTokens.total)
+    output.text = add(output.text, outputTokens.text)
+    output.reasoning = add(output.reasoning, outputTokens.reasoning)
+  }
+  return new Response.Usage({ inputTokens: input, outputTokens: output })
+}
