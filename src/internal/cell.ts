@@ -227,7 +227,7 @@ export const failure = (cell: Cell, tag: string, reason: ActorErrorReason): Acto
   const limit = Error.stackTraceLimit
   Error.stackTraceLimit = 0
   try {
-    return new ActorError({ actor: path(cell), tag, reason }, { disableChecks: true })
+    return new ActorError({ actor: path(cell), tag, reason })
   } finally {
     Error.stackTraceLimit = limit
   }

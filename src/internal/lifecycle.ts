@@ -72,7 +72,9 @@ export const crash = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
       const restarting: Cell.State = { _tag: "Restarting", by: "self", draining: state._tag === "Draining" }
       cell.state = restarting
       cell.active++
-      const fiber = Effect.runForkWith(cell.base)(restart(cell, cause, directive))
+      const next = restart(cell, cause, directive)
+      // By now this may be the next incarnation's context, which spares its setup from changing it.
+      const fiber = Effect.runForkWith(cell.context)(next)
       restarting.by = fiber
       fiber.addObserver(() => {
         cell.active--
@@ -95,7 +97,7 @@ export const suspend = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Ef
     if (state._tag === "Running" || state._tag === "Draining") {
       cell.state = { _tag: "Restarting", by: "group", draining: state._tag === "Draining" }
     } else if (state._tag !== "Restarting") return Effect.void
-    const ended = endIncarnation(cell, Exit.failCause(cause), { _tag: "Crashed", defect: Cause.squash(cause) })
+    const ended = endIncarnation(cell, Exit.failCause(cause))
     return Effect.uninterruptible(ended ?? Effect.void)
   })
 
@@ -107,7 +109,7 @@ export const startSuspended = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Ef
     return Effect.onExit(setup(cell), (exit) =>
       Effect.sync(() => {
         cell.active--
-        if (Exit.isSuccess(exit)) resumeAfterRestart(cell, cause)
+        if (Exit.isSuccess(exit)) resumeAfterRestart(cell, cause, exit.value)
         endIfQuiet(cell)
       }))
   })
@@ -150,7 +152,7 @@ export const endIfQuiet = (cell: Cell.Cell): void => {
   if (state._tag !== "Stopping" || cell.active > 0 || cell.delivery === "running") return
   cell.state = { _tag: "Ending", reason: state.reason, escalate: state.escalate }
   const finish = () => terminate(cell, state.reason, state.escalate)
-  const ending = endIncarnation(cell, exitOf(state.reason), Cell.stopped)
+  const ending = endIncarnation(cell, exitOf(state.reason))
   if (ending === undefined) return finish()
   Effect.runForkWith(cell.base)(ending).addObserver(finish)
 }
@@ -257,23 +259,18 @@ const refuseName = (parent: Cell.Cell, name: string | undefined): SpawnError | u
   return parent.children?.has(name) ? fail({ _tag: "NameTaken" }) : undefined
 }
 
-/** Runs the setup in a fresh scope, with the context that the handlers will have too. */
-const setup = (cell: Cell.Cell): Effect.Effect<void, unknown> => {
-  // The context was captured where `spawn` asked for all that the setup needs.
-  const setup = cell.definition.setup as Effect.Effect<Cell.Handlers, unknown>
+/** Makes the setup in a fresh scope, with the context that the handlers will have too. */
+const setup = (cell: Cell.Cell): Effect.Effect<Cell.Handlers, unknown> => {
   const scope = Scope.makeUnsafe()
   cell.scope = scope
   cell.context = Context.add(cell.base, Scope.Scope, scope)
-  return Effect.map(
-    Effect.setContext(setup, cell.context),
-    (handlers) => {
-      cell.handlers = handlers
-    }
-  )
+  // The context was captured where `spawn` asked for all that the setup needs.
+  return Effect.setContext(cell.definition.setup as Effect.Effect<Cell.Handlers, unknown>, cell.context)
 }
 
-const settleStart = (cell: Cell.Cell, exit: Exit.Exit<void, unknown>): Effect.Effect<void, SpawnError> => {
+const settleStart = (cell: Cell.Cell, exit: Exit.Exit<Cell.Handlers, unknown>): Effect.Effect<void, SpawnError> => {
   if (Exit.isSuccess(exit) && cell.state._tag === "Starting") {
+    cell.handlers = exit.value
     cell.state = Cell.Running
     Cell.emit(cell, (path, protocol) => ({ _tag: "Started", path, protocol }))
     if (cell.definition.idleTimeout !== undefined) watchIdle(cell, cell.definition.idleTimeout)
@@ -285,7 +282,7 @@ const settleStart = (cell: Cell.Cell, exit: Exit.Exit<void, unknown>): Effect.Ef
   const reason: Cell.TerminatedReason = Exit.isSuccess(exit)
     ? { _tag: "Stopped" }
     : { _tag: "Crashed", cause: exit.cause }
-  const ending = endIncarnation(cell, exit, Cell.stopped) ?? Effect.void
+  const ending = endIncarnation(cell, exit) ?? Effect.void
   const refused = new SpawnError({ actor: Cell.path(cell), reason: { _tag: "ParentStopped" } })
   return Effect.andThen(
     Effect.ensuring(ending, Effect.sync(() => terminate(cell, reason, false))),
@@ -293,21 +290,34 @@ const settleStart = (cell: Cell.Cell, exit: Exit.Exit<void, unknown>): Effect.Ef
   )
 }
 
-/** Ends this incarnation and starts the next, as often and as slowly as the schedule says. */
+/**
+ * Ends this incarnation and starts the next, as often and as slowly as the schedule says. What needs no time happens
+ * before there is a fiber: that is most of what a restart costs.
+ */
 const restart = (cell: Cell.Cell, cause: Cause.Cause<unknown>, directive: Restart): Effect.Effect<void> => {
-  const ending = endIncarnation(cell, Exit.failCause(cause), { _tag: "Crashed", defect: Cause.squash(cause) })
-  const next = startAgain(cell, cause, directive)
-  return ending === undefined ? next : Effect.andThen(Effect.uninterruptible(ending), next)
+  const ending = endIncarnation(cell, Exit.failCause(cause))
+  if (ending === undefined) return startAgain(cell, cause, directive)
+  return Effect.andThen(Effect.uninterruptible(ending), Effect.suspend(() => startAgain(cell, cause, directive)))
 }
 
-const startAgain = (cell: Cell.Cell, cause: Cause.Cause<unknown>, directive: Restart): Effect.Effect<void> =>
-  Effect.flatMap(nextDelay(cell, directive, cause), (delay) => {
+const startAgain = (cell: Cell.Cell, cause: Cause.Cause<unknown>, directive: Restart): Effect.Effect<void> => {
+  const delay = nextDelay(cell, directive, cause)
+  const go = (delay: Duration.Duration | undefined): Effect.Effect<void> => {
     if (delay === undefined) return Effect.sync(() => giveUp(cell, cause, false))
-    const start = Effect.matchCauseEffect(setup(cell), {
-      onSuccess: () => Effect.sync(() => resumeAfterRestart(cell, cause)),
-      onFailure: (cause) => crashInSetup(cell, cause)
-    })
-    return Duration.isZero(delay) ? start : Effect.andThen(Effect.sleep(delay), start)
+    return Duration.isZero(delay)
+      ? start(cell, cause)
+      : Effect.andThen(Effect.sleep(delay), Effect.suspend(() => start(cell, cause)))
+  }
+  return hasSucceeded(delay) ? go(delay.value) : Effect.flatMap(delay, go)
+}
+
+const start = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.matchCauseEffect(setup(cell), {
+    onSuccess: (handlers) => {
+      resumeAfterRestart(cell, cause, handlers)
+      return Effect.void
+    },
+    onFailure: (cause) => crashInSetup(cell, cause)
   })
 
 /** A setup that fails is one more crash. There is no state to resume, so that means to start again, too. */
@@ -316,7 +326,7 @@ const crashInSetup = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effe
   Cell.emit(cell, (path, protocol) => ({ _tag: "Crashed", path, protocol, cause }))
   const policy = cell.definition.supervisor
   const directive = policy._tag === "Delegate" ? stopDirective : decide(policy, cause)
-  const ending = endIncarnation(cell, Exit.failCause(cause), Cell.stopped) ?? Effect.void
+  const ending = endIncarnation(cell, Exit.failCause(cause)) ?? Effect.void
   const logged = Effect.logError("setup failed at a restart", cause)
   const next = directive._tag === "Restart"
     ? startAgain(cell, cause, directive)
@@ -331,9 +341,10 @@ const giveUp = (cell: Cell.Cell, cause: Cause.Cause<unknown>, escalate: boolean)
   flush(cell)
 }
 
-const resumeAfterRestart = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
+const resumeAfterRestart = (cell: Cell.Cell, cause: Cause.Cause<unknown>, handlers: Cell.Handlers): void => {
   const state = cell.state
   if (state._tag !== "Restarting") return
+  cell.handlers = handlers
   cell.state = state.draining ? Cell.Draining : Cell.Running
   if (cell.stash !== undefined) {
     MailboxQueue.prepend(cell.queue, cell.stash)
@@ -362,19 +373,26 @@ export const nextDelay = (
   const now = cell.system.clock.currentTimeMillisUnsafe()
   const steps = cell.supervision ??= new Map<Restart, Cell.ScheduleStep>()
   if (now - cell.healthySince >= Duration.toMillis(directive.window)) steps.delete(directive)
-  const take = (step: Cell.ScheduleStep) =>
-    Effect.matchCause(step(now, cause), {
-      onSuccess: ([, delay]) => delay,
-      // An ended schedule; nothing else can fail, as a policy's schedule has no error.
-      onFailure: () => undefined
-    })
   const step = steps.get(directive)
-  if (step !== undefined) return take(step)
+  if (step !== undefined) return delayOf(step(now, cause))
   return Effect.flatMap(Schedule.toStep(directive.schedule), (step) => {
     steps.set(directive, step)
-    return take(step)
+    return delayOf(step(now, cause))
   })
 }
+
+const delayOf = (pulled: ReturnType<Cell.ScheduleStep>): Effect.Effect<Duration.Duration | undefined> => {
+  if (hasSucceeded(pulled)) return Exit.succeed(pulled.value[1])
+  return Effect.matchCause(pulled, {
+    onSuccess: ([, delay]) => delay,
+    // An ended schedule; nothing else can fail, as a policy's schedule has no error.
+    onFailure: () => undefined
+  })
+}
+
+/** Whether the effect's value is there already, so that no fiber needs to run for it. */
+const hasSucceeded = <A, E>(effect: Effect.Effect<A, E>): effect is Exit.Success<A, E> =>
+  Exit.isExit(effect) && effect._tag === "Success"
 
 const decide = (policy: Policy, cause: Cause.Cause<unknown>): Directive =>
   policy._tag === "Decide" ? policy.directive(cause) : policy
@@ -382,7 +400,7 @@ const decide = (policy: Policy, cause: Cause.Cause<unknown>): Directive =>
 const beginStop = (cell: Cell.Cell, reason: Cell.TerminatedReason, escalate: boolean): void => {
   cell.state = { _tag: "Stopping", reason, escalate }
   flush(cell)
-  if (reason._tag === "Crashed") abort(cell, { _tag: "Crashed", defect: Cause.squash(reason.cause) })
+  if (reason._tag === "Crashed") abort(cell, crashedBy(reason.cause))
   else if (cell.definition.stopsAtOnce) abort(cell, Cell.stopped)
   endIfQuiet(cell)
 }
@@ -394,6 +412,8 @@ const flush = (cell: Cell.Cell): void => {
   for (const envelope of MailboxQueue.takeAll(cell.queue)) Cell.deadLetter(cell, envelope)
   if (stash !== undefined) { for (const envelope of stash) Cell.deadLetter(cell, envelope) }
 }
+
+const crashedBy = (cause: Cause.Cause<unknown>): ActorErrorReason => ({ _tag: "Crashed", defect: Cause.squash(cause) })
 
 /** Interrupts all runs; their askers get `reason`. */
 const abort = (cell: Cell.Cell, reason: ActorErrorReason): Array<Fiber.Fiber<unknown, unknown>> => {
@@ -410,8 +430,7 @@ const abort = (cell: Cell.Cell, reason: ActorErrorReason): Array<Fiber.Fiber<unk
 /** Ends runs, children (last first) and scope, in this order. `undefined` when that needed no time. */
 const endIncarnation = (
   cell: Cell.Cell,
-  exit: Exit.Exit<unknown, unknown>,
-  reason: ActorErrorReason
+  exit: Exit.Exit<unknown, unknown>
 ): Effect.Effect<void> | undefined => {
   unwatchAll(cell)
   const scope = cell.scope
@@ -423,7 +442,7 @@ const endIncarnation = (
     return closing === undefined ? undefined : Effect.asVoid(logged(cell, closing))
   }
   return Effect.gen(function*() {
-    yield* Fiber.awaitAll(abort(cell, reason))
+    yield* Fiber.awaitAll(abort(cell, Exit.isFailure(exit) ? crashedBy(exit.cause) : Cell.stopped))
     yield* stopChildren(cell)
     if (scope !== undefined) yield* logged(cell, Scope.close(scope, exit))
   })

@@ -223,11 +223,18 @@ const complete = (cell: Cell.Cell, envelope: Envelope.Envelope, exit: Exit.Exit<
 }
 
 const crashed = (cell: Cell.Cell, envelope: Envelope.Envelope, cause: Cause.Cause<unknown>): void => {
-  const error = Cell.failure(cell, envelope.tag, { _tag: "Crashed", defect: Cause.squash(cause) })
   // Who asked hears of it; of a told message's crash nobody else would.
   if (envelope.reply === undefined) report(cell, Effect.logError(`${envelope.tag} crashed`, cause))
   Lifecycle.crash(cell, cause)
-  answerIfWaiting(cell, envelope, Exit.fail(error))
+  if (envelope.reply === undefined) {
+    envelope.status = "done"
+    return
+  }
+  answerIfWaiting(
+    cell,
+    envelope,
+    Exit.fail(Cell.failure(cell, envelope.tag, { _tag: "Crashed", defect: Cause.squash(cause) }))
+  )
 }
 
 const report = (cell: Cell.Cell, log: Effect.Effect<void>): void => {
