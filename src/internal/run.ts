@@ -156,11 +156,6 @@ const start = (
 ): void => {
   cell.active++
   if (!forked) cell.busy++
-  const end = (exit: Exit.Exit<unknown, unknown>) => {
-    cell.active--
-    if (!forked) cell.busy--
-    complete(cell, envelope, exit)
-  }
   const effect = envelope.sink === undefined ? value as Effect.Effect<unknown, unknown> : pour(value, envelope.sink)
   const context = envelope.span === undefined
     ? cell.context
@@ -170,12 +165,27 @@ const start = (
     uninterruptible ? { uninterruptible: true } : undefined
   )
   const exit = fiber.pollUnsafe()
-  if (exit !== undefined) return end(exit)
-  track(cell, envelope, fiber)
+  if (exit !== undefined) return end(cell, envelope, exit, forked)
   envelope.uninterruptible = uninterruptible
+  follow(cell, envelope, fiber, forked)
+}
+
+const end = (cell: Cell.Cell, envelope: Envelope.Envelope, exit: Exit.Exit<unknown, unknown>, forked: boolean) => {
+  cell.active--
+  if (!forked) cell.busy--
+  complete(cell, envelope, exit)
+}
+
+const follow = (
+  cell: Cell.Cell,
+  envelope: Envelope.Envelope,
+  fiber: Fiber.Fiber<unknown, unknown>,
+  forked: boolean
+): void => {
+  track(cell, envelope, fiber)
   fiber.addObserver((exit) => {
     cell.running!.delete(envelope)
-    end(exit)
+    end(cell, envelope, exit, forked)
     if (cell.delivery === "none") Cell.wake(cell)
   })
 }
