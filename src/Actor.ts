@@ -65,7 +65,6 @@ export {
 
 const TypeId = "~effect-troupe/Actor/Protocol"
 const BehaviorTypeId = "~effect-troupe/Actor/Behavior"
-declare const RefTypeId: "~effect-troupe/Actor/ActorRef"
 
 /**
  * A name and the messages that go by it.
@@ -167,7 +166,7 @@ export interface Self<out Name extends string> {
  * @category models
  */
 export interface ActorRef<out Name extends string, in out Rpcs extends Rpc.Any> {
-  readonly [RefTypeId]: typeof RefTypeId
+  readonly [LocalRef.RefTypeId]: typeof LocalRef.RefTypeId
   readonly protocol: Protocol<Name, Rpcs>
   /** Puts a message into the mailbox and does not wait for its handler. */
   readonly tell: <const Tag extends TellTag<Rpcs>>(
@@ -199,7 +198,8 @@ export interface LocalActorRef<out Name extends string, in out Rpcs extends Rpc.
   /** For example `/user/alice`. */
   readonly path: string
   /**
-   * Lets the current message finish, sends the rest to dead letters, and waits for the end. Streams end with `Stopped`.
+   * Lets the current message finish, sends the rest to dead letters, and waits for the end. A stream that is being
+   * consumed is a current message, too; what does not end in time is interrupted when its system is released.
    */
   readonly stop: Effect.Effect<void>
   /** Handles what is queued, takes nothing new, and waits for the end. */
@@ -459,6 +459,7 @@ const define = (
     concurrency,
     stashCapacity,
     idleTimeout,
-    stopsAtOnce: false
+    stopsAtOnce: false,
+    reference: undefined
   }
 }

@@ -45,7 +45,10 @@ export class ActorSystem extends Context.Service<ActorSystem, {
 export interface Options {
   /** Names the system in logs and metrics. */
   readonly name: string
-  /** How long actors may take to finish their messages when the layer is released, before they are interrupted. Default 10 seconds. */
+  /**
+   * How long actors may take to finish their messages when the layer is released, or when a sharded one has to move, before
+   * they are interrupted. Default 10 seconds.
+   */
   readonly shutdownTimeout?: Duration.Input | undefined
   /** Measures how long handlers take, as the metric `troupe_processing_time`. Default false; all other metrics are free. */
   readonly timings?: boolean | undefined
@@ -86,7 +89,7 @@ export const layer = (options: Options): Layer.Layer<ActorSystem> => {
     )
   }
   return Layer.effectContext(Effect.gen(function*() {
-    const root = yield* Effect.acquireRelease(makeSystem(options), (root) => shutdown(root, shutdownTimeout))
+    const root = yield* Effect.acquireRelease(makeSystem(options, shutdownTimeout), shutdown)
     return Context.make(ActorSystem, { name: options.name }).pipe(Context.add(RootCell, root))
   }))
 }
@@ -183,7 +186,7 @@ const find = (root: Cell.Cell, path: string): Cell.Cell | undefined => {
   return cell
 }
 
-const makeSystem = ({ name, timings = false }: Options) =>
+const makeSystem = ({ name, timings = false }: Options, shutdownTimeout: Duration.Duration) =>
   Effect.contextWith((context: Context.Context<never>) =>
     Effect.sync(() => {
       const system: { -readonly [K in keyof Cell.System]: Cell.System[K] } = {
@@ -194,6 +197,7 @@ const makeSystem = ({ name, timings = false }: Options) =>
         listeners: new Set(),
         stats: new Map(),
         registrations: [],
+        shutdownTimeout,
         timings,
         // The root needs its system first.
         root: undefined as unknown as Cell.Cell,
@@ -205,11 +209,8 @@ const makeSystem = ({ name, timings = false }: Options) =>
     })
   )
 
-const shutdown = (root: Cell.Cell, timeout: Duration.Duration) =>
-  Effect.suspend(() => {
-    Lifecycle.requestStop(root, "stop", { _tag: "Stopped" })
-    const stopped = Lifecycle.awaitStopped(root)
-    const kill = Effect.andThen(Effect.sleep(timeout), Effect.sync(() => Lifecycle.kill(root)))
-    const unregister = Effect.sync(() => root.system.registrations.forEach((registration) => registration.remove()))
-    return Effect.ensuring(Effect.raceFirst(stopped, Effect.andThen(kill, stopped)), unregister)
-  })
+const shutdown = (root: Cell.Cell) =>
+  Effect.ensuring(
+    Lifecycle.end(root, "stop"),
+    Effect.sync(() => root.system.registrations.forEach((registration) => registration.remove()))
+  )

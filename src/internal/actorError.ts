@@ -46,12 +46,20 @@ export const Crashed = Schema.TaggedStruct("Crashed", { defect: Schema.Defect() 
 export const Deadlock = Schema.TaggedStruct("Deadlock", {})
 
 /**
+ * The message did not reach the actor, or nobody knows whether it did: what carries messages between processes failed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export const Unreachable = Schema.TaggedStruct("Unreachable", { cause: Schema.Defect() })
+
+/**
  * What happened to a message that got no answer from its handler.
  *
  * @since 0.1.0
  * @category errors
  */
-export const ActorErrorReason = Schema.Union([Stopped, MailboxFull, Dropped, Crashed, Deadlock])
+export const ActorErrorReason = Schema.Union([Stopped, MailboxFull, Dropped, Crashed, Deadlock, Unreachable])
 
 /**
  * What happened to a message that got no answer from its handler.
@@ -173,5 +181,7 @@ const describe = (reason: ActorErrorReason): string => {
       return `the handler crashed: ${String(reason.defect)}`
     case "Deadlock":
       return "the actor asked itself, and would wait for its own answer"
+    case "Unreachable":
+      return `it may not have reached the actor: ${String(reason.cause)}`
   }
 }

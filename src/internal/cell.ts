@@ -45,6 +45,8 @@ export interface Definition {
   readonly idleTimeout: Duration.Duration | undefined
   /** Whether a stop interrupts the current message instead of waiting for it. */
   readonly stopsAtOnce: boolean
+  /** Makes the reference that others get of the actor's own one. */
+  readonly reference: ((ref: object) => object) | undefined
 }
 
 export type TerminatedReason =
@@ -101,6 +103,8 @@ export interface System {
   readonly listeners: Set<(event: ActorEvent) => void>
   readonly stats: Map<string, Stats>
   readonly registrations: Array<Metric.Registration>
+  /** How long actors that have to end may take to finish their messages. */
+  readonly shutdownTimeout: Duration.Duration
   /** Whether to measure how long handlers take, which costs two looks at the clock a message. */
   readonly timings: boolean
   readonly root: Cell

@@ -158,11 +158,20 @@ export const endIfQuiet = (cell: Cell.Cell): void => {
 }
 
 /** Stops the actor and its descendants without waiting for what they run: that is interrupted. */
-export const kill = (cell: Cell.Cell): void => {
+const kill = (cell: Cell.Cell): void => {
   requestStop(cell, "stop", { _tag: "Stopped" })
   abort(cell, Cell.stopped)
   if (cell.children !== undefined) { for (const child of Array.from(cell.children.values())) kill(child) }
 }
+
+/** Ends the actor as `requestStop` does, and kills it when the system's `shutdownTimeout` is up. */
+export const end = (cell: Cell.Cell, mode: "stop" | "drain"): Effect.Effect<Cell.Terminated> =>
+  Effect.suspend(() => {
+    requestStop(cell, mode, { _tag: "Stopped" })
+    const ended = awaitStopped(cell)
+    const late = Effect.andThen(Effect.sleep(cell.system.shutdownTimeout), Effect.sync(() => kill(cell)))
+    return Effect.raceFirst(ended, Effect.andThen(late, ended))
+  })
 
 /** Whether a fiber with this context belongs to the actor or one of its descendants. */
 export const runsIn = (context: Context.Context<never>, cell: Cell.Cell): boolean => {
@@ -194,7 +203,8 @@ const rootDefinition: Cell.Definition = {
   concurrency: 1,
   stashCapacity: 0,
   idleTimeout: undefined,
-  stopsAtOnce: false
+  stopsAtOnce: false,
+  reference: undefined
 }
 
 const emptyCell = {

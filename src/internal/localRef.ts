@@ -18,6 +18,9 @@ import * as Lifecycle from "./lifecycle.ts"
 import * as MailboxQueue from "./mailboxQueue.ts"
 import * as Run from "./run.ts"
 
+/** What every reference carries, whatever its placement. */
+export const RefTypeId = "~effect-troupe/Actor/ActorRef"
+
 export interface LocalRef {
   readonly protocol: Cell.Protocol
   readonly cell: Cell.Cell
@@ -27,7 +30,7 @@ export const make = (cell: Cell.Cell): LocalRef => {
   const ref = Object.create(Proto)
   ref.protocol = cell.definition.protocol
   ref.cell = cell
-  return ref
+  return cell.definition.reference?.(ref) ?? ref
 }
 
 export const isLocalRef = (ref: object): ref is LocalRef => Object.getPrototypeOf(ref) === Proto
@@ -132,8 +135,6 @@ const waitForRoom = (cell: Cell.Cell, envelope: Envelope.Envelope): Effect.Effec
     Delivery.wait(cell, envelope)
     return Effect.suspend(() => Delivery.cancel(cell, envelope))
   })
-
-const RefTypeId = "~effect-troupe/Actor/ActorRef"
 
 const Proto = {
   [RefTypeId]: RefTypeId,
