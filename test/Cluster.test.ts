@@ -515,7 +515,12 @@ describe("Cluster", () => {
           yield* ref.tell("Hold")
           yield* holding.await
           yield* left.open
-        })).pipe(Effect.provide(Layer.merge(TestRunner.layer, patient)))
+        })).pipe(
+          Effect.provide(TestRunner.layer),
+          // The actor's system is still there.
+          Effect.andThen(Effect.sync(() => lives.push("left"))),
+          Effect.provide(patient)
+        )
       )
       yield* TestClock.adjust("1 second")
       yield* left.await
@@ -524,7 +529,7 @@ describe("Cluster", () => {
       yield* TestClock.adjust("2 minutes")
       yield* Fiber.join(node)
       assert.isTrue(yield* Deferred.isDone(interrupted))
-      assert.deepStrictEqual(lives, ["start", "end"])
+      assert.deepStrictEqual(lives, ["start", "end", "left"])
     }))
 
   it("has no type for what a sharded actor cannot have", () => {
