@@ -389,7 +389,7 @@ export const forward = <Name extends string, Rpcs extends Rpc.Any, const Tag ext
 ): Effect.Effect<Deferred.Deferred<AskSuccess<Rpcs, Tag>, AskError<Rpcs, Tag>>> => {
   const forwarded = LocalRef.isLocalRef(ref)
     ? LocalRef.forward(ref, tag, payload[0])
-    : LocalRef.forwardAsk(ref.ask(tag, ...payload))
+    : LocalRef.forwardElsewhere(ref.ask(tag, ...payload), ref.tell(tag, ...payload))
   return forwarded as Effect.Effect<Deferred.Deferred<AskSuccess<Rpcs, Tag>, AskError<Rpcs, Tag>>>
 }
 

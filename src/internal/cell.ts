@@ -126,7 +126,8 @@ export type State =
     readonly _tag: "Restarting"
     /** Who starts the next incarnation: a fiber of the actor's own (once it suspends), or its group. */
     by: Fiber.Fiber<unknown, unknown> | "self" | "group"
-    readonly draining: boolean
+    /** Whether the next incarnation handles what is queued and ends. */
+    draining: boolean
   }
   | { readonly _tag: "Stopping"; readonly reason: TerminatedReason; readonly escalate: boolean }
   | { readonly _tag: "Ending"; readonly reason: TerminatedReason; readonly escalate: boolean }

@@ -91,10 +91,8 @@ export const cancel = (cell: Cell.Cell, envelope: Envelope): Effect.Effect<unkno
       const untouchable = fiber === undefined || envelope.uninterruptible || envelope.abort !== undefined
       return untouchable ? Effect.void : Fiber.interrupt(fiber)
     }
-    default: {
-      const forwarded = envelope.forwarded
-      return forwarded === undefined ? Effect.void : cancel(forwarded.cell, forwarded.envelope)
-    }
+    default:
+      return envelope.forwarded ?? Effect.void
   }
   envelope.status = "done"
   cell.stats.cancelled++

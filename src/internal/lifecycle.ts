@@ -128,6 +128,10 @@ export const requestStop = (cell: Cell.Cell, mode: "stop" | "drain", reason: Cel
     case "Stopped":
       return
     case "Restarting":
+      if (mode === "drain") {
+        state.draining = true
+        return
+      }
       cell.state = { _tag: "Stopping", reason, escalate: false }
       flush(cell)
       if (state.by === "group") return endIfQuiet(cell)
@@ -162,6 +166,8 @@ const kill = (cell: Cell.Cell): void => {
   requestStop(cell, "stop", { _tag: "Stopped" })
   abort(cell, Cell.stopped)
   if (cell.children !== undefined) { for (const child of Array.from(cell.children.values())) kill(child) }
+  // A first setup is its spawner's to interrupt: it is not waited for any more.
+  endIfQuiet(cell)
 }
 
 /** Ends the actor as `requestStop` does, and kills it when the system's `shutdownTimeout` is up. */
@@ -288,12 +294,13 @@ const settleStart = (cell: Cell.Cell, exit: Exit.Exit<Cell.Handlers, unknown>): 
     crashOfEscalated(cell)
     return Effect.void
   }
+  const refused = new SpawnError({ actor: Cell.path(cell), reason: { _tag: "ParentStopped" } })
+  if (cell.state._tag === "Ending" || cell.state._tag === "Stopped") return Effect.fail(refused)
   flush(cell)
   const reason: Cell.TerminatedReason = Exit.isSuccess(exit)
     ? { _tag: "Stopped" }
     : { _tag: "Crashed", cause: exit.cause }
   const ending = endIncarnation(cell, exit) ?? Effect.void
-  const refused = new SpawnError({ actor: Cell.path(cell), reason: { _tag: "ParentStopped" } })
   return Effect.andThen(
     Effect.ensuring(ending, Effect.sync(() => terminate(cell, reason, false))),
     Exit.isSuccess(exit) ? Effect.fail(refused) : Effect.void

@@ -4,7 +4,6 @@
  * @internal
  */
 import type * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -43,18 +42,26 @@ export const forward = (self: LocalRef, tag: string, input: unknown): Effect.Eff
       if (envelope.status !== "running") return
       const onward = Envelope.make(tag, payload, envelope.reply, undefined, envelope.span)
       envelope.status = "done"
-      envelope.forwarded = { cell: self.cell, envelope: onward }
+      envelope.forwarded = Effect.suspend(() => Delivery.cancel(self.cell, onward))
       send(self.cell, onward)
     })
   })
 
-/** The same to an actor that is elsewhere: an ask whose answer becomes the answer. */
-export const forwardAsk = (ask: Effect.Effect<unknown, unknown>): Effect.Effect<Deferred.Deferred<unknown, unknown>> =>
-  Effect.gen(function*() {
-    const answer = yield* Deferred.make<unknown, unknown>()
-    yield* Effect.forkDetach(Effect.onExit(ask, (exit) => Deferred.done(answer, exit)))
-    return answer
-  })
+/** The same to an actor that may be elsewhere: its answer to an ask becomes the answer. */
+export const forwardElsewhere = (
+  ask: Effect.Effect<unknown, unknown>,
+  tell: Effect.Effect<void, unknown>
+): Effect.Effect<Run.Forward> =>
+  Effect.withFiber(({ context }) =>
+    Effect.succeed(Run.makeForward((envelope) => {
+      if (envelope.status !== "running") return
+      envelope.status = "done"
+      const { reply } = envelope
+      const fiber = Effect.runForkWith(context)(reply === undefined ? tell : ask)
+      envelope.forwarded = Fiber.interrupt(fiber)
+      if (reply !== undefined) fiber.addObserver(reply)
+    }))
+  )
 
 // -----------------------------------------------------------------------------
 // internals
