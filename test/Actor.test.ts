@@ -1,5 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Latch, Logger, Ref, References, Schema, Stream } from "effect"
+import {
+  Cause,
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Latch,
+  Logger,
+  Ref,
+  References,
+  Schedule,
+  Schema,
+  Stream
+} from "effect"
 import { Rpc } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import * as Actor from "../src/Actor.ts"
@@ -435,6 +449,37 @@ describe("Actor", () => {
         yield* latch.open
         yield* Fiber.join(drain)
         assert.deepStrictEqual(log, ["begin a", "end a", "begin b", "end b"])
+      })))
+
+    it.effect("stop waits for a stream that is being consumed, and its consumer gets the rest", () =>
+      run(Effect.gen(function*() {
+        const latch = yield* Latch.make()
+        const ref = yield* Actor.spawn(Gate.behavior(Effect.succeed({
+          Pass: ({ id }) => Effect.succeed(id),
+          Items: () => Stream.concat(Stream.make(1), Stream.fromEffect(Effect.as(latch.await, 2)))
+        })))
+        const items = yield* Effect.forkChild(Stream.runCollect(ref.stream("Items")))
+        yield* turn
+        const stop = yield* Effect.forkChild(ref.stop)
+        yield* turn
+        assert.isUndefined(stop.pollUnsafe())
+        yield* latch.open
+        assert.deepStrictEqual(yield* Fiber.join(items), [1, 2])
+        yield* Fiber.join(stop)
+      })))
+
+    it.effect("drain during a restart handles what is queued in the next incarnation", () =>
+      run(Effect.gen(function*() {
+        const supervisor = Supervisor.restart(Schedule.spaced("1 second"))
+        const ref = yield* Actor.spawn(Counter.behavior(counterSetup, { supervisor }))
+        yield* TestActor.crash(ref)
+        yield* ref.tell("Add", { by: 2 })
+        const queued = yield* Effect.forkChild(ref.ask("Get"), { startImmediately: true })
+        const drain = yield* Effect.forkChild(ref.drain, { startImmediately: true })
+        assert.strictEqual(yield* reasonOf(ref.ask("Get")), "Stopped")
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* Fiber.join(queued), 2)
+        yield* Fiber.join(drain)
       })))
 
     it.effect("an actor that stops itself does not wait for itself", () =>
