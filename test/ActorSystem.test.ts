@@ -158,15 +158,20 @@ describe("ActorSystem", () => {
         yield* latch.await
         return { X: () => Effect.void }
       }))
+      yield* Effect.forkChild(
+        Effect.provide(Stream.runForEach(ActorSystem.events, ({ _tag }) => Effect.sync(() => log.push(_tag))), system),
+        { startImmediately: true }
+      )
       const spawning = yield* Effect.forkChild(Effect.flip(Effect.provide(Actor.spawn(slow), system)))
       yield* turn
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust("5 seconds")
       yield* Fiber.join(closing)
-      assert.deepStrictEqual(log, ["released"])
+      assert.deepStrictEqual(log, ["released", "Stopped"])
       yield* latch.open
       assert.strictEqual((yield* Fiber.join(spawning)).reason._tag, "ParentStopped")
-      assert.deepStrictEqual(log, ["released"])
+      yield* turn
+      assert.deepStrictEqual(log, ["released", "Stopped"])
     }))
 
   it("a negative shutdownTimeout is a defect that names it", () =>
