@@ -159,19 +159,22 @@ describe("ActorSystem", () => {
         return { X: () => Effect.void }
       }))
       yield* Effect.forkChild(
-        Effect.provide(Stream.runForEach(ActorSystem.events, ({ _tag }) => Effect.sync(() => log.push(_tag))), system),
+        Effect.provide(
+          Stream.runForEach(ActorSystem.events, ({ _tag, path }) => Effect.sync(() => log.push(`${_tag} ${path}`))),
+          system
+        ),
         { startImmediately: true }
       )
-      const spawning = yield* Effect.forkChild(Effect.flip(Effect.provide(Actor.spawn(slow), system)))
+      const spawning = yield* Effect.forkChild(Effect.flip(Effect.provide(Actor.spawn(slow, { name: "slow" }), system)))
       yield* turn
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust("5 seconds")
       yield* Fiber.join(closing)
-      assert.deepStrictEqual(log, ["released", "Stopped"])
+      assert.deepStrictEqual(log, ["released", "Stopped /user/slow", "Stopped /user"])
       yield* latch.open
       assert.strictEqual((yield* Fiber.join(spawning)).reason._tag, "ParentStopped")
       yield* turn
-      assert.deepStrictEqual(log, ["released", "Stopped"])
+      assert.deepStrictEqual(log, ["released", "Stopped /user/slow", "Stopped /user"])
     }))
 
   it("a negative shutdownTimeout is a defect that names it", () =>
