@@ -45,12 +45,12 @@ import type { ActorSystem } from "./ActorSystem.ts"
 import type { ActorError, SpawnError } from "./internal/actorError.ts"
 import * as Cell from "./internal/cell.ts"
 import * as Delivery from "./internal/delivery.ts"
-import * as Lifecycle from "./internal/lifecycle.ts"
 import * as LocalRef from "./internal/localRef.ts"
 import * as Payload from "./internal/payload.ts"
 import * as Policy from "./internal/policy.ts"
 import { rootOf } from "./internal/rootCell.ts"
 import * as Run from "./internal/run.ts"
+import * as Spawn from "./internal/spawn.ts"
 import * as Watch from "./internal/watch.ts"
 import * as Mailbox from "./Mailbox.ts"
 
@@ -336,7 +336,7 @@ export const spawn = <Name extends string, Rpcs extends Rpc.Any, E, R>(
     const current = Context.getOrUndefined(fiber.context, Cell.CurrentCell)
     const parent = current?.system === root.system ? current : root
     // The definition's error is `E`: `behavior` erased it.
-    const cell = Lifecycle.spawn(parent, behavior.definition, options?.name) as Effect.Effect<Cell.Cell, E | SpawnError>
+    const cell = Spawn.spawn(parent, behavior.definition, options?.name) as Effect.Effect<Cell.Cell, E | SpawnError>
     return Effect.map(cell, (cell) => refOf<Name, Rpcs>(cell))
   })
 

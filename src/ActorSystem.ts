@@ -16,10 +16,12 @@ import type { LocalActorRef, Protocol, TerminatedReason } from "./Actor.ts"
 import { LookupError } from "./internal/actorError.ts"
 import * as Cell from "./internal/cell.ts"
 import * as Delivery from "./internal/delivery.ts"
-import * as Lifecycle from "./internal/lifecycle.ts"
 import * as LocalRef from "./internal/localRef.ts"
 import * as MailboxQueue from "./internal/mailboxQueue.ts"
+import * as Restart from "./internal/restart.ts"
 import { RootCell, rootOf } from "./internal/rootCell.ts"
+import * as Spawn from "./internal/spawn.ts"
+import * as Stop from "./internal/stop.ts"
 
 export {
   /** @since 0.1.0 @category errors */
@@ -167,7 +169,7 @@ export const events: Stream.Stream<ActorEvent, never, ActorSystem> = Stream.unwr
  * @category getters
  */
 export const awaitStopped: Effect.Effect<TerminatedReason, never, ActorSystem> = withRoot((root) =>
-  Effect.map(Lifecycle.awaitStopped(root), (terminated) => terminated.reason)
+  Effect.map(Stop.awaitStopped(root), (terminated) => terminated.reason)
 )
 
 // -----------------------------------------------------------------------------
@@ -202,15 +204,16 @@ const makeSystem = ({ name, timings = false }: Options, shutdownTimeout: Duratio
         // The root needs its system first.
         root: undefined as unknown as Cell.Cell,
         deliver: Delivery.deliver,
+        crash: Restart.crash,
         depth: 0
       }
-      system.root = Lifecycle.makeRoot(system, context)
+      system.root = Spawn.makeRoot(system, context)
       return system.root
     })
   )
 
 const shutdown = (root: Cell.Cell) =>
   Effect.ensuring(
-    Lifecycle.end(root, "stop"),
+    Stop.end(root, "stop"),
     Effect.sync(() => root.system.registrations.forEach((registration) => registration.remove()))
   )

@@ -56,8 +56,8 @@ import * as Stream from "effect/Stream"
 import * as Actor from "./Actor.ts"
 import * as ActorSystem from "./ActorSystem.ts"
 import * as Erased from "./internal/erased.ts"
-import * as Lifecycle from "./internal/lifecycle.ts"
 import * as LocalRef from "./internal/localRef.ts"
+import * as Stop from "./internal/stop.ts"
 
 /**
  * Registers a behavior with the cluster: this node runs the actors of its share of the ids. What setup and handlers
@@ -222,4 +222,4 @@ const notStarted = (cause: unknown): Actor.ActorErrorReason =>
 
 /** Lets the actor handle what it has accepted. */
 const end = (ref: Erased.Ref): Effect.Effect<unknown> =>
-  LocalRef.isLocalRef(ref) ? Lifecycle.end(ref.cell, "drain") : ref.drain
+  LocalRef.isLocalRef(ref) ? Stop.end(ref.cell, "drain") : ref.drain

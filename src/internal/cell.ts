@@ -1,5 +1,5 @@
 /**
- * The record behind a local actor, and the few facts that its runtime (`lifecycle`, `delivery`) works on.
+ * The record behind a local actor, and the few facts that its runtime works on.
  *
  * @internal
  */
@@ -108,8 +108,10 @@ export interface System {
   /** Whether to measure how long handlers take, which costs two looks at the clock a message. */
   readonly timings: boolean
   readonly root: Cell
-  /** Runs a scheduled cell: `deliver` of delivery.ts, handed in because lifecycle.ts needs it too. */
+  /** Runs a scheduled cell: `deliver` of delivery.ts, handed in because what wakes a cell comes before that. */
   readonly deliver: (cell: Cell) => void
+  /** Crashes a parent by its child: `crash` of restart.ts, handed in because stop.ts comes before that. */
+  readonly crash: (cell: Cell, cause: Cause.Cause<unknown>) => void
   /** How many answers are resuming each other on the current stack. */
   depth: number
 }

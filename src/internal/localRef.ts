@@ -13,9 +13,9 @@ import type { ActorError } from "./actorError.ts"
 import * as Cell from "./cell.ts"
 import * as Delivery from "./delivery.ts"
 import * as Envelope from "./envelope.ts"
-import * as Lifecycle from "./lifecycle.ts"
 import * as MailboxQueue from "./mailboxQueue.ts"
 import * as Run from "./run.ts"
+import * as Stop from "./stop.ts"
 
 /** What every reference carries, whatever its placement. */
 export const RefTypeId = "~effect-troupe/Actor/ActorRef"
@@ -105,9 +105,9 @@ const stream = (self: LocalRef, tag: string, input: unknown): Stream.Stream<unkn
 /** Requests the end and waits for it; an actor (or a descendant) that stops itself does not wait for itself. */
 const stop = (cell: Cell.Cell, mode: "stop" | "drain"): Effect.Effect<void> =>
   Effect.withFiber((fiber) => {
-    Lifecycle.requestStop(cell, mode, { _tag: "Stopped" })
-    if (cell.state._tag === "Stopped" || Lifecycle.runsIn(fiber.context, cell)) return Effect.void
-    return Effect.asVoid(Lifecycle.awaitStopped(cell))
+    Stop.requestStop(cell, mode, { _tag: "Stopped" })
+    if (cell.state._tag === "Stopped" || Stop.runsIn(fiber.context, cell)) return Effect.void
+    return Effect.asVoid(Stop.awaitStopped(cell))
   })
 
 const sizes = (cell: Cell.Cell) => ({
@@ -132,7 +132,7 @@ const waitForRoom = (cell: Cell.Cell, envelope: Envelope.Envelope): Effect.Effec
     const outcome = Delivery.offer(cell, envelope)
     if (outcome !== undefined) return resume(outcome)
     const fiber = Fiber.getCurrent()
-    if (fiber !== undefined && Lifecycle.runsIn(fiber.context, cell)) {
+    if (fiber !== undefined && Stop.runsIn(fiber.context, cell)) {
       return resume(Effect.fail(Cell.failure(cell, envelope.tag, {
         _tag: "MailboxFull",
         capacity: cell.queue.mailbox.capacity
@@ -164,7 +164,7 @@ const Proto = {
     return stop(cellOf(this), "drain")
   },
   get awaitStopped() {
-    return Lifecycle.awaitStopped(cellOf(this))
+    return Stop.awaitStopped(cellOf(this))
   },
   get mailbox() {
     return Effect.sync(() => sizes(cellOf(this)))

@@ -15,8 +15,8 @@ import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
 import * as Cell from "./cell.ts"
 import * as Envelope from "./envelope.ts"
-import * as Lifecycle from "./lifecycle.ts"
 import * as Metrics from "./metrics.ts"
+import * as Restart from "./restart.ts"
 
 const ForwardTypeId = "~effect-troupe/internal/Forward"
 
@@ -235,7 +235,7 @@ const complete = (cell: Cell.Cell, envelope: Envelope.Envelope, exit: Exit.Exit<
 const crashed = (cell: Cell.Cell, envelope: Envelope.Envelope, cause: Cause.Cause<unknown>): void => {
   // Who asked hears of it; of a told message's crash nobody else would.
   if (envelope.reply === undefined) report(cell, Effect.logError(`${envelope.tag} crashed`, cause))
-  Lifecycle.crash(cell, cause)
+  Restart.crash(cell, cause)
   if (envelope.reply === undefined) {
     envelope.status = "done"
     return
