@@ -115,6 +115,29 @@ describe("Actor", () => {
         assert.strictEqual(error.message, "Die to /user/alice: the handler crashed: Error: boom")
       })))
 
+    it.effect("the error of an ask is what its class constructs, and crosses processes", () =>
+      run(Effect.gen(function*() {
+        const ref = yield* Actor.spawn(counter, { name: "alice" })
+        yield* ref.stop
+        const error = yield* Effect.flip(ref.ask("Get"))
+        const constructed = new Actor.ActorError({ actor: "/user/alice", tag: "Get", reason: { _tag: "Stopped" } })
+        assert.instanceOf(error, Actor.ActorError)
+        assert.deepStrictEqual(Object.entries(error), Object.entries(constructed))
+        assert.deepStrictEqual([String(error), JSON.stringify(error)], [
+          String(constructed),
+          JSON.stringify(constructed)
+        ])
+        const encoded = yield* Schema.encodeEffect(Actor.ActorError)(error)
+        const decoded = yield* Schema.decodeEffect(Actor.ActorError)(encoded)
+        assert.strictEqual(decoded.message, error.message)
+        assert.deepStrictEqual(
+          yield* Effect.flip(Effect.gen(function*() {
+            return yield* error
+          })),
+          error
+        )
+      })))
+
     it.effect("a handler that interrupts itself answers Crashed", () =>
       run(Effect.gen(function*() {
         const ref = yield* Actor.spawn(counter)

@@ -15,7 +15,7 @@ import type * as Pull from "effect/Pull"
 import type * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import type { Mailbox } from "../Mailbox.ts"
-import { ActorError, type ActorErrorReason } from "./actorError.ts"
+import { type ActorError, type ActorErrorReason, makeActorError } from "./actorError.ts"
 import type { Envelope } from "./envelope.ts"
 import type * as MailboxQueue from "./mailboxQueue.ts"
 import * as Metrics from "./metrics.ts"
@@ -229,16 +229,8 @@ export const emit = (cell: Cell, event: (path: string, protocol: string) => Acto
   for (const listener of listeners) listener(value)
 }
 
-/** Without a stack: it would show this runtime, and taking it is half of what a crash costs. */
-export const failure = (cell: Cell, tag: string, reason: ActorErrorReason): ActorError => {
-  const limit = Error.stackTraceLimit
-  Error.stackTraceLimit = 0
-  try {
-    return new ActorError({ actor: path(cell), tag, reason })
-  } finally {
-    Error.stackTraceLimit = limit
-  }
-}
+export const failure = (cell: Cell, tag: string, reason: ActorErrorReason): ActorError =>
+  makeActorError(path(cell), tag, reason)
 
 export const stopped: ActorErrorReason = { _tag: "Stopped" }
 

@@ -233,18 +233,15 @@ const complete = (cell: Cell.Cell, envelope: Envelope.Envelope, exit: Exit.Exit<
 }
 
 const crashed = (cell: Cell.Cell, envelope: Envelope.Envelope, cause: Cause.Cause<unknown>): void => {
-  // Who asked hears of it; of a told message's crash nobody else would.
-  if (envelope.reply === undefined) report(cell, Effect.logError(`${envelope.tag} crashed`, cause))
-  Restart.crash(cell, cause)
   if (envelope.reply === undefined) {
     envelope.status = "done"
-    return
+    // Nobody else would hear of a told message's crash.
+    report(cell, Effect.logError(`${envelope.tag} crashed`, cause))
+    return Restart.crash(cell, cause)
   }
-  answerIfWaiting(
-    cell,
-    envelope,
-    Exit.fail(Cell.failure(cell, envelope.tag, { _tag: "Crashed", defect: Cause.squash(cause) }))
-  )
+  Restart.crash(cell, cause)
+  const error = Cell.failure(cell, envelope.tag, { _tag: "Crashed", defect: Cause.squash(cause) })
+  answerIfWaiting(cell, envelope, Exit.fail(error))
 }
 
 const report = (cell: Cell.Cell, log: Effect.Effect<void>): void => {
