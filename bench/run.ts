@@ -8,7 +8,9 @@ import { parseArgs } from "node:util"
 import { type Bench, type Comparison, measure, runSide } from "./harness.ts"
 
 const benches: Record<string, () => Promise<{ readonly bench: Bench }>> = {
-  actors: () => import("./actors.ts")
+  actors: () => import("./actors.ts"),
+  agents: () => import("./agents.ts"),
+  streaming: () => import("./streaming.ts")
 }
 
 interface Report {
@@ -71,7 +73,9 @@ const makeReport = (results: ReadonlyArray<Comparison>): Report => ({
   versions: {
     node: process.versions.node,
     effect: version("../node_modules/effect"),
+    ai: version("node_modules/ai"),
     nact: version("node_modules/nact"),
+    openai: version("node_modules/openai"),
     xstate: version("node_modules/xstate")
   },
   date: new Date().toISOString().slice(0, 10),

@@ -13,20 +13,20 @@ import type * as Rpc from "effect/rpc/Rpc"
 import * as Scheduler from "effect/Scheduler"
 import * as Stream from "effect/Stream"
 import type { LocalActorRef, Protocol, TerminatedReason } from "./Actor.ts"
-import { LookupError } from "./internal/actorError.ts"
-import * as Cell from "./internal/cell.ts"
-import * as Delivery from "./internal/delivery.ts"
-import * as LocalRef from "./internal/localRef.ts"
-import * as MailboxQueue from "./internal/mailboxQueue.ts"
-import * as Restart from "./internal/restart.ts"
-import { RootCell, rootOf } from "./internal/rootCell.ts"
-import * as Spawn from "./internal/spawn.ts"
-import * as Stop from "./internal/stop.ts"
+import { LookupError } from "./internal/actor/actorError.ts"
+import * as Cell from "./internal/actor/cell.ts"
+import * as Delivery from "./internal/actor/delivery.ts"
+import * as LocalRef from "./internal/actor/localRef.ts"
+import * as MailboxQueue from "./internal/actor/mailboxQueue.ts"
+import * as Restart from "./internal/actor/restart.ts"
+import { RootCell, rootOf } from "./internal/actor/rootCell.ts"
+import * as Spawn from "./internal/actor/spawn.ts"
+import * as Stop from "./internal/actor/stop.ts"
 
 export {
   /** @since 0.1.0 @category errors */
   LookupError
-} from "./internal/actorError.ts"
+} from "./internal/actor/actorError.ts"
 
 /**
  * The system that `Actor.spawn` starts actors in.

@@ -8,22 +8,76 @@
  *
  * @since 0.1.0
  */
-import type { Duration, JsonSchema, Layer } from "effect"
-import { Effect, Option, Ref, Schema, Stream } from "effect"
-import { LanguageModel, Tool as AiTool, Toolkit } from "effect/ai"
-import type { Prompt } from "effect/ai"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as McpServer from "effect/ai/McpServer"
+import * as AiTool from "effect/ai/Tool"
+import * as Toolkit from "effect/ai/Toolkit"
 import * as Arr from "effect/Array"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { hasProperty } from "effect/Predicate"
+import * as Ref from "effect/Ref"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { NoExcessProperties } from "effect/Types"
+import type { ActorError } from "./Actor.ts"
 import { AgentError, InvalidOutput } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import type { Budget } from "./Budget.ts"
 import type { Guardrail } from "./Guardrail.ts"
-import * as AgentRun from "./internal/agentRun.ts"
-import type { Definition } from "./internal/runState.ts"
+import { build } from "./internal/agent/build.ts"
+import type { AgentRef, Input, Output } from "./internal/agent/protocol.ts"
+import { response } from "./internal/agent/response.ts"
+import * as AgentRun from "./internal/agent/run.ts"
+import type { Definition } from "./internal/agent/runState.ts"
+import { errorMessage } from "./internal/errorMessage.ts"
 import type { Settings } from "./Llm/AiSdk.ts"
-import type { Reason, Recovery } from "./Recover.ts"
+import { Memory } from "./Memory.ts"
+import type { Reason, Recovery, RecoveryError, RecoveryServices } from "./Recover.ts"
 import * as Tool from "./Tool.ts"
 import * as Transcript from "./Transcript.ts"
+
+export {
+  /** @since 0.1.0 @category actors */
+  ask,
+  /** @since 0.1.0 @category actors */
+  behavior,
+  /** @since 0.1.0 @category models */
+  type BehaviorOptions,
+  /** @since 0.1.0 @category actors */
+  reset,
+  /** @since 0.1.0 @category actors */
+  spawn,
+  /** @since 0.1.0 @category actors */
+  stream,
+  /** @since 0.1.0 @category actors */
+  transcript
+} from "./internal/agent/actor.ts"
+export {
+  /** @since 0.1.0 @category models */
+  type AgentBehavior,
+  /** @since 0.1.0 @category models */
+  type AgentRef,
+  /** @since 0.1.0 @category models */
+  Input,
+  /** @since 0.1.0 @category models */
+  type LocalAgentRef,
+  /** @since 0.1.0 @category protocol */
+  type Messages,
+  /** @since 0.1.0 @category models */
+  Output,
+  /** @since 0.1.0 @category protocol */
+  protocol,
+  /** @since 0.1.0 @category models */
+  Request
+} from "./internal/agent/protocol.ts"
+export {
+  /** @since 0.1.0 @category running */
+  response
+} from "./internal/agent/response.ts"
 
 const TypeId = "~effect-troupe/Agent"
 
@@ -39,7 +93,16 @@ const TypeId = "~effect-troupe/Agent"
 export interface Agent<out E = never, out R = never> {
   readonly [TypeId]: typeof TypeId
   readonly name: string
+  readonly description: string | undefined
+  /** Builds the memory of one conversation, empty; `undefined` where the agent was given none. */
+  readonly memory: Effect.Effect<Memory["Service"] | undefined, E, R | Scope.Scope>
   readonly run: (input: Input, options?: RunOptions) => Stream.Stream<AgentEvent, AgentError | E, R>
+  /**
+   * The agent with its own model built once, for as long as the scope is open, and with more tools.
+   *
+   * @internal
+   */
+  readonly build: (tools: ReadonlyArray<Tool.Tool<string>>) => Effect.Effect<Agent<E, R>, E, R | Scope.Scope>
 }
 
 /**
@@ -104,6 +167,8 @@ export interface TurnPlan<out E = never, out R = never> {
  * @category models
  */
 export interface Options extends Limits {
+  /** Says what it is good for, to a model that may choose it. */
+  readonly description?: string | undefined
   /** The system message of every request. */
   readonly instructions?: string | undefined
   /** What the model may call. A toolkit's handlers are taken from its layer. Default: nothing. */
@@ -120,6 +185,8 @@ export interface Options extends Limits {
   readonly recover?: ((reason: Reason) => Recovery<unknown, unknown>) | undefined
   /** Checks on what goes in, what is said and what is called. */
   readonly guardrails?: ReadonlyArray<Guardrail<unknown>> | undefined
+  /** Decides what of a conversation its requests carry. Default: all of it. */
+  readonly memory?: Layer.Layer<Memory, unknown, unknown> | undefined
   /** Pays for its model calls and tools, and for the agents that its tools run. */
   readonly budget?: Budget | undefined
 }
@@ -132,11 +199,11 @@ export interface Options extends Limits {
  */
 export type Failure<O extends Options> =
   | (O extends { readonly model: Layer.Layer<infer _A, infer E, infer _R> } ? E : never)
+  | (O extends { readonly memory: Layer.Layer<infer _A, infer E, infer _R> } ? E : never)
   | (O extends { readonly prepareTurn: (turn: TurnInfo) => Effect.Effect<infer P, infer _E, infer _R> }
     ? P extends { readonly model: Layer.Layer<infer _A, infer E, infer _R> } ? E : never
     : never)
-  | (O extends { readonly recover: (reason: Reason) => infer A } ? A extends Recovery<infer E, infer _R> ? E : never
-    : never)
+  | (O extends { readonly recover: (reason: Reason) => infer A } ? RecoveryError<A> : never)
 
 /**
  * What an agent of these options requires.
@@ -146,35 +213,17 @@ export type Failure<O extends Options> =
  */
 export type Requirements<O extends Options> =
   | (O extends { readonly model: Layer.Layer<infer _A, infer _E, infer R> } ? R : LanguageModel.LanguageModel)
+  | (O extends { readonly memory: Layer.Layer<infer _A, infer _E, infer R> } ? R : never)
   | (O extends { readonly tools: ReadonlyArray<infer T> } ? Tool.Requirements<T> : never)
   | (O extends { readonly prepareTurn: (turn: TurnInfo) => Effect.Effect<infer P, infer _E, infer R> }
     ? R | PlanRequirements<P>
     : never)
-  | (O extends { readonly recover: (reason: Reason) => infer A } ? A extends Recovery<infer _E, infer R> ? R : never
-    : never)
+  | (O extends { readonly recover: (reason: Reason) => infer A } ? RecoveryServices<A> : never)
   | (O extends { readonly guardrails: ReadonlyArray<infer G> } ? G extends Guardrail<infer R> ? R : never : never)
 
 type PlanRequirements<P> =
   | (P extends { readonly model: Layer.Layer<infer _A, infer _E, infer R> } ? R : never)
   | (P extends { readonly tools: ReadonlyArray<infer T> } ? Tool.Requirements<T> : never)
-
-/**
- * What a run is asked with: a text, or texts and files.
- *
- * @since 0.1.0
- * @category models
- */
-export type Input = string | ReadonlyArray<Prompt.UserMessagePart>
-
-/**
- * An answer that is not text: the JSON schema of an object.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Output {
-  readonly jsonSchema: JsonSchema.JsonSchema
-}
 
 /**
  * What can be said of one run.
@@ -188,6 +237,11 @@ export interface RunOptions {
    * fails or is interrupted leaves what was said so far, ready for the next one. Default: a new one.
    */
   readonly transcript?: Ref.Ref<Transcript.Transcript> | undefined
+  /**
+   * The memory of that conversation, for whoever holds the conversation longer than a run: it was told all that the
+   * transcript says, and is told what the run adds. Default: one of its own, told the transcript when the run starts.
+   */
+  readonly memory?: Memory["Service"] | undefined
   /** Asks for an answer of this shape, unchecked, in the response's `output`. `Agent.object` checks it. Default: text. */
   readonly output?: Output | undefined
 }
@@ -220,15 +274,16 @@ export const isAgent = (u: unknown): u is Agent<unknown, unknown> => hasProperty
  * @since 0.1.0
  * @category constructors
  */
-export const make = <const O extends Options = {}>(
+export const make = <const O extends NoExcessProperties<Options, O> = {}>(
   name: string,
-  options?: O & Exact<O>
+  options?: O & Options
 ): Agent<Failure<O>, Requirements<O>> => {
   const given: Options = options ?? {}
   const tools = given.tools ?? []
   const definitions = tools.flatMap((tool) => Tool.isTool(tool) ? [tool.definition] : Object.values(tool.tools))
   const definition: Definition<unknown, unknown> = {
     name,
+    description: given.description,
     instructions: given.instructions,
     definitions,
     toolkit: Toolkit.make(...definitions),
@@ -244,15 +299,13 @@ export const make = <const O extends Options = {}>(
     prepareTurn: given.prepareTurn,
     recover: given.recover,
     guardrails: given.guardrails ?? [],
+    memory: given.memory === undefined
+      ? Effect.undefined
+      : Effect.map(Layer.build(Layer.fresh(given.memory)), Context.get(Memory)),
     budget: given.budget
   }
-  const agent: Agent<unknown, unknown> = {
-    [TypeId]: TypeId,
-    name,
-    run: (input, options) => AgentRun.events(definition, input, options)
-  }
   // The options are read as values here; only the signature, which saw them one by one, can say what they require.
-  return agent as Agent<Failure<O>, Requirements<O>>
+  return fromDefinition(definition) as Agent<Failure<O>, Requirements<O>>
 }
 
 /**
@@ -281,31 +334,7 @@ export const run = <E, R>(
 ): Stream.Stream<AgentEvent, AgentError | E, R> => agent.run(input, options)
 
 /**
- * The response that a run comes to: what its `Completed` event carries.
- *
- * @example
- * ```ts
- * import { Effect } from "effect"
- * import { Agent, Scripted } from "effect-troupe"
- *
- * const program = Agent.run(Agent.make("greeter"), "Hello?").pipe(
- *   Agent.response,
- *   Effect.map((response) => response.text),
- *   Effect.provide(Scripted.model(["Hello!"]))
- * )
- * ```
- *
- * @since 0.1.0
- * @category running
- */
-export const response = <E, R>(events: Stream.Stream<AgentEvent, E, R>): Effect.Effect<AgentResponse, E, R> =>
-  Effect.flatMap(Stream.runLast(events), (last) =>
-    Option.isSome(last) && last.value._tag === "Completed"
-      ? Effect.succeed(last.value.response)
-      : Effect.die(new Error("Agent.response: the stream of events must end with Completed")))
-
-/**
- * Asks an agent for a value: an answer that fits a schema.
+ * Asks an agent, or the actor of an agent or a team, for a value: an answer that fits a schema.
  *
  * The model gives it as the arguments of a tool call, so any model with tools can. An answer that doesn't fit goes back
  * to the model once, with what is wrong with it; after that the run fails with `InvalidOutput`.
@@ -325,22 +354,77 @@ export const response = <E, R>(events: Stream.Stream<AgentEvent, E, R>): Effect.
  * @since 0.1.0
  * @category running
  */
-export const object = <S extends Schema.Top, E, R>(
-  agent: Agent<E, R>,
+export const object: {
+  <S extends Schema.Top, E, R>(
+    agent: Agent<E, R>,
+    input: Input,
+    schema: S,
+    options?: Pick<RunOptions, "transcript">
+  ): Effect.Effect<S["Type"], AgentError | E, R | S["DecodingServices"]>
+  <S extends Schema.Top>(
+    ref: AgentRef,
+    input: Input,
+    schema: S
+  ): Effect.Effect<S["Type"], AgentError | ActorError, S["DecodingServices"]>
+} = <S extends Schema.Top, E, R>(
+  target: Agent<E, R> | AgentRef,
   input: Input,
   schema: S,
   options?: Pick<RunOptions, "transcript">
-): Effect.Effect<S["Type"], AgentError | E, R | S["DecodingServices"]> => {
+): Effect.Effect<S["Type"], AgentError | ActorError | E, R | S["DecodingServices"]> => {
+  if (!isAgent(target)) return askForObject(schema, (input, output) => target.ask("Prompt", { input, output }), input)
   const transcript = options?.transcript ?? Ref.makeUnsafe(Transcript.empty)
-  return askForObject(schema, (input, output) => response(agent.run(input, { transcript, output })), input)
+  return askForObject(schema, (input, output) => response(target.run(input, { transcript, output })), input)
+}
+
+/**
+ * Serves an agent as a tool of an MCP server: give the layer to `McpServer.layerStdio` or `McpServer.layerHttp` as
+ * `registrations`.
+ *
+ * A call asks the agent in a conversation of its own; a run that fails is the tool's error.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const toMcp = <E, R>(
+  agent: Agent<E, R>,
+  options: {
+    /** Tells clients what the agent can do and when to ask it. */
+    readonly description: string
+    /** Default: the agent's name. */
+    readonly name?: string | undefined
+  }
+): Layer.Layer<never, never, McpServer.McpServer | R> => {
+  const name = options.name ?? agent.name
+  const toolkit = Toolkit.make(AiTool.make(name, {
+    description: options.description,
+    parameters: Schema.Struct({ prompt: Schema.String }),
+    success: Schema.Struct({ answer: Schema.String }),
+    failure: Schema.String
+  }))
+  const handlers = Effect.map(Effect.context<R>(), (services) => ({
+    [name]: ({ prompt }: { readonly prompt: string }) =>
+      response(agent.run(prompt)).pipe(
+        Effect.map(({ text }) => ({ answer: text })),
+        Effect.mapError(errorMessage),
+        Effect.provideContext(services)
+      )
+  }))
+  return Layer.provide(McpServer.toolkit(toolkit), toolkit.toLayer(handlers))
 }
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-/** A field that `Options` doesn't have is a mistake. */
-type Exact<O> = { readonly [K in Exclude<keyof O, keyof Options>]: never }
+const fromDefinition = (definition: Definition<unknown, unknown>): Agent<unknown, unknown> => ({
+  [TypeId]: TypeId,
+  name: definition.name,
+  description: definition.description,
+  memory: definition.memory,
+  run: (input, options) => AgentRun.events(definition, input, options),
+  build: (tools) => Effect.map(build(definition, tools), fromDefinition)
+})
 
 const withHandlers = (tool: AnyTool): Effect.Effect<ReadonlyArray<Tool.Tool<string, unknown>>, never, unknown> =>
   Tool.isTool(tool)
@@ -363,7 +447,7 @@ export const askForObject = Effect.fnUntraced(function*<S extends Schema.Top, E,
   if (answer._tag === "Success") return answer.success
   const repair = `Your answer does not fit: ${answer.failure.message}\nGive the whole answer again.`
   const second = yield* ask(repair, { jsonSchema })
-  return yield* Effect.catch(decode(second.output), ({ message }) =>
+  return yield* Effect.mapError(decode(second.output), ({ message }) =>
     new AgentError({
       agent: second.agent,
       reason: new InvalidOutput({ problem: message }),

@@ -5,9 +5,10 @@
  *
  * @since 0.1.0
  */
-import { Schema } from "effect"
-import { AiError } from "effect/ai"
+import * as AiError from "effect/ai/AiError"
+import * as Schema from "effect/Schema"
 import { BudgetExceeded } from "./Budget.ts"
+import { ActorError } from "./internal/actor/actorError.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import * as Transcript from "./Transcript.ts"
 
@@ -151,6 +152,53 @@ export class InvalidOutput extends Schema.TaggedError<InvalidOutput>("effect-tro
 }
 
 /**
+ * A member of a team gave no answer: its actor has stopped, crashed, or refused the prompt.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class MemberFailed extends Schema.TaggedError<MemberFailed>("effect-troupe/AgentError/MemberFailed")(
+  "MemberFailed",
+  { error: ActorError }
+) {
+  override get message() {
+    return this.error.message
+  }
+}
+
+/**
+ * Somebody was chosen who is not a member of the team.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class UnknownMember extends Schema.TaggedError<UnknownMember>("effect-troupe/AgentError/UnknownMember")(
+  "UnknownMember",
+  { member: Schema.String, members: Schema.Array(Schema.String) }
+) {
+  override get message() {
+    return `there is no member ${JSON.stringify(this.member)}; the members are ${this.members.join(", ")}`
+  }
+}
+
+/**
+ * A team came to no answer within its limit: the rounds of a loop, or the handoffs of one prompt.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TeamLimitExceeded
+  extends Schema.TaggedError<TeamLimitExceeded>("effect-troupe/AgentError/TeamLimitExceeded")(
+    "TeamLimitExceeded",
+    { limit: Schema.Literals(["maxRounds", "maxHandoffs"]), max: Schema.Int }
+  )
+{
+  override get message() {
+    return `no answer within ${this.limit} (${this.max}): raise it, or give the members what brings them to an end`
+  }
+}
+
+/**
  * Why a run failed.
  *
  * @since 0.1.0
@@ -166,7 +214,10 @@ export const AgentErrorReason = Schema.Union([
   ToolFailed,
   GuardrailTripped,
   BudgetExceeded,
-  InvalidOutput
+  InvalidOutput,
+  MemberFailed,
+  UnknownMember,
+  TeamLimitExceeded
 ])
 
 /**

@@ -6,8 +6,10 @@
  *
  * @since 0.1.0
  */
-import type { Effect, Layer, Schedule } from "effect"
-import type { LanguageModel } from "effect/ai"
+import type * as LanguageModel from "effect/ai/LanguageModel"
+import type * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type * as Schedule from "effect/Schedule"
 import type { ModelFailed } from "./AgentError.ts"
 import type { BudgetExceeded } from "./Budget.ts"
 import type { Transcript } from "./Transcript.ts"
@@ -31,6 +33,25 @@ export type Recovery<E = never, R = never> =
   | { readonly _tag: "Retry"; readonly schedule: Schedule.Schedule<unknown, Reason, never, R> }
   | { readonly _tag: "WithModel"; readonly model: Layer.Layer<LanguageModel.LanguageModel, E, R> }
   | { readonly _tag: "Compact"; readonly compact: (transcript: Transcript) => Effect.Effect<Transcript, never, R> }
+
+/**
+ * What carrying out a recovery can fail with: building another model.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RecoveryError<A> = A extends { readonly model: Layer.Layer<infer _A, infer E, infer _R> } ? E : never
+
+/**
+ * What carrying out a recovery requires.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type RecoveryServices<A> = A extends { readonly model: Layer.Layer<infer _A, infer _E, infer R> } ? R
+  : A extends { readonly schedule: Schedule.Schedule<infer _O, infer _I, infer _E, infer R> } ? R
+  : A extends { readonly compact: (transcript: Transcript) => Effect.Effect<infer _A, infer _E, infer R> } ? R
+  : never
 
 /**
  * Fails the run, as without `recover`.

@@ -8,17 +8,30 @@
  *
  * @since 0.1.0
  */
-import { Cause, Duration, Effect, Option, Schema, Semaphore, Stream } from "effect"
-import type { Schedule } from "effect"
-import type { Prompt, Toolkit } from "effect/ai"
-import { Tool as AiTool } from "effect/ai"
+import type * as McpClient from "effect/ai/McpClient"
+import type * as McpClientError from "effect/ai/McpClientError"
+import type * as Prompt from "effect/ai/Prompt"
+import * as AiTool from "effect/ai/Tool"
+import type * as Toolkit from "effect/ai/Toolkit"
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
+import type * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
 import type { Agent } from "./Agent.ts"
 import { ToolFailed } from "./AgentError.ts"
-import type { AgentEvent } from "./AgentEvent.ts"
+import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import { Approvals } from "./Approvals.ts"
+import { discover } from "./internal/agent/mcpTools.ts"
+import type { AgentRef } from "./internal/agent/protocol.ts"
+import { CurrentTool } from "./internal/agent/toolContext.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
-import { CurrentTool } from "./internal/toolContext.ts"
+import * as Pushed from "./internal/pushed.ts"
 
 const TypeId = "~effect-troupe/Tool"
 
@@ -26,7 +39,8 @@ const TypeId = "~effect-troupe/Tool"
  * What a call came to: JSON for the model to read. The result of a failure is its message.
  *
  * `modelOutput` replaces the result in the model's eyes where a tool answers with text and files. `params` are the
- * arguments that the tool was run with, where a decision has changed them.
+ * arguments that the tool was run with, where a decision has changed them. An `answer` is the answer of the whole run,
+ * which ends with this turn: see `handoff`.
  *
  * @since 0.1.0
  * @category models
@@ -36,6 +50,7 @@ export interface Outcome {
   readonly isFailure: boolean
   readonly modelOutput?: ReadonlyArray<Prompt.ToolModelOutputPart>
   readonly params?: unknown
+  readonly answer?: Pick<AgentResponse, "text" | "output">
 }
 
 /**
@@ -130,14 +145,6 @@ export type Repetition =
 export type NeedsApproval<Params> = boolean | ((params: Params) => boolean)
 
 /**
- * What a tool requires so that its calls can be approved.
- *
- * @since 0.1.0
- * @category models
- */
-export type ApprovalServices<Approval> = [Approval] extends [false | undefined] ? never : Approvals
-
-/**
  * Makes a tool from a function.
  *
  * A failure of the handler goes to the model as its message (but see `failureMode`); a defect too, and is logged with
@@ -161,21 +168,37 @@ export type ApprovalServices<Approval> = [Approval] extends [false | undefined] 
  * @since 0.1.0
  * @category constructors
  */
-export const fn = <
+export function fn<
   const Name extends string,
   const Fields extends Schema.Struct.Fields = {},
   Success extends Schema.Top = typeof Schema.Void,
   E = never,
-  R = never,
-  const Approval extends NeedsApproval<Schema.Struct<Fields>["Type"]> | undefined = undefined
+  R = never
 >(
   name: Name,
-  options: FnOptions<Fields, Success> & Repetition & { readonly needsApproval?: Approval },
+  options: FnOptions<Fields, Success> & Repetition & {
+    readonly needsApproval: NeedsApproval<Schema.Struct<Fields>["Type"]>
+  },
   handler: (params: Schema.Struct<Fields>["Type"]) => Effect.Effect<Success["Type"], E, R>
-): Tool<
-  Name,
-  R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | ApprovalServices<Approval>
-> => {
+): Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | Approvals>
+export function fn<
+  const Name extends string,
+  const Fields extends Schema.Struct.Fields = {},
+  Success extends Schema.Top = typeof Schema.Void,
+  E = never,
+  R = never
+>(
+  name: Name,
+  options: FnOptions<Fields, Success> & Repetition & { readonly needsApproval?: undefined },
+  handler: (params: Schema.Struct<Fields>["Type"]) => Effect.Effect<Success["Type"], E, R>
+): Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"]>
+export function fn<Name extends string, Fields extends Schema.Struct.Fields, Success extends Schema.Top, E, R>(
+  name: Name,
+  options: FnOptions<Fields, Success> & Repetition & {
+    readonly needsApproval?: NeedsApproval<Schema.Struct<Fields>["Type"]> | undefined
+  },
+  handler: (params: Schema.Struct<Fields>["Type"]) => Effect.Effect<Success["Type"], E, R>
+): Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | Approvals> {
   checkOptions(name, options)
   const parameters = Schema.Struct(options.parameters ?? ({} as Fields))
   const success = options.success ?? Schema.Void
@@ -191,7 +214,7 @@ export const fn = <
     return failure(`Tool ${name} answered with a result that can't be encoded: ${encoded.failure.message}`)
   })
   const needsApproval = options.needsApproval ?? false
-  const tool: Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | Approvals> = {
+  return {
     [TypeId]: TypeId,
     name,
     effect: options.effect ?? "once",
@@ -209,11 +232,6 @@ export const fn = <
         }), problemOf(decode))
     }, catchDefects(name, options.failureMode))
   }
-  // Only the signature saw whether `needsApproval` is given, and so whether `Approvals` is required.
-  return tool as Tool<
-    Name,
-    R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | ApprovalServices<Approval>
-  >
 }
 
 /**
@@ -240,7 +258,8 @@ export const emit = (data: unknown): Effect.Effect<void> =>
   )
 
 /**
- * An agent as a tool: it is asked with the prompt that the calling model writes, in a conversation of its own.
+ * An agent as a tool: it is asked with the prompt that the calling model writes. An agent answers each call in a
+ * conversation of its own; behind a ref, the actor goes on with the conversation that it has.
  *
  * The events of its run are in the stream of the run that called it, live, under its own name (all but `Completed`:
  * the tool's result is its answer). What it requires, the tool requires. A run that fails is a failed result.
@@ -248,22 +267,77 @@ export const emit = (data: unknown): Effect.Effect<void> =>
  * @since 0.1.0
  * @category constructors
  */
-export const fromAgent = <E, R>(
-  agent: Agent<E, R>,
-  options: {
-    /** Tells the model what the agent can do and when to ask it. */
-    readonly description: string
-    /** Default: the agent's name. */
-    readonly name?: string | undefined
-  }
-): Tool<string, R> =>
-  fn(options.name ?? agent.name, {
+export function fromAgent<E, R>(agent: Agent<E, R>, options: FromAgentOptions): Tool<string, R>
+export function fromAgent(ref: AgentRef, options: FromAgentOptions & { readonly name: string }): Tool<string>
+export function fromAgent<E, R>(target: Agent<E, R> | AgentRef, options: FromAgentOptions): Tool<string, R> {
+  return fn(options.name ?? toToolName("run" in target ? target.name : target.protocol.name), {
     description: options.description,
     parameters: {
       prompt: Schema.String.annotate({ description: "What the agent is asked, with all that it must know" })
     },
     success: Schema.String
-  }, ({ prompt }) => Effect.flatMap(CurrentTool, ({ emit }) => forward(agent.run(prompt), emit)))
+  }, ({ prompt }) =>
+    Effect.flatMap(CurrentTool, ({ emit }) => {
+      const events: Stream.Stream<AgentEvent, unknown, R> = "run" in target
+        ? target.run(prompt)
+        : target.stream("Run", { input: prompt })
+      return Effect.map(forward(events, emit), ({ text }) => text)
+    }))
+}
+
+/**
+ * What `fromAgent` has to know.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FromAgentOptions {
+  /** Tells the model what the agent can do and when to ask it. */
+  readonly description: string
+  /** Default: the agent's name, with "_" for what a tool's name can't have. */
+  readonly name?: string | undefined
+}
+
+/**
+ * Hands the rest of a run over to the actor of an agent or a team: it answers in the conversation so far, and its
+ * answer, streamed under the name of the agent that called the tool, is the answer of the run.
+ *
+ * The actor's own conversation stays as it is. The next prompt goes to the agent that called the tool again; for
+ * control that stays where it was handed, see `Team.handoff`. A run that fails is a failed result.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const handoff = <const Name extends string>(
+  ref: AgentRef,
+  options: FromAgentOptions & { readonly name: Name }
+): Tool<Name> => {
+  const tool = fn(
+    options.name,
+    { description: options.description, parameters: { message: handoffMessage } },
+    () => Effect.void
+  )
+  const hand = Effect.fnUntraced(function*(message: string) {
+    const { agent, conversation, emit } = yield* CurrentTool
+    const events = ref.stream("Run", { input: message, history: yield* conversation, as: agent })
+    const { output, text } = yield* forward(events, emit)
+    const outcome: Outcome = {
+      result: text,
+      isFailure: false,
+      answer: { text, ...(output !== undefined && { output }) }
+    }
+    return outcome
+  }, Effect.catch((error) => Effect.succeed(failure(errorMessage(error)))))
+  const decode = Schema.decodeUnknownEffect(Schema.Struct({ message: handoffMessage }))
+  return {
+    ...tool,
+    handle: (params) =>
+      Effect.matchEffect(decode(params), {
+        onFailure: (error) => Effect.succeed(invalidArguments(options.name, error.message)),
+        onSuccess: ({ message }) => hand(message)
+      })
+  }
+}
 
 /**
  * The tools of an `effect/ai` toolkit with the handlers that its layer provides.
@@ -289,6 +363,35 @@ export const fromToolkit = <Tools extends Record<string, AiTool.Any>>(
           Stream.unwrap(handlers.handle(definition.name, params as AiTool.ParametersEncoded<Tools[string]>, callId)))
       )
   )
+
+/**
+ * The tools of an MCP server.
+ *
+ * `connect` makes a client over stdio or HTTP (`McpClient.make`). The connection is kept until the scope closes; one that
+ * breaks is made anew at the next call. The call that it broke under is a failed result, except that a tool which its
+ * server marks as read-only or idempotent is tried once more. `prefix` goes before each name, where servers share names.
+ * What the server has is asked once: `prepareTurn` can give an agent other tools later.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromMcp = <R>(
+  connect: Effect.Effect<McpClient.McpClient, McpClientError.McpClientError, R>,
+  options?: { readonly prefix?: string | undefined }
+): Effect.Effect<ReadonlyArray<Tool<string>>, McpClientError.McpClientError, R | Scope.Scope> =>
+  Effect.map(discover(connect, options?.prefix ?? ""), (tools) =>
+    tools.map(({ call, definition, effect }) => ({
+      [TypeId]: TypeId,
+      name: definition.name,
+      effect,
+      needsApproval: false,
+      definition,
+      handle: (params) =>
+        call(params).pipe(
+          Effect.catch((error) => Effect.succeed(failure(errorMessage(error)))),
+          catchDefects(definition.name)
+        )
+    })))
 
 /**
  * The outcome of a call that failed, with the message that the model reads.
@@ -350,6 +453,10 @@ const withPolicies = <Params, A, E, R>(
 }
 
 const checkOptions = (name: string, { concurrency, effect, retry }: FnOptions<{}, Schema.Top> & Repetition): void => {
+  // What every provider takes; most refuse the whole request for one other character.
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(name)) {
+    throw new Error(`Tool.fn: name must be 1 to 64 letters, digits, "_" or "-", got ${JSON.stringify(name)}`)
+  }
   if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency > 0)) {
     throw new Error(`Tool.fn: concurrency of ${name} must be a positive integer, got ${concurrency}`)
   }
@@ -358,6 +465,8 @@ const checkOptions = (name: string, { concurrency, effect, retry }: FnOptions<{}
     throw new Error(`Tool.fn: retry of ${name} needs effect "pure" or "idempotent", got "once"`)
   }
 }
+
+const toToolName = (name: string): string => name.replaceAll(/[^A-Za-z0-9_-]+/g, "_").slice(0, 64)
 
 const problemOf = <A, R>(decode: (params: unknown) => Effect.Effect<A, Schema.SchemaError, R>) => (params: unknown) =>
   Effect.match(decode(params), { onFailure: ({ message }) => message, onSuccess: () => undefined })
@@ -392,19 +501,24 @@ const onceApproved = Effect.fnUntraced(function*<R, R2>(
   }
 })
 
+/** Says the events of a run inside of this one, all but the last, and answers with what that run comes to. */
 const forward = <E, R>(
   events: Stream.Stream<AgentEvent, E, R>,
   emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
-): Effect.Effect<string, E, R> => {
-  let answer = ""
-  const each = Stream.runForEachArray(events, (batch) => {
+): Effect.Effect<Pick<AgentResponse, "text" | "output">, E, R> => {
+  let answer: Pick<AgentResponse, "text" | "output"> = { text: "" }
+  const each = Pushed.runForEach(events, (batch) => {
     const last = batch.at(-1)
     if (last?._tag !== "Completed") return emit(batch)
-    answer = last.response.text
+    answer = last.response
     return emit(batch.slice(0, -1))
   })
   return Effect.map(each, () => answer)
 }
+
+const handoffMessage = Schema.NonEmptyString.annotate({
+  description: "What the other one has to do, with what the conversation does not say"
+})
 
 type HandlerOutput = AiTool.HandlerResult<AiTool.Any>
 

@@ -8,9 +8,13 @@
  *
  * @since 0.1.0
  */
-import { Schema, SchemaTransformation } from "effect"
-import { Prompt } from "effect/ai"
+import * as Prompt from "effect/ai/Prompt"
+import * as Equal from "effect/Equal"
+import * as Hash from "effect/Hash"
+import * as Inspectable from "effect/Inspectable"
 import { hasProperty } from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
 
 const TypeId = "~effect-troupe/Transcript"
 
@@ -106,13 +110,14 @@ export type Entry = typeof Entry.Type
 /**
  * A conversation: its entries, and the same as messages of a model request.
  *
- * `messages` grows with each `append`, so asking with a long transcript costs no more than with a short one.
+ * Both are put together when they are read, so that adding to a long conversation costs no more than to a short one.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Transcript {
   readonly [TypeId]: typeof TypeId
+  readonly length: number
   readonly entries: ReadonlyArray<Entry>
   readonly messages: ReadonlyArray<Prompt.Message>
 }
@@ -125,11 +130,74 @@ export interface Transcript {
  */
 export const isTranscript = (u: unknown): u is Transcript => hasProperty(u, TypeId)
 
-const makeUnsafe = (entries: ReadonlyArray<Entry>, messages: ReadonlyArray<Prompt.Message>): Transcript => ({
+/** A transcript is what was said before and what it adds; the `whole` of it once somebody has read that. */
+interface Link extends Transcript {
+  readonly added: ReadonlyArray<Entry>
+  readonly depth: number
+  before: Link | undefined
+  whole: Whole | undefined
+}
+
+interface Whole {
+  readonly entries: ReadonlyArray<Entry>
+  readonly messages: ReadonlyArray<Prompt.Message>
+}
+
+/** How many links may hang on each other before they are put together. */
+const maxDepth = 32
+
+const Proto = {
   [TypeId]: TypeId,
-  entries,
-  messages
-})
+  get entries(): ReadonlyArray<Entry> {
+    // A getter can't say in its type what it is a getter of.
+    return wholeOf(this as unknown as Link).entries
+  },
+  get messages(): ReadonlyArray<Prompt.Message> {
+    return wholeOf(this as unknown as Link).messages
+  },
+  // Two transcripts are the same if their entries are, however they were put together.
+  [Equal.symbol](this: Link, that: Equal.Equal): boolean {
+    return isTranscript(that) && Equal.equals(this.entries, that.entries)
+  },
+  [Hash.symbol](this: Link): number {
+    return Hash.hash(this.entries)
+  },
+  toJSON(this: Link): ReadonlyArray<Entry> {
+    return this.entries
+  },
+  [Inspectable.NodeInspectSymbol](this: Link) {
+    return { _id: "Transcript", entries: this.entries }
+  }
+}
+
+const link = (before: Link | undefined, added: ReadonlyArray<Entry>): Link => {
+  const self: Link = Object.create(Proto)
+  const length = (before?.length ?? 0) + added.length
+  const depth = before === undefined || before.whole !== undefined ? 0 : before.depth + 1
+  Object.assign(self, { length, depth, added, before, whole: undefined })
+  if (depth === maxDepth) wholeOf(self)
+  return self
+}
+
+const wholeOf = (self: Link): Whole => {
+  if (self.whole !== undefined) return self.whole
+  const [base, added] = partsOf(self)
+  self.whole = {
+    entries: base.entries.concat(added),
+    messages: base.messages.concat(added.flatMap(toMessages))
+  }
+  self.before = undefined
+  return self.whole
+}
+
+/** The nearest whole that a transcript begins with, and what was added to it. */
+const partsOf = (self: Link): [base: Whole, added: ReadonlyArray<Entry>] => {
+  const links: Array<ReadonlyArray<Entry>> = []
+  let at = self
+  for (; at.whole === undefined && at.before !== undefined; at = at.before) links.push(at.added)
+  at.whole ??= { entries: at.added, messages: at.added.flatMap(toMessages) }
+  return [at.whole, links.toReversed().flat()]
+}
 
 /**
  * The conversation in which nothing was said yet.
@@ -137,7 +205,7 @@ const makeUnsafe = (entries: ReadonlyArray<Entry>, messages: ReadonlyArray<Promp
  * @since 0.1.0
  * @category constructors
  */
-export const empty: Transcript = makeUnsafe([], [])
+export const empty: Transcript = link(undefined, [])
 
 /**
  * A transcript of these entries.
@@ -145,7 +213,7 @@ export const empty: Transcript = makeUnsafe([], [])
  * @since 0.1.0
  * @category constructors
  */
-export const make = (entries: Iterable<Entry>): Transcript => append(empty, ...entries)
+export const make = (entries: Iterable<Entry>): Transcript => link(undefined, Array.from(entries))
 
 /**
  * What a user said, as an entry.
@@ -165,9 +233,7 @@ export const user = (input: string | ReadonlyArray<Prompt.UserMessagePart>): Use
  * @category combinators
  */
 export const append = (self: Transcript, ...entries: ReadonlyArray<Entry>): Transcript =>
-  entries.length === 0
-    ? self
-    : makeUnsafe([...self.entries, ...entries], [...self.messages, ...entries.flatMap(toMessages)])
+  entries.length === 0 ? self : link(self as Link, entries)
 
 /**
  * The codec of a transcript: its entries as JSON.
@@ -218,6 +284,20 @@ export const toMessages = (entry: Entry): ReadonlyArray<Prompt.Message> => {
   }
   const assistant = Prompt.assistantMessage({ content: answer })
   return results.length === 0 ? [assistant] : [assistant, Prompt.toolMessage({ content: results })]
+}
+
+/**
+ * The request that carries a conversation, after the instructions where there are any.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const toPrompt = (self: Transcript, instructions?: string): Prompt.Prompt => {
+  const system: ReadonlyArray<Prompt.Message> = instructions === undefined
+    ? []
+    : [Prompt.systemMessage({ content: instructions })]
+  const [base, added] = partsOf(self as Link)
+  return Prompt.fromMessages(system.concat(base.messages, added.flatMap(toMessages)))
 }
 
 /**

@@ -19,8 +19,12 @@ const oneLine = (value: unknown, width = 96) => {
   return text.length > width ? `${text.slice(0, width - 1)}…` : text
 }
 
-/** Prints the events of one run: text as it comes, a line for each tool call and its result, the usage at the end. */
-export const printer = () => {
+/**
+ * Prints the events of one run: text as it comes, a line for each tool call and its result, the usage at the end. With
+ * `names` a line says who begins to speak.
+ */
+export const printer = ({ names = false } = {}) => {
+  let speaker = ""
   // What stands before the cursor: pieces of text flow on, everything else begins a line.
   let flowing = false
   const line = (text: string) => {
@@ -31,7 +35,10 @@ export const printer = () => {
   return (event: AgentEvent.AgentEvent) => {
     switch (event._tag) {
       case "TextDelta": {
-        const out = flowing ? event.delta : `\n${event.delta}`
+        const isNew = names && event.agent !== speaker
+        speaker = event.agent
+        const head = isNew ? `${flowing ? "\n" : ""}\n${bold(event.agent)}\n` : flowing ? "" : "\n"
+        const out = `${head}${event.delta}`
         flowing = true
         return display(out)
       }
@@ -43,7 +50,7 @@ export const printer = () => {
         const { turns, usage } = event.response
         const tokens = (n: number | undefined) => n === undefined ? "?" : String(n)
         return line(dim(
-          `\n${turns} ${turns === 1 ? "turn" : "turns"}, ` +
+          `${turns} ${turns === 1 ? "turn" : "turns"}, ` +
             `${tokens(usage.inputTokens.total)} tokens in, ${tokens(usage.outputTokens.total)} tokens out`
         ))
       }

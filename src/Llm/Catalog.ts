@@ -7,11 +7,22 @@
  *
  * @since 0.1.0
  */
-import { Context, Effect, Layer, LayerMap, Schema } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as LayerMap from "effect/LayerMap"
+import * as Schema from "effect/Schema"
 import { errorMessage } from "../internal/errorMessage.ts"
 import type * as AiSdk from "./AiSdk.ts"
+import * as Anthropic from "./Anthropic.ts"
+import * as AzureOpenAi from "./AzureOpenAi.ts"
+import * as Gemini from "./Gemini.ts"
+import * as Mistral from "./Mistral.ts"
 import * as Ollama from "./Ollama.ts"
 import * as OpenAi from "./OpenAi.ts"
+import * as OpenRouter from "./OpenRouter.ts"
+import * as Vertex from "./Vertex.ts"
+import * as Vllm from "./Vllm.ts"
 
 /**
  * What makes a provider's model of its name, for example `OpenAi.model`.
@@ -158,8 +169,15 @@ export const layer = <const Providers extends Readonly<Record<string, Provider>>
  * @category layers
  */
 export const layerBuiltIn: Layer.Layer<Catalog> = layer({
+  anthropic: Anthropic.model,
+  azure: AzureOpenAi.model,
+  gemini: Gemini.model,
+  mistral: Mistral.model,
   ollama: Ollama.model,
-  openai: OpenAi.model
+  openai: OpenAi.model,
+  openrouter: OpenRouter.model,
+  vertex: Vertex.model,
+  vllm: Vllm.model
 })
 
 /**

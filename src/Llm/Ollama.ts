@@ -2,7 +2,7 @@
  * Provides the models of an Ollama server, on this machine unless `OLLAMA_HOST` says otherwise.
  *
  * Needs the package `@ai-sdk/openai-compatible` and no key. `OLLAMA_HOST` is read as Ollama itself reads it: with or
- * without scheme and port.
+ * without scheme, port and path.
  *
  * **Example** (An answer from a local model)
  *
@@ -18,10 +18,13 @@
  *
  * @since 0.1.0
  */
-import { Effect, Layer, Option } from "effect"
-import type { Config } from "effect"
-import { optionalUrl } from "../internal/provider.ts"
+import type * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { baseUrl } from "../internal/llm/provider.ts"
 import type * as AiSdk from "./AiSdk.ts"
+import type * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
+import type * as ModelList from "./ModelList.ts"
 import * as OpenAiCompatible from "./OpenAiCompatible.ts"
 
 /**
@@ -34,19 +37,42 @@ export const model = (
   name: string,
   settings: AiSdk.Settings = {}
 ): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  Layer.unwrap(Effect.map(optionalUrl("OLLAMA_HOST", complete), (host) =>
-    OpenAiCompatible.model(name, {
-      ...settings,
-      provider: "ollama",
-      baseUrl: new URL("/v1", Option.getOrElse(host, () => "http://127.0.0.1:11434")).href
-    })))
+  Layer.unwrap(Effect.map(server, (server) => OpenAiCompatible.model(name, { ...settings, ...server })))
+
+/**
+ * An embedding model of Ollama by its name, such as `"nomic-embed-text"`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const embeddings = (
+  name: string,
+  settings: AiSdkEmbedding.Settings = {}
+): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
+  Layer.unwrap(Effect.map(server, (server) => OpenAiCompatible.embeddings(name, { ...settings, ...server })))
+
+/**
+ * The models that have been pulled.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const models: ModelList.ModelList = Effect.suspend(() => Effect.flatMap(server, OpenAiCompatible.models))
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
 const complete = (host: string): string => {
-  const address = /^https?:\/\//.test(host) ? host : `http://${host}${/:\d+\/?$/.test(host) ? "" : ":11434"}`
+  const [authority = "", ...path] = host.split("/")
+  const address = /^https?:\/\//.test(host)
+    ? host
+    : [`http://${authority}${/:\d+$/.test(authority) ? "" : ":11434"}`, ...path].join("/")
   // Where a server listens on all addresses, a client connects to this machine.
   return address.replace("//0.0.0.0", "//127.0.0.1")
 }
+
+const server = Effect.map(baseUrl("OLLAMA_HOST", "http://127.0.0.1:11434", complete), (host) => ({
+  provider: "ollama",
+  baseUrl: `${host}/v1`
+}))

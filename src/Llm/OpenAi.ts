@@ -18,11 +18,15 @@
  *
  * @since 0.1.0
  */
-import { Effect, Option, Redacted } from "effect"
-import type { Config } from "effect"
 import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
-import { load, missingKey, optionalKey, optionalUrl } from "../internal/provider.ts"
+import type * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import { load, missingKey, optionalKey, optionalUrl } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
+import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
+import * as ModelList from "./ModelList.ts"
 
 /**
  * @since 0.1.0
@@ -52,27 +56,76 @@ export const model = (
   settings: Settings = {}
 ): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => AiSdk.layer(options(name, settings))
 
+/**
+ * An embedding model of OpenAI by its name, such as `"text-embedding-3-small"`; at most 2,048 texts go in one call.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const embeddings = (
+  name: string,
+  settings: AiSdkEmbedding.Settings = {}
+): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
+  AiSdkEmbedding.layer(
+    Effect.map(provider, ({ openai, secrets }) => ({
+      model: openai.embeddingModel(name),
+      provider: "openai",
+      settings,
+      secrets
+    }))
+  )
+
+/**
+ * The models of OpenAI that the key may use.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const models: ModelList.ModelList = Effect.suspend(() =>
+  Effect.flatMap(connection, ({ apiKey, baseUrl, secrets }) =>
+    ModelList.makeOpenAi({
+      provider: "openai",
+      url: `${baseUrl}/models`,
+      headers: { authorization: `Bearer ${apiKey}` },
+      secrets
+    }))
+)
+
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const options = Effect.fnUntraced(function*(name: string, { api, ...settings }: Settings) {
-  const { createOpenAI } = yield* load("OpenAi", "@ai-sdk/openai", () => import("@ai-sdk/openai"))
-  const baseUrl = yield* optionalUrl("OPENAI_BASE_URL")
+const connection = Effect.gen(function*() {
+  const url = yield* optionalUrl("OPENAI_BASE_URL")
   const key = yield* optionalKey("OPENAI_API_KEY")
-  if (Option.isNone(key) && Option.isNone(baseUrl)) return yield* Effect.fail(missingKey("OpenAI", "OPENAI_API_KEY"))
-  const openai = createOpenAI({
-    baseURL: Option.match(baseUrl, { onNone: () => "https://api.openai.com/v1", onSome: (url) => url.href }),
-    apiKey: Option.match(key, { onNone: () => "none", onSome: Redacted.value })
-  })
-  const useResponses = api === undefined ? Option.isNone(baseUrl) : api === "responses"
+  if (Option.isNone(key) && Option.isNone(url)) return yield* Effect.fail(missingKey("OpenAI", "OPENAI_API_KEY"))
+  return {
+    isOpenAi: Option.isNone(url),
+    baseUrl: Option.match(url, {
+      onNone: () => "https://api.openai.com/v1",
+      onSome: ({ href }) => href.replace(/\/+$/, "")
+    }),
+    apiKey: Option.match(key, { onNone: () => "none", onSome: Redacted.value }),
+    secrets: Option.toArray(key)
+  }
+})
+
+const provider = Effect.gen(function*() {
+  const { createOpenAI } = yield* load("OpenAi", "@ai-sdk/openai", () => import("@ai-sdk/openai"))
+  const { apiKey, baseUrl, ...rest } = yield* connection
+  return { ...rest, openai: createOpenAI({ baseURL: baseUrl, apiKey }) }
+})
+
+const options = Effect.fnUntraced(function*(name: string, { api, ...settings }: Settings) {
+  const { isOpenAi, openai, secrets } = yield* provider
+  const useResponses = api === undefined ? isOpenAi : api === "responses"
   return {
     model: useResponses ? openai.responses(name) : openai.chat(name),
     provider: "openai",
     settings: useResponses ? unstored(settings) : settings,
     codecTransformer: toCodecOpenAI,
     strictTools: "whenPossible",
-    secrets: Option.toArray(key)
+    secrets
   } as const
 })
 

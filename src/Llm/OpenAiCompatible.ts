@@ -13,15 +13,20 @@
  *
  * @since 0.1.0
  */
-import { Effect, Redacted } from "effect"
-import { httpUrl, load } from "../internal/provider.ts"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { httpUrl, load, notHttpUrl } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
+import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
+import * as ModelList from "./ModelList.ts"
 
 /**
+ * Where a server is, what it wants and what it is called.
+ *
  * @since 0.1.0
  * @category models
  */
-export interface Settings extends AiSdk.Settings {
+export interface Server {
   /** The address up to and including the version: `http://127.0.0.1:8080/v1`. */
   readonly baseUrl: string
   /** Sent as a bearer token. Default: none. */
@@ -31,39 +36,88 @@ export interface Settings extends AiSdk.Settings {
 }
 
 /**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Settings extends AiSdk.Settings, Server {}
+
+/**
  * A model of a compatible server by its name.
  *
  * @since 0.1.0
  * @category layers
  */
 export const model = (name: string, settings: Settings): AiSdk.ModelLayer<AiSdk.PackageMissing> => {
-  if (httpUrl(settings.baseUrl) === undefined) {
-    throw new Error(`OpenAiCompatible.model: baseUrl must be an http address, got ${JSON.stringify(settings.baseUrl)}`)
-  }
+  checkUrl("model", settings)
   return AiSdk.layer(options(name, settings))
+}
+
+/**
+ * An embedding model of a compatible server by its name; at most 2,048 texts go in one call.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const embeddings = (
+  name: string,
+  settings: Server & AiSdkEmbedding.Settings
+): AiSdkEmbedding.EmbeddingLayer<AiSdk.PackageMissing> => {
+  checkUrl("embeddings", settings)
+  return AiSdkEmbedding.layer(
+    Effect.map(connect(settings), ({ sdk, ...origin }) => ({
+      ...origin,
+      model: sdk.embeddingModel(name),
+      settings
+    }))
+  )
+}
+
+/**
+ * The models of a compatible server.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const models = (server: Server): ModelList.ModelList<never> => {
+  checkUrl("models", server)
+  const { apiKey, baseUrl, provider = DEFAULT_NAME } = server
+  return ModelList.makeOpenAi({
+    provider,
+    url: `${baseUrl.replace(/\/+$/, "")}/models`,
+    headers: apiKey === undefined ? {} : { authorization: `Bearer ${Redacted.value(apiKey)}` },
+    secrets: apiKey === undefined ? [] : [apiKey]
+  })
 }
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const options = Effect.fnUntraced(function*(name: string, { apiKey, baseUrl, provider, ...settings }: Settings) {
+const DEFAULT_NAME = "openai-compatible"
+
+const checkUrl = (method: string, { baseUrl }: Server) => {
+  if (httpUrl(baseUrl) === undefined) {
+    throw new Error(notHttpUrl(`OpenAiCompatible.${method}: baseUrl`, baseUrl))
+  }
+}
+
+const connect = Effect.fnUntraced(function*({ apiKey, baseUrl, provider = DEFAULT_NAME }: Server) {
   const { createOpenAICompatible } = yield* load(
-    provider ?? "OpenAiCompatible",
+    provider,
     "@ai-sdk/openai-compatible",
     () => import("@ai-sdk/openai-compatible")
   )
   const sdk = createOpenAICompatible({
-    name: provider ?? "openai-compatible",
+    name: provider,
     baseURL: baseUrl,
     includeUsage: true,
     supportsStructuredOutputs: true,
     ...(apiKey === undefined ? undefined : { apiKey: Redacted.value(apiKey) })
   })
-  return {
-    model: sdk.chatModel(name),
-    provider: provider ?? "openai-compatible",
-    settings,
-    secrets: apiKey === undefined ? [] : [apiKey]
-  }
+  return { sdk, provider, secrets: apiKey === undefined ? [] : [apiKey] }
+})
+
+const options = Effect.fnUntraced(function*(name: string, { apiKey, baseUrl, provider, ...settings }: Settings) {
+  const { sdk, ...origin } = yield* connect({ apiKey, baseUrl, provider })
+  return { ...origin, model: sdk.chatModel(name), settings }
 })

@@ -2,15 +2,25 @@
  * A model that says what a script tells it to, for tests, examples and demonstrations.
  *
  * It is a `LanguageModel` like any other, so everything around it runs for real: tools, teams, budgets, sessions. It
- * streams, waits on Effect's clock, fails when told to, and keeps the requests that it was asked with.
+ * streams, waits on Effect's clock, fails when told to, and keeps the requests that it was asked with. A script is a list
+ * of turns, or a function of the request, such as `matching` makes; a turn under `expect` also checks its request.
  *
  * @since 0.1.0
  */
-import type { Duration } from "effect"
-import { Context, Effect, Layer, Ref, Stream } from "effect"
-import { AiError, LanguageModel, Model } from "effect/ai"
-import type { Prompt, Response } from "effect/ai"
-import { isString } from "effect/Predicate"
+import * as AiError from "effect/ai/AiError"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Model from "effect/ai/Model"
+import type * as Prompt from "effect/ai/Prompt"
+import type * as Response from "effect/ai/Response"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { isRegExp, isString } from "effect/Predicate"
+import * as Ref from "effect/Ref"
+import * as Stream from "effect/Stream"
+import * as TextDiff from "effect/TextDiff"
+import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
 
 /**
  * One thing that a scripted turn does.
@@ -48,6 +58,38 @@ export interface Request {
  * @category models
  */
 export type Turn = string | Step | ReadonlyArray<Step> | ((request: Request) => string | Step | ReadonlyArray<Step>)
+
+/**
+ * A turn that depends on its request; as a script, it answers every request.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Answer = Extract<Turn, (request: Request) => unknown>
+
+/**
+ * What a request must be like. What is left out may be anything.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Expectation {
+  /** The last message, as `lines` writes it. */
+  readonly last?: string | undefined
+  /** The whole conversation, as `lines` writes it. */
+  readonly lines?: ReadonlyArray<string> | undefined
+  readonly tools?: ReadonlyArray<string> | undefined
+  readonly toolChoice?: LanguageModel.ToolChoice<string> | undefined
+}
+
+/**
+ * Which requests a turn of `matching` is for: those whose last message contains the text or matches the pattern (as
+ * `lines` writes it), or those that the function accepts.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Matcher = string | RegExp | ((request: Request) => boolean)
 
 /**
  * The requests that a scripted model was asked with, oldest first.
@@ -128,6 +170,66 @@ export const fail = (reason: AiError.AiErrorReason): Step => ({ _tag: "Fail", re
 export const cut: Step = { _tag: "Cut" }
 
 /**
+ * A turn for one particular request. Any other one fails with an `InvalidRequestError` that shows the difference.
+ *
+ * @example
+ * ```ts
+ * import { Scripted } from "effect-troupe"
+ *
+ * const model = Scripted.model([
+ *   Scripted.expect({ last: "user: Weather in Lagos?", tools: ["get_weather"] }, "18 degrees.")
+ * ])
+ * ```
+ *
+ * @since 0.1.0
+ * @category scripts
+ */
+export const expect = (expected: Expectation, turn: Turn): Answer => (request) => {
+  const differences = differencesOf(expected, request)
+  return differences.length === 0
+    ? resolve(turn, request)
+    : fail(invalid(`the request is not what the script expects\n${differences.join("\n")}`))
+}
+
+/**
+ * A script that answers a request with the first turn whose matcher is for it, as often as it comes. A request that none
+ * is for fails with an `InvalidRequestError`.
+ *
+ * @example
+ * ```ts
+ * import { Scripted } from "effect-troupe"
+ *
+ * const model = Scripted.model(Scripted.matching([
+ *   [/weather/i, Scripted.toolCall("get_weather", { city: "Lagos" })],
+ *   ["get_weather gave", "18 degrees."]
+ * ]))
+ * ```
+ *
+ * @since 0.1.0
+ * @category scripts
+ */
+export const matching = (rules: ReadonlyArray<readonly [Matcher, Turn]>): Answer => (request) => {
+  const rule = rules.find(([matcher]) => matches(matcher, request))
+  return rule === undefined
+    ? fail(invalid(`no turn of the script is for this request\n${lines(request).at(-1) ?? "an empty conversation"}`))
+    : resolve(rule[1], request)
+}
+
+/**
+ * The conversation of a request, a line for each thing that was said: `user: Weather in Lagos?`,
+ * `calls get_weather({"city":"Lagos"})`, `get_weather gave "18 C"`.
+ *
+ * @since 0.1.0
+ * @category requests
+ */
+export const lines = (request: Request): ReadonlyArray<string> =>
+  request.prompt.content.flatMap((message): ReadonlyArray<string> =>
+    isString(message.content)
+      ? [`${message.role}: ${message.content}`]
+      : message.content.map((part) => partLine(message.role, part))
+  )
+
+/**
  * A model that answers its requests with these turns, one after the other.
  *
  * A request beyond the last turn fails with `InvalidRequestError`. A function instead of a list answers every request.
@@ -147,7 +249,7 @@ export const cut: Step = { _tag: "Cut" }
  * @category layers
  */
 export const model = (
-  script: ReadonlyArray<Turn> | Extract<Turn, (request: Request) => unknown>
+  script: ReadonlyArray<Turn> | Answer
 ): Layer.Layer<LanguageModel.LanguageModel | Model.ProviderName | Model.ModelName | Requests> =>
   Layer.effectContext(Effect.gen(function*() {
     const requests = yield* Ref.make<ReadonlyArray<Request>>([])
@@ -158,9 +260,9 @@ export const model = (
         const number = (yield* Ref.getAndUpdate(requests, (all) => [...all, request])).length
         const turn = typeof script === "function" ? script : script[number]
         if (turn === undefined) return Stream.fail(exhausted(number))
-        return play(typeof turn === "function" ? turn(request) : turn, request, calls)
+        return play(resolve(turn, request), request, calls)
       }))
-    const service = yield* LanguageModel.make({
+    const service = yield* makeLanguageModel({
       generateText: (options) => Effect.map(Stream.runCollect(perform(options)), toParts),
       streamText: perform
     })
@@ -184,15 +286,62 @@ const toRequest = ({ prompt, toolChoice, tools }: LanguageModel.ProviderOptions)
 const toSteps = (turn: string | Step | ReadonlyArray<Step>): ReadonlyArray<Step> =>
   isString(turn) ? [text(turn)] : "_tag" in turn ? [turn] : turn
 
+const resolve = (turn: Turn, request: Request): string | Step | ReadonlyArray<Step> =>
+  typeof turn === "function" ? turn(request) : turn
+
+const matches = (matcher: Matcher, request: Request): boolean => {
+  if (typeof matcher === "function") return matcher(request)
+  const last = lines(request).at(-1) ?? ""
+  return isRegExp(matcher) ? last.search(matcher) >= 0 : last.includes(matcher)
+}
+
+const partLine = (role: string, part: Prompt.Part): string => {
+  switch (part.type) {
+    case "text":
+      return `${role}: ${part.text}`
+    case "reasoning":
+      return `thinks: ${part.text}`
+    case "file":
+      return `${role}: [${part.mediaType}]`
+    case "tool-call":
+      return `calls ${part.name}(${JSON.stringify(part.params)})`
+    case "tool-result":
+      return `${part.name} ${part.isFailure ? "failed with" : "gave"} ${JSON.stringify(part.result)}`
+    case "tool-approval-request":
+      return `asks for approval of ${part.toolCallId}`
+    case "tool-approval-response":
+      return `${part.approved ? "approves" : "refuses"} ${part.approvalId}`
+  }
+}
+
+const differencesOf = (expected: Expectation, request: Request): ReadonlyArray<string> => {
+  const said = lines(request)
+  const differences: Array<string> = []
+  const compare = (what: string, wanted: ReadonlyArray<string>, got: ReadonlyArray<string>) => {
+    if (wanted.length === got.length && wanted.every((line, index) => line === got[index])) return
+    differences.push(TextDiff.unified(TextDiff.lines(toLines(wanted), toLines(got)), {
+      fromFile: `expected ${what}`,
+      toFile: `asked ${what}`
+    }))
+  }
+  if (expected.last !== undefined) compare("last message", [expected.last], said.slice(-1))
+  if (expected.lines !== undefined) compare("conversation", expected.lines, said)
+  if (expected.tools !== undefined) compare("tools", expected.tools, request.tools)
+  if (expected.toolChoice !== undefined) {
+    compare("tool choice", [JSON.stringify(expected.toolChoice)], [JSON.stringify(request.toolChoice)])
+  }
+  return differences
+}
+
+const toLines = (texts: ReadonlyArray<string>): string => texts.map((text) => `${text}\n`).join("")
+
+const invalid = (description: string) => new AiError.InvalidRequestError({ description })
+
 const toError = (reason: AiError.AiErrorReason): AiError.AiError =>
   AiError.make({ module: "Scripted", method: "model", reason })
 
 const exhausted = (turns: number): AiError.AiError =>
-  toError(
-    new AiError.InvalidRequestError({
-      description: `the script ended after ${turns} turns: give Scripted.model one turn for each request`
-    })
-  )
+  toError(invalid(`the script ended after ${turns} turns: give Scripted.model one turn for each request`))
 
 const play = (
   turn: string | Step | ReadonlyArray<Step>,

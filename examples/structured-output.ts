@@ -1,0 +1,54 @@
+/**
+ * An answer that is a value, not a text.
+ *
+ * Shows: `Agent.object` with a schema, after the agent's own tools, and how an answer that does not fit goes back to the
+ * model once with what is wrong with it.
+ * Run: `npm run build && node examples/structured-output.ts`
+ */
+import { NodeRuntime } from "@effect/platform-node"
+import { Console, Effect, Schema } from "effect"
+import { Agent, Scripted, Tool } from "effect-troupe"
+import { modelOr } from "./lib/modelOr.ts"
+
+const Invoice = Schema.Struct({
+  customer: Schema.String,
+  lines: Schema.NonEmptyArray(Schema.Struct({
+    item: Schema.String,
+    quantity: Schema.Int.check(Schema.isGreaterThan(0)),
+    cents: Schema.Int
+  }))
+})
+
+const price = Tool.fn("get_price", {
+  description: "The price of an item in cents",
+  parameters: { item: Schema.String },
+  success: Schema.Int,
+  effect: "pure"
+}, ({ item }) => Effect.succeed(item.length * 100))
+
+const clerk = Agent.make("clerk", {
+  instructions: "Write invoices. Look up every price.",
+  tools: [price]
+})
+
+const model = modelOr([
+  [Scripted.toolCall("get_price", { item: "apple" }), Scripted.toolCall("get_price", { item: "pear" })],
+  // A quantity in words does not fit the schema ...
+  Scripted.toolCall("final_answer", { customer: "Ada", lines: [{ item: "apple", quantity: "three", cents: 500 }] }),
+  // ... so the model is told, and gives the whole answer again.
+  Scripted.toolCall("final_answer", {
+    customer: "Ada",
+    lines: [{ item: "apple", quantity: 3, cents: 500 }, { item: "pear", quantity: 1, cents: 400 }]
+  })
+])
+
+const program = Effect.gen(function*() {
+  const invoice = yield* Agent.object(clerk, "Ada bought three apples and a pear.", Invoice)
+  for (const { cents, item, quantity } of invoice.lines) {
+    yield* Console.log(`${quantity} x ${item} at ${cents} = ${quantity * cents}`)
+  }
+  const total = invoice.lines.reduce((sum, { cents, quantity }) => sum + quantity * cents, 0)
+  yield* Console.log(`${invoice.customer} owes ${total} cents`)
+})
+
+NodeRuntime.runMain(Effect.provide(program, model))

@@ -1,0 +1,499 @@
+/**
+ * Makes a model layer behave under load and faults: logged, retried, limited, timed, cut off, replaced, remembered.
+ *
+ * Each middleware is a function from a model layer to the same layer, for any `LanguageModel`, and they compose in any
+ * order with `pipe`: the last one is the outermost. What one of them counts or keeps is made when the layer is built and
+ * belongs to that layer. All of them live on Effect's clock.
+ *
+ * A middleware is around the model's call alone. Tools that a call resolves by itself run outside of it: a retry never
+ * runs them twice, and they hold no permit and are not timed. A stream is pulled as fast as it is read. A retry or a
+ * fallback replaces it only before its first content part, because what has been said can't be taken back.
+ *
+ * @example
+ * ```ts
+ * import { Schedule } from "effect"
+ * import { Middleware, Scripted } from "effect-troupe"
+ *
+ * const model = Scripted.model(["Hello!"]).pipe(
+ *   Middleware.timeout({ firstPart: "20 seconds", betweenParts: "10 seconds" }),
+ *   Middleware.retry(Schedule.exponential("200 millis").pipe(Schedule.upTo({ times: 4 }))),
+ *   Middleware.concurrency(8),
+ *   Middleware.rateLimit({ limit: 5, interval: "1 second" }),
+ *   Middleware.fallback(Scripted.model(["The other model says hello."])),
+ *   Middleware.log()
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as AiError from "effect/ai/AiError"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Model from "effect/ai/Model"
+import * as Prompt from "effect/ai/Prompt"
+import * as Cache from "effect/Cache"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
+import * as Schedule from "effect/Schedule"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import { type Answer, type Part, toBare } from "../internal/llm/bareModel.ts"
+import * as Internal from "../internal/llm/middleware.ts"
+import * as RateWindow from "../internal/llm/rateWindow.ts"
+import { redactJson, redactText } from "../internal/llm/redact.ts"
+import * as ModelRequest from "../internal/llm/request.ts"
+import { whenSilent } from "../internal/llm/whenSilent.ts"
+
+/**
+ * A function from a model layer to a layer of the same services, which may need and fail with more to be built.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Middleware<out E2 = never, out R2 = never> {
+  <A, E, R>(
+    model: Layer.Layer<A | LanguageModel.LanguageModel, E, R>
+  ): Layer.Layer<A | LanguageModel.LanguageModel, E | E2, R | R2>
+}
+
+/**
+ * Logs each call when it is over: provider, model, duration, tokens and outcome; a failed call as a warning.
+ *
+ * The outcome is the finish reason, or `"failed"`, `"interrupted"`, or `"abandoned"` when the stream was not read to its
+ * end. Prompts are logged only with `prompts: true`. What looks like a key is replaced in prompts and error messages.
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export const log = (options: { readonly prompts?: boolean | undefined } = {}): Middleware =>
+  Internal.layer((model, services) => {
+    const names = {
+      provider: Option.getOrUndefined(Context.getOption(services, Model.ProviderName)),
+      model: Option.getOrUndefined(Context.getOption(services, Model.ModelName))
+    }
+    const report = ({ method, options: { prompt } }: Internal.Call) => (ending: Internal.Ending) => {
+      const fields = {
+        ...names,
+        method,
+        ...toLogFields(ending),
+        ...(options.prompts === true && { prompt: toText(prompt) })
+      }
+      return Effect.annotateLogs(
+        outcomeOf(ending) === "failed" ? Effect.logWarning("Model call") : Effect.logInfo("Model call"),
+        fields
+      )
+    }
+    return Effect.succeed({
+      generate: (run, call) => Internal.observeAnswer(run(model), report(call)),
+      stream: (run, call) => Internal.observeParts(run(model), report(call))
+    })
+  })
+
+/**
+ * Tries a failed call again while the schedule goes on, if its `AiError` is retryable.
+ *
+ * An attempt waits for the schedule's delay, and at least as long as the provider asked for (`retryAfter`). A stream is
+ * tried again only before its first content part. Nothing else in this package retries a model call.
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export const retry = (schedule: Schedule.Schedule<unknown, AiError.AiError>): Middleware => {
+  const patient = Schedule.modifyDelay(
+    schedule,
+    ({ duration, input }) => Effect.succeed(Duration.max(duration, input.retryAfter ?? Duration.zero))
+  )
+  return Internal.layer((model) =>
+    Effect.succeed(
+      Internal.around((run) => Effect.retry(run(model), { schedule: patient, while: (error) => error.isRetryable }))
+    )
+  )
+}
+
+/**
+ * How many calls may start in a time, and how many tokens they may use.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RateLimit {
+  /** How many calls may start in any `interval`. */
+  readonly limit: number
+  readonly interval: Duration.Input
+  /** How many tokens may be used in any minute, in and out. Default: no limit. */
+  readonly tokensPerMinute?: number | undefined
+}
+
+/**
+ * Starts no more calls in any interval than the limit; the others wait, first come, first served.
+ *
+ * With `tokensPerMinute` a call is first counted with an estimate of its prompt (four characters a token, files left
+ * out), then with what it really used. A call that is larger than the limit starts when nothing else is counted. Waiting
+ * has no end of its own: put a `timeout` around it, or a `concurrency` with `maxWaiting`.
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export const rateLimit = (options: RateLimit): Middleware => {
+  requireInteger("rateLimit", "limit", options.limit, 1)
+  requireDuration("rateLimit", "interval", options.interval)
+  if (options.tokensPerMinute !== undefined) {
+    requireInteger("rateLimit", "tokensPerMinute", options.tokensPerMinute, 1)
+  }
+  return Internal.layer((model) =>
+    Effect.sync((): Internal.Middleware => {
+      const window = RateWindow.make(options)
+      const settle = (use: RateWindow.Use) => (ending: Internal.Ending) =>
+        RateWindow.settle(window, use, Internal.totalTokens(ending))
+      return {
+        generate: (run, { options: { prompt } }) =>
+          Effect.flatMap(RateWindow.admit(window, prompt), (use) => Internal.observeAnswer(run(model), settle(use))),
+        stream: (run, { options: { prompt } }) =>
+          Stream.unwrap(
+            Effect.map(RateWindow.admit(window, prompt), (use) => Internal.observeParts(run(model), settle(use)))
+          )
+      }
+    })
+  )
+}
+
+/**
+ * Runs at most `limit` calls at once; a stream is running until it ends. The others wait, first come, first served.
+ *
+ * A call that finds `maxWaiting` others waiting (default: 1000), or has waited for `timeout` (default: no end), fails with
+ * a `RateLimitError` whose `method` says which bound it met.
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export const concurrency = (
+  limit: number,
+  options: { readonly maxWaiting?: number | undefined; readonly timeout?: Duration.Input | undefined } = {}
+): Middleware => {
+  const { maxWaiting = 1000, timeout } = options
+  requireInteger("concurrency", "limit", limit, 1)
+  requireInteger("concurrency", "maxWaiting", maxWaiting, 0)
+  if (timeout !== undefined) requireDuration("concurrency", "timeout", timeout)
+  return Internal.layer((model) =>
+    Effect.sync(() => {
+      const semaphore = Semaphore.makeUnsafe(limit)
+      let calls = 0
+      const count = Effect.suspend(() => {
+        if (calls >= limit + maxWaiting) return crowded(`concurrency(${limit}, { maxWaiting: ${maxWaiting} })`)
+        calls++
+        return Effect.void
+      })
+      const take = timeout === undefined ? Semaphore.takeScoped(semaphore, 1) : Effect.timeoutOrElse(
+        Semaphore.takeScoped(semaphore, 1),
+        { duration: timeout, orElse: () => crowded(`concurrency(${limit}, { timeout: ${format(timeout)} })`) }
+      )
+      const permit = Effect.andThen(Effect.acquireRelease(count, () => Effect.sync(() => calls--)), take)
+      return Internal.around((run) => Effect.andThen(permit, run(model)))
+    })
+  )
+}
+
+/**
+ * How long to wait for a model.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Timeouts {
+  /** Until the first content part of a stream. */
+  readonly firstPart?: Duration.Input | undefined
+  /** For each later part of a stream, while somebody waits for it: a slow reader is no fault of the model. */
+  readonly betweenParts?: Duration.Input | undefined
+  /** For an answer that is not streamed. */
+  readonly answer?: Duration.Input | undefined
+}
+
+/**
+ * Hangs up on a model that stays silent for too long, with an `InternalProviderError` (retryable) that says what was
+ * waited for.
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export const timeout = (options: Timeouts): Middleware => {
+  for (const field of ["firstPart", "betweenParts", "answer"] as const) {
+    if (options[field] !== undefined) requireDuration("timeout", field, options[field])
+  }
+  const { answer, betweenParts, firstPart } = options
+  return Internal.layer((model) =>
+    Effect.succeed({
+      generate: (run) => answer === undefined ? run(model) : within(run(model), "answer", answer),
+      stream: (run) => {
+        const started = Internal.open(run(model))
+        return Stream.unwrap(Effect.map(
+          firstPart === undefined ? started : within(started, "firstPart", firstPart),
+          (parts) =>
+            betweenParts === undefined ? parts : whenSilent(parts, betweenParts, silence("betweenParts", betweenParts))
+        ))
+      }
+    })
+  )
+}
+
+/**
+ * Asks a model that failed several times in a row no more for a while: calls fail at once, with an
+ * `InternalProviderError`. Then one call may try; when it succeeds, all may again.
+ *
+ * Only failures of the provider count: `NetworkError`, `RateLimitError`, `InternalProviderError`. A provider's
+ * `retryAfter` keeps the circuit open at least that long. A stream counts when it ends.
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export const circuitBreaker = (
+  options: {
+    /** How many failures in a row open the circuit. Default: 5. */
+    readonly failures?: number | undefined
+    /** How long it stays open. Default: 30 seconds. */
+    readonly openFor?: Duration.Input | undefined
+  } = {}
+): Middleware => {
+  const { failures = 5, openFor = "30 seconds" } = options
+  requireInteger("circuitBreaker", "failures", failures, 1)
+  requireDuration("circuitBreaker", "openFor", openFor)
+  return Internal.layer((model) =>
+    Effect.gen(function*() {
+      const store = yield* Layer.build(CircuitBreaker.layerStoreMemory())
+      const breaker = yield* Effect.provide(
+        CircuitBreaker.make({ tripPolicy: CircuitBreaker.consecutive(failures), openDuration: openFor }),
+        store
+      )
+      const guard = <A>(call: Effect.Effect<A, AiError.AiError>): Effect.Effect<A, AiError.AiError> =>
+        breaker.execute(call, { key: "model", classify: toOutcome }).pipe(
+          Effect.catchTag("CircuitBreakerError", (error) => Effect.fail(circuitOpen(error)))
+        )
+      return {
+        generate: (run) => guard(run(model)),
+        stream: (run) => guardStream(guard, run(model))
+      } satisfies Internal.Middleware
+    })
+  )
+}
+
+/**
+ * Asks another model when this one failed.
+ *
+ * `when` says after which errors; by default after those that another provider may not have: not after a request that
+ * is wrong by itself or a prompt that was refused. A stream falls back only before its first content part. The other
+ * layer is built together with this one; its other services are not provided.
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export const fallback = <E2, R2>(
+  other: Layer.Layer<LanguageModel.LanguageModel, E2, R2>,
+  options: { readonly when?: ((error: AiError.AiError) => boolean) | undefined } = {}
+): Middleware<E2, R2> => {
+  const { when = mayDifferElsewhere } = options
+  return Internal.layer((model) =>
+    Effect.map(Layer.build(other), (services) => {
+      const second = toBare(Context.get(services, LanguageModel.LanguageModel))
+      return Internal.around((run) => Effect.catchIf(run(model), when, () => run(second)))
+    })
+  )
+}
+
+/**
+ * Gives the same answer to the same request for a while, without asking the model.
+ *
+ * Requests are the same when prompt, tools, tool choice, schema and `AiSdk.RequestSettings` are. Only complete answers are
+ * kept, and the one that was not asked for the longest leaves first. A stream is replayed at once. An answer out of the
+ * cache reports the usage of the call that it comes from; calls at the same time each ask the model.
+ *
+ * @since 0.1.0
+ * @category middleware
+ */
+export const cache = (options: {
+  /** How many answers are kept. */
+  readonly capacity: number
+  readonly timeToLive: Duration.Input
+}): Middleware => {
+  requireInteger("cache", "capacity", options.capacity, 1)
+  requireDuration("cache", "timeToLive", options.timeToLive)
+  return Internal.layer((model) =>
+    Effect.gen(function*() {
+      const answers = yield* makeStore<Answer>(options)
+      const streams = yield* makeStore<ReadonlyArray<Part>>(options)
+      return {
+        generate: (run, call) =>
+          Effect.flatMap(toKey(call), (key) =>
+            Effect.flatMap(
+              Cache.getSuccess(answers, key),
+              Option.match({
+                onSome: Effect.succeed,
+                onNone: () => Effect.tap(run(model), (answer) => Cache.set(answers, key, answer))
+              })
+            )),
+        stream: (run, call) =>
+          Stream.unwrap(Effect.flatMap(toKey(call), (key) =>
+            Effect.map(
+              Cache.getSuccess(streams, key),
+              Option.match({
+                onSome: (parts) => Stream.fromArray(parts),
+                onNone: () => keep(run(model), (parts) => Cache.set(streams, key, parts))
+              })
+            )))
+      } satisfies Internal.Middleware
+    })
+  )
+}
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const requireInteger = (middleware: string, field: string, value: number, least: number): void => {
+  if (!Number.isInteger(value) || value < least) {
+    throw new RangeError(`Middleware.${middleware}: ${field} must be an integer of at least ${least}, got ${value}`)
+  }
+}
+
+const requireDuration = (middleware: string, field: string, value: Duration.Input): void => {
+  const duration = Duration.fromInput(value)
+  if (Option.isNone(duration) || !(Duration.toMillis(duration.value) > 0) || !Duration.isFinite(duration.value)) {
+    throw new RangeError(
+      `Middleware.${middleware}: ${field} must be a positive, finite duration, got ${JSON.stringify(value)}`
+    )
+  }
+}
+
+const format = (duration: Duration.Input): string => Duration.format(Duration.fromInputUnsafe(duration))
+
+const fail = (method: string, reason: AiError.AiErrorReason): Effect.Effect<never, AiError.AiError> =>
+  Effect.fail(AiError.make({ module: "Middleware", method, reason }))
+
+const crowded = (method: string) => fail(method, new AiError.RateLimitError({}))
+
+const toText = (prompt: Prompt.RawInput): string =>
+  JSON.stringify(redactJson(ModelRequest.encodePrompt(Prompt.make(prompt))))
+
+const failureOf = (exit: Exit.Exit<unknown, AiError.AiError>): AiError.AiError | undefined =>
+  Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
+
+const toLogFields = (ending: Internal.Ending) => {
+  const { endedAt, exit, finish, firstPartAt, startedAt } = ending
+  const error = failureOf(exit)
+  return withoutUndefined({
+    outcome: outcomeOf(ending),
+    error: error && error.reason._tag,
+    errorMessage: error && redactText(error.message),
+    durationMillis: endedAt - startedAt,
+    firstPartMillis: firstPartAt === undefined ? undefined : firstPartAt - startedAt,
+    inputTokens: finish?.usage.inputTokens.total,
+    cachedTokens: finish?.usage.inputTokens.cacheRead,
+    outputTokens: finish?.usage.outputTokens.total,
+    reasoningTokens: finish?.usage.outputTokens.reasoning
+  })
+}
+
+const outcomeOf = ({ exit, finish }: Internal.Ending): string =>
+  Exit.isSuccess(exit) ? finish?.reason ?? "abandoned" : Cause.hasInterruptsOnly(exit.cause) ? "interrupted" : "failed"
+
+const withoutUndefined = (fields: Record<string, unknown>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+
+const silence = (field: keyof Timeouts, limit: Duration.Input) =>
+  fail(
+    `timeout({ ${field}: ${format(limit)} })`,
+    new AiError.InternalProviderError({ description: `the model was silent for ${format(limit)}` })
+  )
+
+const within = <A, R>(self: Effect.Effect<A, AiError.AiError, R>, field: keyof Timeouts, limit: Duration.Input) =>
+  Effect.timeoutOrElse(self, { duration: limit, orElse: () => silence(field, limit) })
+
+const toOutcome = (exit: Exit.Exit<unknown, AiError.AiError>): CircuitBreaker.Outcome => {
+  if (Exit.isSuccess(exit)) return CircuitBreaker.success
+  const error = failureOf(exit)
+  return error !== undefined && outages.has(error.reason._tag)
+    ? CircuitBreaker.failure({ retryAfter: error.retryAfter })
+    : CircuitBreaker.ignored
+}
+
+const outages: ReadonlySet<string> = new Set<AiError.AiErrorReason["_tag"]>([
+  "NetworkError",
+  "RateLimitError",
+  "InternalProviderError"
+])
+
+const circuitOpen = ({ reason }: CircuitBreaker.CircuitBreakerError): AiError.AiError =>
+  AiError.make({
+    module: "Middleware",
+    method: "circuitBreaker",
+    reason: new AiError.InternalProviderError({
+      description: reason._tag === "CircuitOpen"
+        ? `not asked for another ${Duration.format(reason.retryAfter)}, because the model failed too often`
+        : "not asked while a first call tries whether the model is back"
+    })
+  })
+
+// The breaker guards an effect, so beside the stream runs one that ends as the stream does.
+const guardStream = (
+  guard: (call: Effect.Effect<void, AiError.AiError>) => Effect.Effect<void, AiError.AiError>,
+  stream: Stream.Stream<Part, AiError.AiError>
+): Stream.Stream<Part, AiError.AiError> =>
+  Stream.unwrap(Effect.gen(function*() {
+    const admitted = yield* Deferred.make<void, AiError.AiError>()
+    const ended = yield* Deferred.make<void, AiError.AiError>()
+    const fiber = yield* guard(Effect.andThen(Deferred.succeed(admitted, undefined), Deferred.await(ended))).pipe(
+      Effect.onError((cause) => Deferred.failCause(admitted, cause)),
+      Effect.forkScoped({ startImmediately: true })
+    )
+    yield* Deferred.await(admitted)
+    return Stream.onExit(
+      stream,
+      (exit) => Effect.andThen(Deferred.done(ended, Exit.asVoid(exit)), Fiber.await(fiber))
+    )
+  }))
+
+const mayDifferElsewhere = ({ reason }: AiError.AiError): boolean => providerReasons.has(reason._tag)
+
+const providerReasons: ReadonlySet<string> = new Set<AiError.AiErrorReason["_tag"]>([
+  "NetworkError",
+  "RateLimitError",
+  "InternalProviderError",
+  "QuotaExhaustedError",
+  "AuthenticationError",
+  "InvalidResponseError",
+  "InvalidOutputError",
+  "StructuredOutputError",
+  "UnknownError"
+])
+
+const makeStore = <A>(options: { readonly capacity: number; readonly timeToLive: Duration.Input }) =>
+  // Answers are put in when they are complete; nothing is ever looked up.
+  Cache.make<string, A>({ ...options, lookup: () => Effect.never })
+
+const toKey = ({ method, options }: Internal.Call): Effect.Effect<string> =>
+  Effect.map(ModelRequest.fromCallOptions(options), (request) => JSON.stringify({ method, ...request }))
+
+/** Passes a stream on and hands it over as a whole once its finish reason was read. */
+const keep = (
+  stream: Stream.Stream<Part, AiError.AiError>,
+  onComplete: (parts: ReadonlyArray<Part>) => Effect.Effect<void>
+): Stream.Stream<Part, AiError.AiError> =>
+  Stream.suspend(() => {
+    const all: Array<Part> = []
+    return stream.pipe(
+      Stream.mapArray((parts) => {
+        all.push(...parts)
+        return parts
+      }),
+      Stream.onExit((exit) =>
+        Exit.isSuccess(exit) && all.some((part) => part.type === "finish" && part.reason !== "error")
+          ? onComplete(all)
+          : Effect.void
+      )
+    )
+  })

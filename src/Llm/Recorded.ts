@@ -1,0 +1,430 @@
+/**
+ * Records what a model said into a file, a cassette, and replays it without the model.
+ *
+ * A cassette is readable JSON: each call's request, and what was answered with its time offsets. Secrets are taken out
+ * before anything is written: the values that are handed in, what looks like the key of a common service, and fields that
+ * are named like one. A replay waits on Effect's clock, so a run under `TestClock` takes the time that it took. Tools
+ * run for real both times: a cassette holds only what the model was asked and what it said.
+ *
+ * @example
+ * ```ts
+ * import { Recorded, Scripted } from "effect-troupe"
+ *
+ * const cassette = "test/cassettes/greeting.json"
+ *
+ * const recording = Scripted.model(["Hello!"]).pipe(Recorded.record(cassette))
+ * const replaying = Recorded.replay(cassette)
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as AiError from "effect/ai/AiError"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Model from "effect/ai/Model"
+import type * as Response from "effect/ai/Response"
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { isObject, isObjectOrArray } from "effect/Predicate"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import * as TextDiff from "effect/TextDiff"
+import * as BareModel from "../internal/llm/bareModel.ts"
+import { redactJson, redactText } from "../internal/llm/redact.ts"
+import * as ModelRequest from "../internal/llm/request.ts"
+
+/**
+ * How a cassette is written and read.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Values that must not be in the file, beside those that look like a secret. Hand in the same ones to replay it. */
+  readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
+}
+
+/**
+ * A cassette can't be read, understood or written.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class CassetteError extends Schema.TaggedError<CassetteError>()("CassetteError", {
+  file: Schema.String,
+  problem: Schema.String
+}) {
+  override get message(): string {
+    return `${this.file}: ${this.problem}`
+  }
+}
+
+/**
+ * Records each call of a model into a file, which is replaced when the layer is built.
+ *
+ * The file is written after each call, calls in the order in which they began. A call whose stream nobody read to its end
+ * is recorded as far as it was read.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const record = (file: string, options: Options = {}) =>
+<A, E, R>(
+  model: Layer.Layer<A | LanguageModel.LanguageModel, E, R>
+): Layer.Layer<A | LanguageModel.LanguageModel, E | CassetteError, R | FileSystem.FileSystem> =>
+  Layer.effectContext(Effect.gen(function*() {
+    const services = yield* Layer.build(model)
+    const live = Context.get(services, LanguageModel.LanguageModel)
+    const recorder = yield* makeRecorder(file, options, services)
+    const recorded = yield* LanguageModel.make({
+      generateText: (request) => recordAnswer(recorder, request, BareModel.generate(BareModel.toBare(live), request)),
+      streamText: (request) => recordParts(recorder, request, BareModel.stream(BareModel.toBare(live), request)),
+      supportsSystemMessagesInHistory: live.supportsSystemMessagesInHistory
+    })
+    return Context.add(services, LanguageModel.LanguageModel, recorded)
+  }))
+
+/**
+ * A model that answers as the recorded one did, with the same pauses.
+ *
+ * A call is answered by the first recording of the same request that was not replayed yet, so calls may come in another
+ * order. A request that was not recorded fails with an `InvalidRequestError` that shows how the closest one differs.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const replay = (file: string, options: Options = {}): Layer.Layer<
+  LanguageModel.LanguageModel | Model.ProviderName | Model.ModelName,
+  CassetteError,
+  FileSystem.FileSystem
+> =>
+  Layer.effectContext(Effect.gen(function*() {
+    const cassette = yield* load(file)
+    const player: Player = { options, left: [...cassette.calls], played: [] }
+    const service = yield* LanguageModel.make({
+      generateText: (request) =>
+        Effect.flatMap(
+          choose(player, "generateText", request),
+          (call) => Stream.runCollect(play<Response.PartEncoded>(call))
+        ),
+      streamText: (request) =>
+        Stream.unwrap(Effect.map(choose(player, "streamText", request), play<Response.StreamPartEncoded>))
+    })
+    return Context.make(LanguageModel.LanguageModel, service).pipe(
+      Context.add(Model.ProviderName, cassette.provider),
+      Context.add(Model.ModelName, cassette.model)
+    )
+  }))
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const Call = Schema.Struct({
+  method: Schema.Literals(["generateText", "streamText"]),
+  request: Schema.Json,
+  /** What came, in milliseconds after the call. */
+  parts: Schema.Array(Schema.Struct({ at: Schema.Finite, part: Schema.Json })),
+  end: Schema.Struct({
+    at: Schema.Finite,
+    /** `unread`: the reader left before the model had ended. */
+    outcome: Schema.Literals(["complete", "failed", "unread"]),
+    error: Schema.optionalKey(Schema.Json)
+  })
+})
+type Call = typeof Call.Type
+
+const Cassette = Schema.Struct({
+  version: Schema.Literal(1),
+  provider: Schema.String,
+  model: Schema.String,
+  calls: Schema.Array(Call)
+})
+type Cassette = typeof Cassette.Type
+
+const ErrorJson = Schema.toCodecJson(AiError.AiError)
+const encodeError = Schema.encodeSync(ErrorJson) as (
+  error: AiError.AiError
+) => { readonly reason: { readonly [field: string]: Schema.Json } }
+
+interface Recorder {
+  readonly secrets: ReadonlyArray<Redacted.Redacted>
+  /** Calls in the order in which they began; empty as long as they go on. */
+  readonly calls: Array<Call | undefined>
+  readonly save: Effect.Effect<void, CassetteError>
+}
+
+const makeRecorder = Effect.fnUntraced(function*(
+  file: string,
+  { secrets = [] }: Options,
+  services: Context.Context<never>
+) {
+  const fs = yield* FileSystem.FileSystem
+  const writing = yield* Semaphore.make(1)
+  const calls: Array<Call | undefined> = []
+  const provider = Option.getOrElse(Context.getOption(services, Model.ProviderName), () => "unknown")
+  const model = Option.getOrElse(Context.getOption(services, Model.ModelName), () => "unknown")
+  const save = Effect.suspend(() =>
+    fs.writeFileString(
+      file,
+      `${pretty({ version: 1, provider, model, calls: calls.filter((call) => call !== undefined) })}\n`
+    )
+  ).pipe(
+    Effect.mapError(({ message }) => new CassetteError({ file, problem: `can't be written: ${message}` })),
+    Semaphore.withPermit(writing)
+  )
+  yield* save
+  return { secrets, calls, save } satisfies Recorder
+})
+
+interface TimedPart {
+  readonly at: number
+  readonly part: Response.PartEncoded | Response.StreamPartEncoded
+}
+
+/** Begins the recording of one call. */
+const begin = Effect.fnUntraced(function*(
+  recorder: Recorder,
+  method: Call["method"],
+  options: LanguageModel.ProviderOptions
+) {
+  const clock = yield* Clock.Clock
+  const request = yield* toRequest(options, recorder.secrets)
+  const index = recorder.calls.push(undefined) - 1
+  const startedAt = clock.currentTimeMillisUnsafe()
+  const parts: Array<TimedPart> = []
+  const now = () => clock.currentTimeMillisUnsafe() - startedAt
+  return {
+    add: (encoded: ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>): void => {
+      for (const part of encoded) parts.push({ at: now(), part })
+    },
+    end: (end: Omit<Call["end"], "at">): Effect.Effect<void> => {
+      recorder.calls[index] = { method, request, parts: toParts(parts, recorder.secrets), end: { at: now(), ...end } }
+      return Effect.orDie(recorder.save)
+    }
+  }
+})
+
+const recordAnswer = Effect.fnUntraced(function*(
+  recorder: Recorder,
+  request: LanguageModel.ProviderOptions,
+  answer: Effect.Effect<Array<Response.PartEncoded>, AiError.AiError>
+) {
+  const call = yield* begin(recorder, "generateText", request)
+  return yield* Effect.onExit(answer, (exit) => {
+    if (Exit.isFailure(exit)) return call.end(toEnd(exit, recorder.secrets))
+    call.add(exit.value)
+    return call.end({ outcome: "complete" })
+  })
+})
+
+const recordParts = (
+  recorder: Recorder,
+  request: LanguageModel.ProviderOptions,
+  parts: Stream.Stream<Response.StreamPartEncoded, AiError.AiError>
+) =>
+  Stream.unwrap(Effect.map(begin(recorder, "streamText", request), (call) => {
+    let ended = false
+    return parts.pipe(
+      Stream.mapArray((parts) => {
+        call.add(parts)
+        return parts
+      }),
+      Stream.concat(Stream.drain(Stream.sync(() => {
+        ended = true
+      }))),
+      Stream.onExit((exit) => call.end(ended ? { outcome: "complete" } : toEnd(exit, recorder.secrets)))
+    )
+  }))
+
+const toEnd = (
+  exit: Exit.Exit<unknown, AiError.AiError>,
+  secrets: ReadonlyArray<Redacted.Redacted>
+): Omit<Call["end"], "at"> => {
+  const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
+  return error === undefined ? { outcome: "unread" } : { outcome: "failed", error: toErrorJson(error, secrets) }
+}
+
+/** The error without what is known of its HTTP response. */
+const toErrorJson = (error: AiError.AiError, secrets: ReadonlyArray<Redacted.Redacted>): Schema.Json => {
+  const { reason: { http: _, ...reason }, ...rest } = encodeError(error)
+  return toJson(redactJson({ ...rest, reason }, secrets))
+}
+
+// What is made of JSON by `redactJson` is JSON.
+const toJson = (value: unknown): Schema.Json => value as Schema.Json
+
+/** The request without its HTTP headers, which may carry anything. */
+const toRequest = (
+  options: LanguageModel.ProviderOptions,
+  secrets: ReadonlyArray<Redacted.Redacted>
+): Effect.Effect<Schema.Json> =>
+  Effect.map(ModelRequest.fromProviderOptions(options), ({ prompt, settings, ...request }) => {
+    const { headers: _, ...kept } = settings ?? {}
+    const readable = {
+      prompt: prompt.map(withoutEmptyOptions),
+      ...request,
+      ...(!isEmpty(kept) && { settings: kept })
+    }
+    return toJson(redactJson(readable, secrets))
+  })
+
+const withoutEmptyOptions = ({ content, options, ...rest }: ModelRequest.MessageJson): Schema.Json => ({
+  ...rest,
+  ...(content !== undefined && { content: Array.isArray(content) ? content.map(withoutEmptyOptions) : content }),
+  ...(options !== undefined && !isEmpty(options) && { options })
+})
+
+const isEmpty = (value: unknown): boolean => isObject(value) && Object.keys(value).length === 0
+
+/** The parts without secrets and without HTTP headers. */
+const toParts = (
+  parts: ReadonlyArray<TimedPart>,
+  secrets: ReadonlyArray<Redacted.Redacted>
+): Call["parts"] => {
+  const safe = redactBlocks(parts, secrets)
+  return parts.map(({ at, part }, index) => {
+    const { metadata, response: _, type, ...rest } = { response: undefined, ...part }
+    const delta = safe.get(index)
+    const readable = {
+      type,
+      ...rest,
+      ...(delta !== undefined && { delta }),
+      ...(metadata && !isEmpty(metadata) && { metadata })
+    }
+    return { at, part: toJson(redactJson(readable, secrets)) }
+  })
+}
+
+/**
+ * What to write for the deltas of a block that has a secret in it, by the deltas' places: a secret that came in pieces is
+ * in none of them, so the first one takes what is left of the block.
+ */
+const redactBlocks = (
+  parts: ReadonlyArray<TimedPart>,
+  secrets: ReadonlyArray<Redacted.Redacted>
+): ReadonlyMap<number, string> => {
+  const blocks = new Map<string, { text: string; readonly places: Array<number> }>()
+  parts.forEach(({ part }, place) => {
+    if (!("delta" in part)) return
+    const key = `${part.type} ${part.id}`
+    const block = blocks.get(key) ?? { text: "", places: [] }
+    block.text += part.delta
+    block.places.push(place)
+    blocks.set(key, block)
+  })
+  const safe = new Map<number, string>()
+  for (const { places, text } of blocks.values()) {
+    const redacted = redactText(text, secrets)
+    if (redacted !== text) places.forEach((place, index) => safe.set(place, index === 0 ? redacted : ""))
+  }
+  return safe
+}
+
+/** JSON with a line for whatever fits into one, and one for each item of a list of objects. */
+const pretty = (value: unknown, indent = ""): string => {
+  const line = JSON.stringify(value) ?? "null"
+  const isList = Array.isArray(value) && value.length > 1 && value.some(isObject)
+  if (!isObjectOrArray(value) || (indent.length + line.length <= 110 && !isList)) return line
+  const inner = `${indent}  `
+  const items = Array.isArray(value)
+    ? value.map((item) => pretty(item, inner))
+    : Object.entries(value).flatMap(([key, field]) =>
+      field === undefined ? [] : [`${JSON.stringify(key)}: ${pretty(field, inner)}`]
+    )
+  const [open, close] = Array.isArray(value) ? ["[", "]"] : ["{", "}"]
+  return `${open}\n${items.map((item) => inner + item).join(",\n")}\n${indent}${close}`
+}
+
+interface Player {
+  readonly options: Options
+  readonly left: Array<Call>
+  readonly played: Array<Call>
+}
+
+const load = (file: string): Effect.Effect<Cassette, CassetteError, FileSystem.FileSystem> =>
+  Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    const text = yield* fs.readFileString(file)
+    return yield* Schema.decodeEffect(Schema.fromJsonString(Cassette))(text)
+  }).pipe(
+    Effect.mapError((error) =>
+      new CassetteError({
+        file,
+        problem: error._tag === "SchemaError"
+          ? `is not a cassette: ${error.message}`
+          : `can't be read: ${error.message}`
+      })
+    )
+  )
+
+const choose = (
+  player: Player,
+  method: Call["method"],
+  options: LanguageModel.ProviderOptions
+): Effect.Effect<Call, AiError.AiError> =>
+  Effect.flatMap(toRequest(options, player.options.secrets ?? []), (request) => {
+    const asked = pretty({ method, request })
+    const index = player.left.findIndex((call) => describe(call) === asked)
+    if (index < 0) return invalid(explain(player, asked))
+    const [call] = player.left.splice(index, 1)
+    player.played.push(call!)
+    return Effect.succeed(call!)
+  })
+
+const describe = ({ method, request }: Call): string => pretty({ method, request })
+
+/** Why no recording is left for a request. */
+const explain = ({ left, played }: Player, asked: string): string => {
+  const times = played.filter((call) => describe(call) === asked).length
+  if (times > 0) return `this request was recorded ${times} times and is asked once more`
+  const differences = [...left, ...played].map((call) => TextDiff.lines(describe(call), asked, { maxEdits: 1000 }))
+  const closest = differences.sort((a, b) => size(a) - size(b))[0]
+  return closest === undefined
+    ? "the cassette holds no calls"
+    : `this request was not recorded; from the closest one it differs in\n${
+      TextDiff.unified(closest, { fromFile: "recorded", toFile: "asked" })
+    }`
+}
+
+const size = (edits: ReadonlyArray<TextDiff.Edit<string>>): number =>
+  edits.reduce((sum, edit) => edit._tag === "Equal" ? sum : sum + edit.items.length, 0)
+
+const invalid = (description: string): Effect.Effect<never, AiError.AiError> =>
+  Effect.fail(AiError.make({
+    module: "Recorded",
+    method: "replay",
+    reason: new AiError.InvalidRequestError({ description })
+  }))
+
+/** What was recorded, at its times. That the parts are parts is checked as it is for a provider's. */
+const play = <P>({ end, parts }: Call): Stream.Stream<P, AiError.AiError> =>
+  Stream.unwrap(Effect.map(Clock.currentTimeMillis, (startedAt) => {
+    const until = (at: number) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(Math.max(0, startedAt + at - now)))
+    const groups = Arr.isReadonlyArrayNonEmpty(parts) ? Arr.groupWith(parts, (a, b) => a.at === b.at) : []
+    return Stream.fromArray(groups).pipe(
+      Stream.mapEffect((group) => Effect.as(until(group[0].at), Arr.map(group, ({ part }) => part as P))),
+      Stream.flattenArray,
+      Stream.concat(Stream.drain(Stream.fromEffect(Effect.andThen(until(end.at), finish(end)))))
+    )
+  }))
+
+const finish = (end: Call["end"]): Effect.Effect<void, AiError.AiError> => {
+  switch (end.outcome) {
+    case "complete":
+      return Effect.void
+    case "unread":
+      return invalid("the recording ends here: when it was made, nobody read on")
+    case "failed":
+      return Effect.flatMap(Effect.orDie(Schema.decodeUnknownEffect(ErrorJson)(end.error)), Effect.fail)
+  }
+}

@@ -1,0 +1,219 @@
+/**
+ * Provides Google's Gemini models on Google Cloud (Vertex AI); for AI Studio see `Gemini`.
+ *
+ * Needs the package `@ai-sdk/google-vertex`. Reads `GOOGLE_CLOUD_PROJECT` and `GOOGLE_CLOUD_LOCATION` (default `global`) and
+ * signs in with Google's application default credentials: `GOOGLE_APPLICATION_CREDENTIALS`, `gcloud auth
+ * application-default login`, or the identity of the machine that it runs on. `GOOGLE_VERTEX_ACCESS_TOKEN` is used
+ * instead, as it is, if it is set. With `GOOGLE_VERTEX_API_KEY` (express mode) none of these is needed.
+ * `GOOGLE_VERTEX_BASE_URL` is the address of a proxy, without a path.
+ *
+ * **Example** (An answer from a European location)
+ *
+ * ```ts
+ * import { ConfigProvider, Effect, Layer } from "effect"
+ * import { LanguageModel } from "effect/ai"
+ * import { Vertex } from "effect-troupe"
+ *
+ * const config = ConfigProvider.fromUnknown({ GOOGLE_CLOUD_PROJECT: "acme", GOOGLE_CLOUD_LOCATION: "europe-west4" })
+ *
+ * const answer = LanguageModel.generateText({ prompt: "Why is the sky blue?" }).pipe(
+ *   Effect.provide(Vertex.model("gemini-2.5-flash").pipe(Layer.provide(ConfigProvider.layer(config))))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ */
+import * as AiError from "effect/ai/AiError"
+import type * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { baseUrl, configError, load, optionalKey, optionalString } from "../internal/llm/provider.ts"
+import * as AiSdk from "./AiSdk.ts"
+import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
+import * as ModelList from "./ModelList.ts"
+
+/**
+ * A Gemini model on Vertex AI by its name.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const model = (
+  name: string,
+  settings: AiSdk.Settings = {}
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
+  AiSdk.layer(
+    Effect.map(provider, ({ secrets, vertex }) => ({ model: vertex(name), provider: "vertex", settings, secrets }))
+  )
+
+/**
+ * An embedding model on Vertex AI by its name, such as `"gemini-embedding-001"`; how many texts go in one call is the
+ * model's own limit.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const embeddings = (
+  name: string,
+  settings: AiSdkEmbedding.Settings = {}
+): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
+  AiSdkEmbedding.layer(
+    Effect.map(provider, ({ secrets, vertex }) => ({
+      model: vertex.embeddingModel(name),
+      provider: "vertex",
+      settings,
+      secrets
+    }))
+  )
+
+/**
+ * Google's own models on Vertex AI. Signing in for it needs the package `google-auth-library`, unless a key or a token
+ * is set.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const models: ModelList.ModelList<Config.ConfigError | AiSdk.PackageMissing> = Effect.gen(function*() {
+  const resolved = yield* connection
+  return yield* ModelList.make({
+    provider: "vertex",
+    url: `${resolved.host}/v1beta1/publishers/google/models?pageSize=1000`,
+    headers: yield* authHeaders(resolved),
+    schema: Body,
+    toModels: ({ publisherModels }) => publisherModels.map(toModel),
+    nextPage: ({ nextPageToken }) => nextPageToken ? { pageToken: nextPageToken } : undefined,
+    secrets: secretsOf(resolved)
+  })
+})
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const Body = Schema.Struct({
+  publisherModels: Schema.Array(Schema.Struct({ name: Schema.String })),
+  nextPageToken: Schema.optional(Schema.String)
+})
+
+const toModel = ({ name }: typeof Body.Type["publisherModels"][number]): ModelList.ModelInfo => ({
+  id: name.replace(/^publishers\/google\/models\//, ""),
+  name: undefined,
+  inputTokens: undefined,
+  outputTokens: undefined
+})
+
+/** How to reach Vertex AI, and who asks. */
+type Connection =
+  & { readonly host: string }
+  & (
+    | { readonly _tag: "Express"; readonly key: Redacted.Redacted }
+    | {
+      readonly _tag: "Project"
+      readonly project: string
+      readonly location: string
+      readonly token: Redacted.Redacted | undefined
+    }
+  )
+
+const connection: Effect.Effect<Connection, Config.ConfigError> = Effect.gen(function*() {
+  const key = yield* optionalKey("GOOGLE_VERTEX_API_KEY")
+  if (Option.isSome(key)) return { _tag: "Express", key: key.value, host: yield* hostOf("global") }
+  const project = yield* optionalString("GOOGLE_CLOUD_PROJECT")
+  if (Option.isNone(project)) {
+    return yield* Effect.fail(
+      configError(
+        "Vertex needs a project or an API key: set the variable GOOGLE_CLOUD_PROJECT or GOOGLE_VERTEX_API_KEY"
+      )
+    )
+  }
+  const location = Option.getOrElse(yield* optionalString("GOOGLE_CLOUD_LOCATION"), () => "global")
+  // It becomes a part of the host.
+  if (!/^[a-z0-9-]+$/.test(location)) {
+    return yield* Effect.fail(
+      configError(`GOOGLE_CLOUD_LOCATION must be the name of a location, got ${JSON.stringify(location)}`)
+    )
+  }
+  const token = Option.getOrUndefined(yield* optionalKey("GOOGLE_VERTEX_ACCESS_TOKEN"))
+  return { _tag: "Project", project: project.value, location, token, host: yield* hostOf(location) }
+})
+
+const hostOf = (location: string) => baseUrl("GOOGLE_VERTEX_BASE_URL", `https://${vendorHost(location)}`)
+
+const vendorHost = (location: string): string => {
+  if (location === "global") return "aiplatform.googleapis.com"
+  return location === "eu" || location === "us"
+    ? `aiplatform.${location}.rep.googleapis.com`
+    : `${location}-aiplatform.googleapis.com`
+}
+
+const secretsOf = (connection: Connection): ReadonlyArray<Redacted.Redacted> =>
+  connection._tag === "Express" ? [connection.key] : connection.token === undefined ? [] : [connection.token]
+
+const provider = Effect.gen(function*() {
+  const { createGoogleVertex } = yield* load(
+    "Vertex",
+    "@ai-sdk/google-vertex",
+    () => import("@ai-sdk/google-vertex")
+  )
+  const resolved = yield* connection
+  const secrets = secretsOf(resolved)
+  if (resolved._tag === "Express") {
+    const { host, key } = resolved
+    return {
+      vertex: createGoogleVertex({ baseURL: `${host}/v1/publishers/google`, apiKey: Redacted.value(key) }),
+      secrets
+    }
+  }
+  const { host, location, project, token } = resolved
+  return {
+    vertex: createGoogleVertex({
+      baseURL: `${host}/v1beta1/projects/${encodeURIComponent(project)}/locations/${location}/publishers/google`,
+      project,
+      location,
+      // An empty key keeps the package from looking for one in the environment by itself.
+      apiKey: "",
+      ...(token && { googleAuthOptions: { authClient: yield* bearer(token) } })
+    }),
+    secrets
+  }
+})
+
+const googleAuth = load("Vertex", "google-auth-library", () => import("google-auth-library"))
+
+const bearer = Effect.fnUntraced(function*(token: Redacted.Redacted) {
+  const { OAuth2Client } = yield* googleAuth
+  const client = new OAuth2Client()
+  client.setCredentials({ access_token: Redacted.value(token) })
+  return client
+})
+
+/** The headers of a request; those of default credentials are made anew for each, because their tokens expire. */
+const authHeaders = (
+  connection: Connection
+): Effect.Effect<
+  ModelList.RequestHeaders | Effect.Effect<ModelList.RequestHeaders, AiError.AiError>,
+  AiSdk.PackageMissing
+> => {
+  if (connection._tag === "Express") return Effect.succeed({ "x-goog-api-key": Redacted.value(connection.key) })
+  const { project, token } = connection
+  const signed = (token: string) => ({ authorization: `Bearer ${token}`, "x-goog-user-project": project })
+  if (token !== undefined) return Effect.succeed(signed(Redacted.value(token)))
+  return Effect.map(googleAuth, ({ GoogleAuth }) => {
+    const auth = new GoogleAuth({ projectId: project, scopes: ["https://www.googleapis.com/auth/cloud-platform"] })
+    return Effect.tryPromise({ try: () => auth.getAccessToken(), catch: notSignedIn }).pipe(
+      Effect.map((token) => signed(token ?? ""))
+    )
+  })
+}
+
+const notSignedIn = (error: unknown): AiError.AiError =>
+  AiError.make({
+    module: "vertex",
+    method: "models",
+    reason: new AiError.AuthenticationError({
+      kind: "MissingKey",
+      description: error instanceof Error ? error.message : "no default credentials"
+    })
+  })

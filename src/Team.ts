@@ -1,0 +1,559 @@
+/**
+ * Makes one agent out of several.
+ *
+ * A team is a behavior with the Agent protocol: it is spawned, asked and streamed like an agent, and it can be a member
+ * of another team. Members that are agents or behaviors are started as children of the team's actor; refs are used as
+ * they are. Every member keeps its own conversation, and `Agent.reset` of the team resets those that it started.
+ *
+ * The events of the members are in the team's stream while they happen, each marked with the agent that it comes from,
+ * except for `Completed`, which is there once, at the end, and is the team's. The answer's text is what the team itself says: the
+ * `TextDelta` events that are marked with the team's name. Usage and turns are those of all members together.
+ * Interrupting the team interrupts every member that is at work.
+ *
+ * A team that can't work (no members, no rounds) fails to start with the reason `InvalidAgent`. A member whose actor
+ * doesn't answer fails the run with `MemberFailed`; any other failure of a member fails the run as it is.
+ *
+ * @since 0.1.0
+ */
+import * as Prompt from "effect/ai/Prompt"
+import * as Effect from "effect/Effect"
+import * as Hash from "effect/Hash"
+import { isString } from "effect/Predicate"
+import * as Ref from "effect/Ref"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { type Agent, isAgent } from "./Agent.ts"
+import { type AgentError, TeamLimitExceeded, UnknownMember } from "./AgentError.ts"
+import type { AgentResponse } from "./AgentEvent.ts"
+import { behaviorWith } from "./internal/agent/actor.ts"
+import type { AgentBehavior, AgentRef, Input } from "./internal/agent/protocol.ts"
+import type { Member, NamedMember, Reply, Run, TeamError, TeamOptions, TeamServices } from "./internal/agent/teamRun.ts"
+import * as TeamRun from "./internal/agent/teamRun.ts"
+import * as Tool from "./Tool.ts"
+import * as Transcript from "./Transcript.ts"
+
+export type {
+  /** @since 0.1.0 @category models */
+  Member,
+  /** @since 0.1.0 @category models */
+  Reply,
+  /** @since 0.1.0 @category type utils */
+  TeamError,
+  /** @since 0.1.0 @category models */
+  TeamOptions,
+  /** @since 0.1.0 @category type utils */
+  TeamServices
+} from "./internal/agent/teamRun.ts"
+
+/**
+ * A team of these members. `R` is what the team requires beyond them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Team<M extends Member, R = never> extends AgentBehavior<TeamError<M>, TeamServices<M> | R> {}
+
+/**
+ * Members that are told apart by their order. Their number is checked where it is known to the compiler.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type Listed<Members extends ReadonlyArray<Member>, TooFew extends number = 0> = Members["length"] extends TooFew
+  ? "a team needs more members"
+  : Members
+
+/**
+ * Members that are told apart by name, for a model or a key to choose from.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type Named<Members extends Record<string, Member>> = [keyof Members] extends [never]
+  ? "a team needs more members"
+  : Members
+
+/**
+ * A number from 1 on. It is checked where it is known to the compiler.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type Positive<N extends number> = `${N}` extends "0" | `-${string}` | `${string}.${string}`
+  ? "a positive integer is needed"
+  : N
+
+/**
+ * One after the other: each member's answer is the next one's prompt, and the last one's is the team's.
+ *
+ * @example
+ * ```ts
+ * import { Actor, Agent, Team } from "effect-troupe"
+ *
+ * const researcher = Agent.make("researcher", { instructions: "Collect the facts." })
+ * const writer = Agent.make("writer", { instructions: "Write a paragraph from the facts." })
+ *
+ * const essay = Team.pipeline("essay", [researcher, writer])
+ * const ref = Actor.spawn(essay)
+ * ```
+ *
+ * @since 0.1.0
+ * @category teams
+ */
+export const pipeline = <const Members extends ReadonlyArray<Member>>(
+  name: string,
+  members: Members & Listed<Members>,
+  options: TeamOptions = {}
+): Team<Members[number]> =>
+  TeamRun.make<Members[number]>(name, {
+    kind: "pipeline",
+    members: TeamRun.named(members),
+    problem: noMembers(members.length),
+    answer: Effect.fnUntraced(function*(refs, run) {
+      let { input } = run.request
+      for (const ref of refs.slice(0, -1)) input = (yield* TeamRun.prompt(run, ref, { input })).text
+      return yield* TeamRun.answer(run, refs.at(-1)!, input)
+    })
+  }, options)
+
+/**
+ * All at once with the same prompt. The team's answer is their answers in the members' order, joined.
+ *
+ * @since 0.1.0
+ * @category teams
+ */
+export const broadcast = <const Members extends ReadonlyArray<Member>>(
+  name: string,
+  members: Members & Listed<Members>,
+  options: TeamOptions & {
+    /** Makes one answer of all. Default: their texts with `"\n---\n"` between them. */
+    readonly join?: ((replies: ReadonlyArray<Reply>) => string) | undefined
+    /**
+     * With `"fail"` the first failure interrupts the others and fails the run. With `"collect"` a failure is one of the
+     * replies, and the run fails only when all do. Default: `"fail"`.
+     */
+    readonly onFailure?: "fail" | "collect" | undefined
+  } = {}
+): Team<Members[number]> => {
+  const { join = joinTexts, onFailure = "fail" } = options
+  const named = TeamRun.named(members)
+  return TeamRun.make<Members[number]>(name, {
+    kind: "broadcast",
+    members: named,
+    problem: noMembers(members.length),
+    answer: Effect.fnUntraced(function*(refs, run) {
+      const replies = yield* TeamRun.gather(run, named, refs, onFailure)
+      const [failure, ...others] = replies.flatMap(({ result }) => Result.isFailure(result) ? [result.failure] : [])
+      if (failure !== undefined && others.length === replies.length - 1) return yield* failure
+      return yield* TeamRun.say(run, { text: join(replies), finishReason: "stop" })
+    })
+  }, options)
+}
+
+/**
+ * One of several: a key sends a prompt to a member, the same key always to the same one, or a model chooses.
+ *
+ * With `key`, adding a member moves only the keys that it gets. A `classifier` is prompted with the members, what is
+ * said of them (`description`), and the prompt, and answers with a name; if that is no member's even on a second try, the
+ * run fails with `UnknownMember`.
+ *
+ * @since 0.1.0
+ * @category teams
+ */
+export const router = <const Members extends Record<string, Member>, Classifier extends Member = never>(
+  name: string,
+  members: Members & Named<Members>,
+  options:
+    & TeamOptions
+    & (
+      | { readonly key: (input: Input) => string; readonly classifier?: undefined }
+      | { readonly classifier: Classifier; readonly key?: undefined }
+    )
+): Team<Members[keyof Members] | Classifier> => {
+  const entries: ReadonlyArray<NamedMember> = Object.entries(members)
+  const { classifier, key } = options
+  return TeamRun.make<Members[keyof Members] | Classifier>(name, {
+    kind: "router",
+    members: classifier === undefined ? entries : [...entries, ["classifier", classifier]],
+    problem: noMembers(entries.length),
+    answer: Effect.fnUntraced(function*(refs, run) {
+      const { input } = run.request
+      const index = key === undefined
+        ? yield* choose(run, refs.at(-1)!, entries)
+        : memberOf(entries, key(input))
+      return yield* TeamRun.answer(run, refs[index]!, input)
+    })
+  }, options)
+}
+
+/**
+ * A lead and its workers: all workers answer the prompt at once, then the lead writes the answer from the prompt and
+ * their replies. A worker that fails fails the run.
+ *
+ * With `delegation: "tools"` the lead, which must be an agent then, decides: each worker is a tool of its own (the
+ * worker's name, and its `description`), which the lead may call as often as it likes. A worker that fails is a failed
+ * result for it to read.
+ *
+ * @example
+ * ```ts
+ * import { Agent, Team } from "effect-troupe"
+ *
+ * const lead = Agent.make("lead", { instructions: "You answer from what your team replied." })
+ * const law = Agent.make("law", { description: "Knows the law" })
+ * const money = Agent.make("money", { description: "Knows the numbers" })
+ *
+ * const office = Team.hierarchy("office", lead, { law, money }, { delegation: "tools" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category teams
+ */
+export const hierarchy = <const Workers extends Record<string, Member>, Lead extends Member>(
+  name: string,
+  lead: Lead,
+  workers: Workers & Named<Workers>,
+  options: TeamOptions & {
+    /** Who decides which workers are asked: `"all"` always are, with `"tools"` the lead calls them. Default: `"all"`. */
+    readonly delegation?: (Lead extends Agent<unknown, unknown> ? "all" | "tools" : "all") | undefined
+  } = {}
+): Team<Workers[keyof Workers] | Lead> => {
+  const entries: ReadonlyArray<NamedMember> = Object.entries(workers)
+  const leader: Member = lead
+  const callsWorkers = options.delegation === "tools" && isAgent(leader)
+  return TeamRun.make<Workers[keyof Workers] | Lead>(name, {
+    kind: "hierarchy",
+    members: [...entries, ["lead", callsWorkers ? (refs) => behaviorWith(leader, workerTools(entries, refs)) : lead]],
+    problem: noMembers(entries.length),
+    answer: Effect.fnUntraced(function*(refs, run) {
+      const { input } = run.request
+      if (callsWorkers) return yield* TeamRun.answer(run, refs.at(-1)!, input)
+      const replies = yield* TeamRun.gather(run, entries, refs, "fail")
+      return yield* TeamRun.answer(run, refs.at(-1)!, leadPrompt(input, replies))
+    })
+  }, options)
+}
+
+/**
+ * A conversation that moves between members: the one that has control answers, or hands over to the one that its model
+ * names, with all that was said. Control stays where it was handed for the next prompts too.
+ *
+ * Each member that is an agent gets a tool `handoff` that names the others with what is said of them (`description`); a
+ * name that is none of theirs is a failed result for the model to read. A member that is a behavior or a ref can't hand
+ * over: when it has answered, control is back where it came from. The team owns the conversation: members answer in it
+ * and keep none of their own. More than `maxHandoffs` for one prompt fail the run with `TeamLimitExceeded`.
+ *
+ * @example
+ * ```ts
+ * import { Agent, Team } from "effect-troupe"
+ *
+ * const triage = Agent.make("triage", { instructions: "Find out what it is about and hand over." })
+ * const billing = Agent.make("billing", { description: "Invoices and refunds" })
+ *
+ * const support = Team.handoff("support", { triage, billing }, { start: "triage" })
+ * ```
+ *
+ * @since 0.1.0
+ * @category teams
+ */
+export const handoff = <const Members extends Record<string, Member>>(
+  name: string,
+  members: Members & Named<Members>,
+  options: TeamOptions & {
+    /** Who has control at first. Default: the first member. */
+    readonly start?: (keyof Members & string) | undefined
+    /** How often one prompt may be handed over. Default: 10. */
+    readonly maxHandoffs?: number | undefined
+  } = {}
+): Team<Members[keyof Members]> => {
+  const entries: ReadonlyArray<NamedMember> = Object.entries(members)
+  const { maxHandoffs = 10, start = entries[0]?.[0] } = options
+  return TeamRun.make<Members[keyof Members]>(name, {
+    kind: "handoff",
+    members: entries.map(([name, member]) => [
+      name,
+      isAgent(member) ? behaviorWith(member, handoffTools(entries.filter(([other]) => other !== name))) : member
+    ]),
+    problem: noMembers(entries.length) ?? notPositive("maxHandoffs", maxHandoffs) ??
+      (entries.some(([name]) => name === start) ? undefined : `start must be a member, got ${JSON.stringify(start)}`),
+    answer: (refs, run) =>
+      Effect.flatMap(Ref.get(run.transcript), (conversation) =>
+        converse(run, refs, entries, {
+          index: holderIn(conversation, entries) ?? entries.findIndex(([name]) => name === start),
+          maxHandoffs,
+          conversation
+        }))
+  }, options)
+}
+
+/**
+ * A debate in rounds, which an arbiter decides. In each round every debater speaks once, in order, and each is prompted
+ * with the question and all that was said so far; the arbiter's answer is the team's.
+ *
+ * @since 0.1.0
+ * @category teams
+ */
+export const debate = <
+  const Debaters extends ReadonlyArray<Member>,
+  Arbiter extends Member,
+  const Rounds extends number
+>(
+  name: string,
+  options: TeamOptions & {
+    /** At least two. */
+    readonly debaters: Debaters & Listed<Debaters, 0 | 1>
+    readonly arbiter: Arbiter
+    /** At least one. */
+    readonly rounds: Rounds & Positive<Rounds>
+  }
+): Team<Debaters[number] | Arbiter> => {
+  const { arbiter, debaters, rounds } = options
+  return TeamRun.make<Debaters[number] | Arbiter>(name, {
+    kind: "debate",
+    members: TeamRun.named([...debaters, arbiter]),
+    problem: debaters.length < 2
+      ? `a debate needs at least two debaters, got ${debaters.length}`
+      : notPositive("rounds", rounds),
+    answer: Effect.fnUntraced(function*(refs, run) {
+      const { input } = run.request
+      const said: Array<Statement> = []
+      for (let round = 1; round <= rounds; round++) {
+        for (const ref of refs.slice(0, -1)) {
+          const task = `It is your turn in round ${round} of ${rounds}. Make your point and answer the others.`
+          const { agent, text } = yield* TeamRun.prompt(run, ref, { input: debatePrompt(input, said, task) })
+          said.push({ agent, round, text })
+        }
+      }
+      return yield* TeamRun.answer(run, refs.at(-1)!, debatePrompt(input, said, "The debate is over. Decide it."))
+    })
+  }, options)
+}
+
+/**
+ * Says whether an answer is good enough.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Until = (response: AgentResponse, round: number) => boolean | Effect.Effect<boolean, AgentError, unknown>
+
+/**
+ * What an `Until` requires.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type UntilServices<U extends Until> = ReturnType<U> extends infer Done
+  ? Done extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
+  : never
+
+/**
+ * The same member again and again: its answer is its next prompt, until `until` says that it is the team's answer.
+ *
+ * The run fails with `TeamLimitExceeded` when `maxRounds` answers were not enough.
+ *
+ * @example
+ * ```ts
+ * import { Agent, Team } from "effect-troupe"
+ *
+ * const editor = Team.loop("editor", Agent.make("writer", { instructions: "Shorten what you are given." }), {
+ *   until: ({ text }) => text.length < 280,
+ *   maxRounds: 4
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category teams
+ */
+export const loop = <M extends Member, const Rounds extends number, U extends Until>(
+  name: string,
+  member: M,
+  options: TeamOptions & {
+    /** Whether this answer is the team's. `round` counts from 1. */
+    readonly until: U
+    readonly maxRounds: Rounds & Positive<Rounds>
+  }
+): Team<M, UntilServices<U>> => {
+  const { maxRounds } = options
+  // What a function of an unknown kind requires can only be told by its type.
+  const until = options.until as (
+    ...args: Parameters<Until>
+  ) => boolean | Effect.Effect<boolean, AgentError, UntilServices<U>>
+  return TeamRun.make<M, UntilServices<U>>(name, {
+    kind: "loop",
+    members: TeamRun.named([member]),
+    problem: notPositive("maxRounds", maxRounds),
+    answer: Effect.fnUntraced(function*([ref], run) {
+      let { input } = run.request
+      for (let round = 1; round <= maxRounds; round++) {
+        const response = yield* TeamRun.prompt(run, ref!, { input, output: run.request.output })
+        const done = until(response, round)
+        if (Effect.isEffect(done) ? yield* done : done) return yield* TeamRun.say(run, toAnswer(response))
+        input = response.text
+      }
+      return yield* TeamRun.fail(run, new TeamLimitExceeded({ limit: "maxRounds", max: maxRounds }))
+    })
+  }, options)
+}
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const noMembers = (count: number): string | undefined => count === 0 ? "a team needs at least one member" : undefined
+
+const notPositive = (field: string, value: number): string | undefined =>
+  Number.isInteger(value) && value > 0 ? undefined : `${field} must be a positive integer, got ${value}`
+
+/** What of a member's response is the team's answer. */
+const toAnswer = ({ finishReason, output, text }: AgentResponse): TeamRun.Answer => ({ finishReason, output, text })
+
+const joinTexts = (replies: ReadonlyArray<Reply>): string => replies.map(({ text }) => text).join("\n---\n")
+
+/** A prompt with text around it; its files stay files. */
+const quote = (before: string, input: Input, after: string): Input =>
+  isString(input)
+    ? `${before}${input}${after}`
+    : [Prompt.textPart({ text: before }), ...input, Prompt.textPart({ text: after })]
+
+/**
+ * The member that scores highest for a key, so that one more member takes only its own keys from the others. (Effect's
+ * `HashRing` sends keys that differ in their last letters to one node.)
+ */
+const memberOf = (members: ReadonlyArray<NamedMember>, key: string): number => {
+  const hash = scatter(Hash.string(key))
+  const scores = members.map(([name]) => scatter(hash ^ Hash.string(name)))
+  return scores.indexOf(Math.max(...scores))
+}
+
+/** Spreads the bits of a number over all 32. */
+const scatter = (n: number): number => {
+  const once = Math.imul(n ^ (n >>> 16), 0x85ebca6b)
+  const twice = Math.imul(once ^ (once >>> 13), 0xc2b2ae35)
+  return (twice ^ (twice >>> 16)) >>> 0
+}
+
+const listOf = (members: ReadonlyArray<NamedMember>): string =>
+  members.map(([name, member]) => {
+    const description = TeamRun.descriptionOf(member)
+    return `- ${name}${description === undefined ? "" : `: ${description}`}`
+  }).join("\n")
+
+const choicePrompt = (input: Input, members: ReadonlyArray<NamedMember>): Input =>
+  quote(
+    `Choose who answers the prompt below. The candidates:\n${listOf(members)}\n\nThe prompt:\n`,
+    input,
+    "\n\nAnswer with the name of one candidate and nothing else."
+  )
+
+/** Asks for a member's name, and once more where the answer is none. */
+const choose = Effect.fnUntraced(function*(run: Run, classifier: AgentRef, members: ReadonlyArray<NamedMember>) {
+  const question = choicePrompt(run.request.input, members)
+  const first = choiceOf(yield* TeamRun.prompt(run, classifier, { input: question }), members)
+  if (first.index >= 0) return first.index
+  const again = quote("", question, `\n\nYou answered: ${first.name}. That is none of them.`)
+  const second = choiceOf(yield* TeamRun.prompt(run, classifier, { input: again }), members)
+  if (second.index >= 0) return second.index
+  return yield* TeamRun.fail(
+    run,
+    new UnknownMember({ member: second.name, members: members.map(([name]) => name) })
+  )
+})
+
+/** Models like to say it with quotes and a full stop. */
+const choiceOf = ({ text }: AgentResponse, members: ReadonlyArray<NamedMember>) => {
+  const name = text.trim().replaceAll(/^["'`*]+|["'`*.]+$/g, "")
+  return { name, index: members.findIndex(([member]) => member === name) }
+}
+
+const leadPrompt = (input: Input, replies: ReadonlyArray<Reply>): Input =>
+  quote(
+    "",
+    input,
+    `\n\nYour team replied:\n\n${replies.map(({ member, text }) => `${member}:\n${text}`).join("\n\n")}` +
+      "\n\nWrite the one answer from this."
+  )
+
+const workerTools = (workers: ReadonlyArray<NamedMember>, refs: ReadonlyArray<AgentRef>) =>
+  workers.map(([name, member], index) =>
+    Tool.fromAgent(refs[index]!, { name, description: TeamRun.descriptionOf(member) ?? `Asks ${name}` })
+  )
+
+const handoffName = "handoff"
+
+/** The tool by which a member says who goes on. It ends the member's run; the team sees the call in its transcript. */
+const handoffTools = (others: ReadonlyArray<NamedMember>): ReadonlyArray<Tool.Tool<string>> => {
+  if (others.length === 0) return []
+  const tool = Tool.fn(handoffName, {
+    description: `Hands the conversation over to somebody else, who answers instead of you:\n${listOf(others)}`,
+    parameters: {
+      to: Schema.Literals(others.map(([name]) => name)),
+      message: Schema.NonEmptyString.annotate({ description: "What they have to do, in a sentence" })
+    },
+    success: Schema.String
+  }, ({ to }) => Effect.succeed(`${to} has the conversation now`))
+  const ends = (outcome: Tool.Outcome): Tool.Outcome =>
+    outcome.isFailure ? outcome : { ...outcome, answer: { text: "" } }
+  return [{ ...tool, handle: (params, id) => Effect.map(tool.handle(params, id), ends) }]
+}
+
+const Handoff = Schema.Struct({ to: Schema.String, message: Schema.String })
+
+/** The member that an entry hands over to, and what it is told. */
+const handoffIn = (entry: Transcript.Entry | undefined, members: ReadonlyArray<NamedMember>) => {
+  if (entry?._tag !== "Answer") return undefined
+  for (const part of entry.content) {
+    if (part.type !== "tool-use" || part.name !== handoffName || part.isFailure || !Schema.is(Handoff)(part.params)) {
+      continue
+    }
+    const { message, to } = part.params
+    const index = members.findIndex(([name]) => name === to)
+    if (index >= 0) return { index, message }
+  }
+  return undefined
+}
+
+/** The member that was handed control last, and is able to hand it on. */
+const holderIn = (conversation: Transcript.Transcript, members: ReadonlyArray<NamedMember>): number | undefined => {
+  for (const entry of conversation.entries.toReversed()) {
+    const handoff = handoffIn(entry, members)
+    if (handoff !== undefined && isAgent(members[handoff.index]![1])) return handoff.index
+  }
+  return undefined
+}
+
+const converse = Effect.fnUntraced(function*(
+  run: Run,
+  refs: ReadonlyArray<AgentRef>,
+  members: ReadonlyArray<NamedMember>,
+  begin: { readonly index: number; readonly maxHandoffs: number; readonly conversation: Transcript.Transcript }
+) {
+  let { conversation: history, index } = begin
+  let { input } = run.request
+  for (let handoffs = 0; handoffs <= begin.maxHandoffs; handoffs++) {
+    const request = { input, history, output: run.request.output, as: run.team }
+    const response: AgentResponse = yield* Effect.tapError(
+      TeamRun.prompt(run, refs[index]!, request),
+      (error) =>
+        Effect.sync(() => error.agent !== run.team && TeamRun.adopt(run, error.transcript.entries, handoffs === 0))
+    )
+    const { entries } = response.transcript
+    TeamRun.adopt(run, entries, handoffs === 0)
+    const next = handoffIn(entries.at(-1), members)
+    if (next === undefined) return { ...toAnswer(response), entries: [] }
+    history = Transcript.append(history, ...entries)
+    input = `${members[index]![0]} has handed over to you: ${next.message}`
+    index = next.index
+  }
+  return yield* TeamRun.fail(run, new TeamLimitExceeded({ limit: "maxHandoffs", max: begin.maxHandoffs }))
+})
+
+interface Statement {
+  readonly agent: string
+  readonly round: number
+  readonly text: string
+}
+
+const debatePrompt = (input: Input, said: ReadonlyArray<Statement>, task: string): Input => {
+  const debate = said.map(({ agent, round, text }) => `${agent} (round ${round}):\n${text}`).join("\n\n")
+  return quote("", input, `${debate === "" ? "" : `\n\nThe debate so far:\n\n${debate}`}\n\n${task}`)
+}

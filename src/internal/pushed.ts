@@ -1,0 +1,60 @@
+/**
+ * Streams whose source pushes its items. To everybody they are ordinary streams; what knows of the source lets it push
+ * straight to the reader, without a queue and a fiber in between, however many actors the items go through.
+ *
+ * @internal
+ */
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+
+/** Takes a batch of items; the source goes on when it has. */
+export type Emit<A> = (items: ReadonlyArray<A>) => Effect.Effect<void>
+
+export type Source<A, E, R> = (emit: Emit<A>) => Effect.Effect<unknown, E, R>
+
+const SourceTypeId = "~effect-troupe/internal/Pushed"
+
+/** A stream of what a source pushes, which waits while `bufferSize` items are ahead of the reader. */
+export const make = <A, E, R>(
+  source: Source<A, E, R>,
+  bufferSize = 16
+): Stream.Stream<A, E, Exclude<R, Scope.Scope>> =>
+  withSource(
+    Stream.callback<A, E, R>((queue) => {
+      const pushed = source((items) => items.length === 0 ? Effect.void : Effect.asVoid(Queue.offerAll(queue, items)))
+      return Effect.andThen(pushed, Queue.end(queue))
+    }, { bufferSize }),
+    source
+  )
+
+/** The same stream, said to come from this source. */
+export const withSource = <A, E, R, R2>(stream: Stream.Stream<A, E, R>, source: Source<A, E, R2>) =>
+  Object.assign(stream, { [SourceTypeId]: source })
+
+/** Runs a stream and hands on its items, batch by batch. */
+export const runForEach = <A, E, R>(stream: Stream.Stream<A, E, R>, emit: Emit<A>): Effect.Effect<void, E, R> => {
+  const source = sourceOf(stream)
+  return source === undefined ? Stream.runForEachArray(stream, emit) : Effect.asVoid(Effect.scoped(source(emit)))
+}
+
+export const map = <A, E, R>(stream: Stream.Stream<A, E, R>, f: (item: A) => A): Stream.Stream<A, E, R> => {
+  const source = sourceOf(stream)
+  const mapped = Stream.map(stream, f)
+  return source === undefined ? mapped : withSource(mapped, (emit) => source((items) => emit(items.map(f))))
+}
+
+export const mapError = <A, E, R, E2>(stream: Stream.Stream<A, E, R>, f: (error: E) => E2): Stream.Stream<A, E2, R> => {
+  const source = sourceOf(stream)
+  const mapped = Stream.mapError(stream, f)
+  return source === undefined ? mapped : withSource(mapped, (emit) => Effect.mapError(source(emit), f))
+}
+
+// -----------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------
+
+/** Only `withSource` sets it, so its types are the stream's. */
+const sourceOf = <A, E, R>(stream: Stream.Stream<A, E, R>): Source<A, E, R | Scope.Scope> | undefined =>
+  (stream as { readonly [SourceTypeId]?: Source<A, E, R | Scope.Scope> })[SourceTypeId]

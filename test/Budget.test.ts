@@ -1,0 +1,171 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import * as fc from "fast-check"
+import * as Agent from "../src/Agent.ts"
+import * as Budget from "../src/Budget.ts"
+import * as Scripted from "../src/Llm/Scripted.ts"
+import * as Tool from "../src/Tool.ts"
+import { collect, lines, weather } from "./fixtures/agents.ts"
+
+const lagos = Scripted.toolCall("get_weather", { city: "Lagos" })
+
+describe("Budget", () => {
+  it("whatever the interleaving, what is used and reserved never passes the limit", () => {
+    const call = fc.record({ reserve: fc.nat(40), share: fc.double({ min: 0, max: 1, noNaN: true }) })
+    fc.assert(fc.property(
+      fc.array(call, { minLength: 1, maxLength: 20 }),
+      // Whose turn it is: a call reserves when it comes first, and settles when it comes next.
+      fc.array(fc.nat(), { maxLength: 60 }),
+      fc.nat(100),
+      (calls, order, max) => {
+        const budget = Effect.runSync(Budget.make({ maxTokens: max }))
+        const open = new Map<number, Budget.Reservation>()
+        let inFlight = 0
+        for (const turn of order) {
+          const index = turn % calls.length
+          const { reserve, share } = calls[index]!
+          const reservation = open.get(index)
+          if (reservation === undefined) {
+            const result = Effect.runSync(Effect.result(budget.reserve({ tokens: reserve })))
+            const fits = inFlight + Effect.runSync(budget.used).tokens + reserve <= max || reserve === 0
+            assert.strictEqual(result._tag, fits ? "Success" : "Failure")
+            if (result._tag === "Failure") continue
+            open.set(index, result.success)
+            inFlight += reserve
+          } else {
+            Effect.runSync(reservation.settle({ tokens: Math.floor(reserve * share) }))
+            open.delete(index)
+            inFlight -= reserve
+          }
+          assert.isAtMost(inFlight + Effect.runSync(budget.used).tokens, max)
+        }
+      }
+    ))
+  })
+
+  it.effect("a refusal says which limit, how much is taken, and the limit", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ maxTokens: 100, maxToolCalls: 1, maxCost: 1, price: () => 0 })
+      const first = yield* budget.reserve({ tokens: 60, toolCalls: 1 })
+      assert.deepInclude(yield* Effect.flip(budget.reserve({ tokens: 50 })), { limit: "maxTokens", used: 60, max: 100 })
+      assert.deepInclude(yield* Effect.flip(budget.reserve({ toolCalls: 1 })), {
+        limit: "maxToolCalls",
+        used: 1,
+        max: 1
+      })
+      assert.deepInclude(yield* Effect.flip(budget.reserve({ cost: 2 })), { limit: "maxCost", used: 0, max: 1 })
+      yield* first.settle({ tokens: 10 })
+      yield* first.settle({ tokens: 10 })
+      assert.deepStrictEqual(yield* budget.used, { tokens: 10, cost: 0, toolCalls: 0 })
+      yield* budget.reserve({ tokens: 90 })
+    }))
+
+  it.effect("a grant is set aside in its parent, can't be passed, and gives back what it didn't use", () =>
+    Effect.gen(function*() {
+      const parent = yield* Budget.make({ maxTokens: 100, maxToolCalls: 5 })
+      yield* Effect.scoped(Effect.gen(function*() {
+        const child = yield* Budget.grant(parent, { maxTokens: 60 })
+        assert.strictEqual((yield* Effect.flip(parent.reserve({ tokens: 50 }))).used, 60)
+        assert.strictEqual((yield* Effect.flip(child.reserve({ tokens: 61 }))).max, 60)
+        yield* (yield* child.reserve({ tokens: 30, toolCalls: 1 })).settle({ tokens: 20, toolCalls: 1 })
+        assert.strictEqual((yield* parent.used).toolCalls, 1)
+        assert.strictEqual(
+          (yield* Effect.flip(Effect.scoped(Budget.grant(parent, { maxTokens: 41 })))).limit,
+          "maxTokens"
+        )
+      }))
+      assert.deepStrictEqual(yield* parent.used, { tokens: 20, cost: 0, toolCalls: 1 })
+      yield* parent.reserve({ tokens: 80 })
+    }))
+
+  it.effect("what the parent refuses a grant takes nothing of the grant", () =>
+    Effect.gen(function*() {
+      const parent = yield* Budget.make({ maxTokens: 100, maxToolCalls: 1 })
+      const child = yield* Budget.grant(parent, { maxTokens: 60 })
+      const refused = yield* Effect.flip(child.reserve({ tokens: 40, toolCalls: 2 }))
+      assert.strictEqual(refused.limit, "maxToolCalls")
+      yield* child.reserve({ tokens: 60, toolCalls: 1 })
+    }))
+
+  it("a senseless limit dies at construction and names the field", () => {
+    assert.throws(() => Effect.runSync(Budget.make({ maxTokens: -1 })), "maxTokens must not be negative, got -1")
+    assert.throws(() => Effect.runSync(Budget.make({ maxCost: 1 })), "maxCost needs a price")
+  })
+
+  it.effect("a run ends in BudgetExceeded before the call that it can't pay", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ maxTokens: 200, expectedOutputTokens: 50 })
+      const agent = Agent.make("assistant", { tools: [weather], budget })
+      const error = yield* Effect.flip(collect(Agent.run(agent, "Weather?")))
+      assert(error.reason._tag === "BudgetExceeded")
+      assert.strictEqual(error.reason.used, 180)
+      assert.strictEqual((yield* Effect.flatten(Scripted.Requests)).length, 1)
+      assert.deepStrictEqual(lines(error.transcript), ["user: Weather?", "get_weather gave \"18 C in Lagos\""])
+    }).pipe(Effect.provide(Scripted.model([[lagos, Scripted.usage(150, 30)], "Never said."]))))
+
+  it.effect("tool calls and money are counted, also those of agents that tools run", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({
+        maxToolCalls: 2,
+        maxCost: 10,
+        price: ({ outputTokens }) => (outputTokens.total ?? 0) / 1000
+      })
+      const inner = Agent.make("inner", {
+        tools: [weather],
+        model: Scripted.model([[lagos, Scripted.usage(1, 500)], [Scripted.text("18."), Scripted.usage(1, 500)]])
+      })
+      const outer = Agent.make("outer", {
+        tools: [Tool.fromAgent(inner, { description: "" })],
+        budget,
+        model: Scripted.model([
+          [Scripted.toolCall("inner", { prompt: "Weather?" }), Scripted.usage(1, 500)],
+          [Scripted.text("18 degrees."), Scripted.usage(1, 500)]
+        ])
+      })
+      yield* Agent.response(Agent.run(outer, "Weather?"))
+      assert.deepStrictEqual(yield* budget.used, { tokens: 2004, cost: 2, toolCalls: 2 })
+    }))
+
+  it.effect("agents in parallel that share a budget can't overshoot together", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ maxTokens: 300, expectedOutputTokens: 100 })
+      const agent = Agent.make("assistant", { budget, settings: { maxOutputTokens: 100 } })
+      const run = Effect.result(Agent.response(Agent.run(agent, "Hi")))
+      const fiber = yield* Effect.all([run, run, run, run], { concurrency: "unbounded" }).pipe(Effect.forkChild)
+      yield* TestClock.adjust("1 second")
+      const outcomes = yield* Fiber.join(fiber)
+      assert.strictEqual(outcomes.filter(({ _tag }) => _tag === "Success").length, 2)
+      assert.isAtMost((yield* budget.used).tokens, 300)
+    }).pipe(
+      Effect.provide(Scripted.model(() => [Scripted.delay("1 second"), Scripted.text("Hi."), Scripted.usage(20, 90)]))
+    ))
+
+  it.effect("an interrupted call is paid for as far as it came, and its reservation is free again", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ maxTokens: 2000 })
+      const fiber = yield* Agent.run(Agent.make("a", { budget }), "Hi").pipe(Stream.runDrain, Effect.forkChild)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(fiber)
+      const { tokens } = yield* budget.used
+      assert.isAbove(tokens, 0)
+      assert.isBelow(tokens, 100)
+      yield* budget.reserve({ tokens: 1900 })
+    }).pipe(Effect.provide(Scripted.model([[Scripted.text("One"), Scripted.delay("1 hour")]]))))
+
+  it.effect("a run under way when the budget's time is over is interrupted", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ maxDuration: "1 minute" })
+      yield* TestClock.adjust("30 seconds")
+      const agent = Agent.make("a", { budget })
+      const fiber = yield* collect(Agent.run(agent, "Hi")).pipe(Effect.flip, Effect.forkChild)
+      yield* TestClock.adjust("30 seconds")
+      assert.deepInclude((yield* Fiber.join(fiber)).reason, {
+        _tag: "BudgetExceeded",
+        limit: "maxDuration",
+        max: 60_000
+      })
+      const late = yield* Effect.flip(collect(Agent.run(agent, "Hi")))
+      assert.strictEqual(late.reason._tag, "BudgetExceeded")
+    }).pipe(Effect.provide(Scripted.model(() => [Scripted.delay("1 hour"), Scripted.text("Late.")]))))
+})

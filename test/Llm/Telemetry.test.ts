@@ -1,0 +1,168 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Layer, Schedule, Schema, Stream, Tracer } from "effect"
+import { AiError, LanguageModel, Model, Response } from "effect/ai"
+import { TestClock } from "effect/testing"
+import * as Agent from "../../src/Agent.ts"
+import * as Middleware from "../../src/Llm/Middleware.ts"
+import * as Prices from "../../src/Llm/Prices.ts"
+import * as Scripted from "../../src/Llm/Scripted.ts"
+import * as Telemetry from "../../src/Llm/Telemetry.ts"
+
+/** The spans that an effect makes, by a tracer that keeps them. */
+const spansOf = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const spans: Array<Tracer.NativeSpan> = []
+    const tracer = Tracer.make({
+      span(options) {
+        const span = new Tracer.NativeSpan(options)
+        spans.push(span)
+        return span
+      }
+    })
+    const fiber = yield* effect.pipe(Effect.withTracer(tracer), Effect.exit, Effect.forkChild)
+    yield* TestClock.adjust("1 minute")
+    yield* Fiber.join(fiber)
+    return spans
+  })
+
+const attributes = (span: Tracer.NativeSpan) => Object.fromEntries(span.attributes)
+
+const streamed = Stream.runDrain(LanguageModel.streamText({ prompt: "Hello?" }))
+
+const usage = {
+  inputTokens: { total: 1000, uncached: 300, cacheRead: 600, cacheWrite: 100 },
+  outputTokens: { total: 200, text: 50, reasoning: 150 }
+}
+
+/** A model as a provider has it, with all that it can say. */
+const provider = (name: string) =>
+  Layer.mergeAll(
+    Layer.effect(
+      LanguageModel.LanguageModel,
+      LanguageModel.make({
+        generateText: () => Effect.succeed([{ type: "text", text: "{}" }, { type: "finish", reason: "stop", usage }]),
+        streamText: () =>
+          Stream.fromArray([
+            { type: "response-metadata" as const, id: "resp_1", modelId: "claude-sonnet-4-5-20250929" },
+            { type: "text-start" as const, id: "1" },
+            { type: "finish" as const, reason: "stop" as const, usage }
+          ]).pipe(Stream.rechunk(1), Stream.tap(() => Effect.sleep("250 millis")))
+      })
+    ),
+    Layer.succeed(Model.ProviderName, name),
+    Layer.succeed(Model.ModelName, "claude-sonnet-4-5")
+  )
+
+describe("Telemetry", () => {
+  it.effect("a call is a span by the conventions: tokens, cached and reasoning ones, time to first part, cost", () =>
+    Effect.gen(function*() {
+      const [span, inner] = yield* spansOf(Effect.provide(streamed, Telemetry.trace(provider("anthropic"))))
+      assert.strictEqual(span!.name, "chat claude-sonnet-4-5")
+      assert.strictEqual(span!.kind, "client")
+      assert.deepStrictEqual(attributes(span!), {
+        "gen_ai.provider.name": "anthropic",
+        "gen_ai.operation.name": "chat",
+        "gen_ai.output.type": "text",
+        "gen_ai.request.model": "claude-sonnet-4-5",
+        "gen_ai.request.stream": true,
+        "gen_ai.response.id": "resp_1",
+        "gen_ai.response.model": "claude-sonnet-4-5-20250929",
+        "gen_ai.response.finish_reasons": ["stop"],
+        "gen_ai.response.time_to_first_chunk": 0.5,
+        "gen_ai.usage.input_tokens": 1000,
+        "gen_ai.usage.output_tokens": 200,
+        "gen_ai.usage.cache_read.input_tokens": 600,
+        "gen_ai.usage.cache_write.input_tokens": 100,
+        "gen_ai.usage.reasoning.output_tokens": 150,
+        "gen_ai.usage.cost": (300 * 3 + 600 * 0.3 + 100 * 3.75 + 200 * 15) / 1_000_000
+      })
+      assert.strictEqual(span!.status._tag, "Ended")
+      assert.strictEqual(inner!.name, "LanguageModel.streamText")
+      assert.strictEqual(inner!.parent._tag === "Some" && inner!.parent.value.spanId, span!.spanId)
+    }))
+
+  it.effect("an answer that is not streamed has no time to its first part, a structured one is json", () =>
+    Effect.gen(function*() {
+      const ask = LanguageModel.generateObject({ prompt: "?", schema: Schema.Struct({}) })
+      const [span] = yield* spansOf(Effect.provide(ask, Telemetry.trace(provider("gemini"))))
+      const found = attributes(span!)
+      assert.strictEqual(found["gen_ai.output.type"], "json")
+      assert.strictEqual(found["gen_ai.provider.name"], "gcp.gemini")
+      assert.strictEqual(found["gen_ai.usage.input_tokens"], 1000)
+      assert.notProperty(found, "gen_ai.request.stream")
+      assert.notProperty(found, "gen_ai.response.time_to_first_chunk")
+    }))
+
+  it.effect("a failed call has its reason, and inside of a retry every attempt is a span", () =>
+    Effect.gen(function*() {
+      const down = Scripted.fail(new AiError.InternalProviderError({ description: "overloaded" }))
+      const model = Scripted.model([down, "Hello."]).pipe(
+        Telemetry.trace,
+        Middleware.retry(Schedule.spaced("1 second"))
+      )
+      const spans = yield* spansOf(Effect.provide(streamed, model))
+      const calls = spans.filter((span) => span.name === "chat scripted").map(attributes)
+      assert.deepStrictEqual(calls.map((call) => call["error.type"]), ["InternalProviderError", undefined])
+      assert.deepStrictEqual(calls.map((call) => call["gen_ai.response.finish_reasons"]), [undefined, ["stop"]])
+    }))
+
+  it.effect("the call of an agent's turn is inside of the agent's span", () =>
+    Effect.gen(function*() {
+      const spans = yield* spansOf(
+        Effect.provide(
+          Agent.response(Agent.run(Agent.make("poet"), "A line?")),
+          Telemetry.trace(Scripted.model(["A."]))
+        )
+      )
+      const parent = spans.find((span) => span.name === "chat scripted")!.parent
+      assert.strictEqual(
+        parent._tag === "Some" && parent.value._tag === "Span" && parent.value.name,
+        "invoke_agent poet"
+      )
+    }))
+
+  it.effect("neither prompt nor answer is in a span", () =>
+    Effect.gen(function*() {
+      const spans = yield* spansOf(Effect.provide(streamed, Telemetry.trace(Scripted.model(["Goodbye."]))))
+      const text = JSON.stringify(spans.map(attributes))
+      assert.notInclude(text, "Hello?")
+      assert.notInclude(text, "Goodbye")
+    }))
+
+  it.effect("prices can be replaced, and a model without one has no cost", () =>
+    Effect.gen(function*() {
+      const costOf = (prices: Prices.PriceTable) =>
+        Effect.map(
+          spansOf(
+            Effect.provide(Effect.provideService(streamed, Prices.Prices, prices), Telemetry.trace(provider("x")))
+          ),
+          ([span]) => attributes(span!)["gen_ai.usage.cost"]
+        )
+      assert.strictEqual(yield* costOf({ "claude-sonnet-4-5": { input: 1000, output: 0 } }), 1)
+      assert.isUndefined(yield* costOf({}))
+    }))
+})
+
+describe("Prices", () => {
+  const used = (inputTokens: Response.Usage["inputTokens"], outputTokens: Response.Usage["outputTokens"]) =>
+    new Response.Usage({ inputTokens, outputTokens })
+
+  it("a model is found with its vendor and its release, and never by the beginning of its name", () => {
+    const million = used({ total: 1_000_000 }, { total: 0 })
+    const prices = { "gpt-5": { input: 2, output: 8 }, "acme/gpt-6": { input: 7, output: 7 } }
+    const costs = ["gpt-5", "openai/gpt-5", "gpt-5-2025-08-07", "gpt-5-pro", "gpt-5-mini", "acme/gpt-6", "toString"]
+      .map((model) => Prices.cost(prices, model, million))
+    assert.deepStrictEqual(costs, [2, 2, 2, undefined, undefined, 7, undefined])
+  })
+
+  it("what was read from and written to a cache costs what it costs there", () => {
+    const price = { "m": { input: 10, cacheRead: 1, cacheWrite: 12, output: 100 } }
+    const usage = used({ total: 1_000_000, cacheRead: 500_000, cacheWrite: 250_000 }, { total: 10_000 })
+    assert.strictEqual(Prices.cost(price, "m", usage), 2.5 + 0.5 + 3 + 1)
+  })
+
+  it("a call whose tokens are not known has no cost", () => {
+    assert.isUndefined(Prices.cost(Prices.defaults, "gpt-5", used({}, { total: 1 })))
+    assert.isUndefined(Prices.cost(Prices.defaults, "gpt-5", used({ total: 1 }, {})))
+  })
+})

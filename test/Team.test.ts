@@ -1,0 +1,363 @@
+import { assert, describe, expectTypeOf, it } from "@effect/vitest"
+import { Context, Effect, Result, Schema } from "effect"
+import type { LanguageModel } from "effect/ai"
+import * as Actor from "../src/Actor.ts"
+import type * as ActorSystem from "../src/ActorSystem.ts"
+import * as Agent from "../src/Agent.ts"
+import { AgentError } from "../src/AgentError.ts"
+import * as Scripted from "../src/Llm/Scripted.ts"
+import * as Team from "../src/Team.ts"
+import * as Tool from "../src/Tool.ts"
+import { collect, lines, only } from "./fixtures/agents.ts"
+import { actor, play, questions, textBy } from "./fixtures/teams.ts"
+
+const a = actor("a")
+const b = actor("b")
+const c = actor("c")
+
+/** Fails without having said anything. */
+const failing = Scripted.cut
+
+const reasonOf = (error: unknown) => {
+  assert.instanceOf(error, AgentError)
+  return error.reason
+}
+
+describe("Team.pipeline", () => {
+  it.effect("each answer is the next one's prompt, and the last one's is the team's", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.pipeline("essay", [a, b, c]))
+      const response = yield* Agent.ask(ref, "Go")
+      assert.strictEqual(response.text, "Go a b c")
+      assert.strictEqual(response.agent, "essay")
+      assert.deepStrictEqual(yield* questions, ["a: Go", "b: Go a", "c: Go a b"])
+      assert.deepStrictEqual(lines(response.transcript), ["user: Go", "text: Go a b c"])
+    }).pipe(play({ a: (text) => `${text} a`, b: (text) => `${text} b`, c: (text) => `${text} c` })))
+
+  it.effect("only the last one's text is marked as the team's, the others' events are there as their own", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.pipeline("essay", [a, b]))
+      const events = yield* collect(Agent.stream(ref, "Go"))
+      assert.deepStrictEqual(events.map(({ _tag, agent }) => `${agent} ${_tag}`), [
+        "a TextDelta",
+        "a TurnFinished",
+        "essay TextDelta",
+        "b TurnFinished",
+        "essay Completed"
+      ])
+      assert.strictEqual(textBy(events, "essay"), "answer")
+    }).pipe(play({ a: ["draft"], b: ["answer"] })))
+
+  it.effect("usage and turns are those of all members together", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.pipeline("essay", [a, b]))
+      const { turns, usage } = yield* Agent.ask(ref, "Go")
+      assert.strictEqual(usage.inputTokens.total, 110)
+      assert.strictEqual(usage.outputTokens.total, 11)
+      assert.strictEqual(turns, 2)
+    }).pipe(play({
+      a: [[Scripted.text("x"), Scripted.usage(10, 1)]],
+      b: [[Scripted.text("y"), Scripted.usage(100, 10)]]
+    })))
+
+  it.effect("a failure ends it: it is the failing member's, and nobody after it is asked", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.pipeline("essay", [a, b, c]))
+      const error = yield* Effect.flip(Agent.ask(ref, "Go"))
+      assert.strictEqual(reasonOf(error)._tag, "ModelFailed")
+      assert.include(error.message, "agent b")
+      assert.deepStrictEqual(yield* questions, ["a: Go", "b: x"])
+      assert.deepStrictEqual(lines(yield* Agent.transcript(ref)), ["user: Go"])
+    }).pipe(play({ a: ["x"], b: [failing] })))
+
+  it.effect("one agent can have two places: they are two actors", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.pipeline("essay", [a, a]))
+      assert.strictEqual((yield* Agent.ask(ref, "Go")).text, "Go!!")
+    }).pipe(play({ a: (text) => `${text}!` })))
+
+  it.effect("an empty prompt is refused before anybody is asked", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.pipeline("essay", [a]))
+      const error = yield* Effect.flip(Agent.ask(ref, " "))
+      assert.strictEqual(error.message, "agent essay: the prompt is empty: give it a text or a file")
+    }).pipe(play({})))
+})
+
+describe("Team.broadcast", () => {
+  it.effect("all are asked the same at once; the answers are joined in the members' order", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.broadcast("panel", [a, b]))
+      const events = yield* collect(Agent.stream(ref, "Go"))
+      const { text } = only(events, "Completed")[0]!.response
+      assert.strictEqual(text, "from a\n---\nfrom b")
+      assert.strictEqual(textBy(events, "panel"), text)
+      assert.strictEqual(textBy(events, "a"), "from a")
+      assert.deepStrictEqual((yield* questions).toSorted(), ["a: Go", "b: Go"])
+    }).pipe(play({ a: ["from a"], b: ["from b"] })))
+
+  it.effect("joins as it is told to", () =>
+    Effect.gen(function*() {
+      const join = (replies: ReadonlyArray<Team.Reply>) => replies.map(({ member, text }) => `${member}=${text}`).join()
+      const ref = yield* Actor.spawn(Team.broadcast("panel", [a, b, a], { join }))
+      assert.strictEqual((yield* Agent.ask(ref, "Go")).text, "a=1,b=2,a-2=1")
+    }).pipe(play({ a: () => "1", b: () => "2" })))
+
+  it.effect("collects failures as replies, and fails when there is nothing else", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.broadcast("panel", [a, b], {
+        onFailure: "collect",
+        join: (replies) => replies.map(({ result }) => Result.isSuccess(result)).join()
+      }))
+      assert.strictEqual((yield* Agent.ask(ref, "Go")).text, "true,false")
+      assert.include((yield* Effect.flip(Agent.ask(ref, "Go"))).message, "agent a")
+    }).pipe(play({ a: ["x", failing], b: [failing, failing] })))
+})
+
+describe("Team.router", () => {
+  it.effect("the same key goes to the same member, and one more member takes only its own keys", () =>
+    Effect.gen(function*() {
+      const keys = Array.from({ length: 60 }, (_, index) => `user-${index}`)
+      const askAll = (ref: Agent.AgentRef) =>
+        Effect.forEach(keys, (key) => Effect.map(Agent.ask(ref, key), ({ text }) => text))
+      const two = yield* Actor.spawn(Team.router("two", { a, b }, { key: String }))
+      const before = yield* askAll(two)
+      assert.deepStrictEqual(yield* askAll(two), before)
+      const after = yield* askAll(yield* Actor.spawn(Team.router("three", { a, b, c }, { key: String })))
+      const share = (name: string) => after.filter((text) => text === name).length
+      for (const name of ["a", "b", "c"]) assert.isAtLeast(share(name), 10)
+      assert.isTrue(after.every((text, index) => text === before[index] || text === "c"))
+    }).pipe(play({ a: () => "a", b: () => "b", c: () => "c" })))
+
+  it.effect("a model chooses by what is said of the members", () =>
+    Effect.gen(function*() {
+      const money = Agent.make("money", { instructions: "a", description: "Knows the numbers" })
+      const ref = yield* Actor.spawn(Team.router("desk", { money, law: b }, { classifier: c }))
+      const events = yield* collect(Agent.stream(ref, "How much?"))
+      assert.strictEqual(only(events, "Completed")[0]!.response.text, "7")
+      assert.strictEqual(textBy(events, "desk"), "7")
+      const [question, ...others] = yield* questions
+      assert.include(question, "- money: Knows the numbers\n- law\n")
+      assert.deepStrictEqual(others, ["a: How much?"])
+    }).pipe(play({ a: ["7"], c: ["\"money\"."] })))
+
+  it.effect("a choice that is no member is asked again once, and then fails naming it", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.router("desk", { a, b }, { classifier: c }))
+      assert.strictEqual((yield* Agent.ask(ref, "1")).text, "from b")
+      const error = yield* Effect.flip(Agent.ask(ref, "2"))
+      assert.strictEqual(error.message, "agent desk: there is no member \"nobody\"; the members are a, b")
+    }).pipe(play({ b: ["from b"], c: ["everybody", "b", "nobody", "nobody"] })))
+})
+
+describe("Team.hierarchy", () => {
+  it.effect("the lead answers from the question and all replies", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.hierarchy("office", c, { law: a, money: b }))
+      const events = yield* collect(Agent.stream(ref, "Can we?"))
+      assert.strictEqual(textBy(events, "office"), "Yes.")
+      const lead = (yield* questions).at(-1)!
+      assert.isTrue(lead.startsWith("c: Can we?"))
+      assert.include(lead, "law:\nit is legal\n\nmoney:\nit is cheap")
+    }).pipe(play({ a: ["it is legal"], b: ["it is cheap"], c: ["Yes."] })))
+
+  it.effect("or calls the workers as tools, as it sees fit", () =>
+    Effect.gen(function*() {
+      const law = Agent.make("a", { instructions: "a", description: "Knows the law" })
+      const ref = yield* Actor.spawn(Team.hierarchy("office", c, { law, money: b }, { delegation: "tools" }))
+      const events = yield* collect(Agent.stream(ref, "Can we?"))
+      assert.strictEqual(textBy(events, "office"), "Yes.")
+      assert.strictEqual(textBy(events, "a"), "it is legal")
+      assert.strictEqual(only(events, "ToolResult")[0]!.result, "it is legal")
+      assert.deepStrictEqual(yield* questions, ["c: Can we?", "a: Is it legal?", "c: Can we?"])
+      const [request] = yield* Effect.flatten(Scripted.Requests)
+      assert.deepStrictEqual(request!.tools, ["law", "money"])
+      assert.strictEqual(only(events, "Completed")[0]!.response.turns, 3)
+    }).pipe(play({ a: ["it is legal"], c: [Scripted.toolCall("law", { prompt: "Is it legal?" }), "Yes."] })))
+})
+
+describe("Team.debate", () => {
+  it.effect("each turn sees what was said so far, and the arbiter decides", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.debate("court", { debaters: [a, b], arbiter: c, rounds: 2 }))
+      const events = yield* collect(Agent.stream(ref, "Tabs?"))
+      assert.strictEqual(textBy(events, "court"), "Spaces.")
+      const asked = yield* questions
+      assert.deepStrictEqual(asked.map((question) => question[0]), ["a", "b", "a", "b", "c"])
+      assert.notInclude(asked[0]!, "so far")
+      assert.include(asked[1]!, "a (round 1):\na1")
+      assert.include(asked[3]!, "a (round 1):\na1\n\nb (round 1):\nb1\n\na (round 2):\na2")
+      assert.include(asked[4]!, "b (round 2):\nb2")
+      assert.isTrue(asked.every((question) => question.includes("Tabs?")))
+    }).pipe(play({ a: ["a1", "a2"], b: ["b1", "b2"], c: ["Spaces."] })))
+})
+
+describe("Team.loop", () => {
+  it.effect("goes on with its own answer until that is good", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.loop("editor", a, {
+        until: ({ text }, round) => Effect.succeed(text.endsWith("!!") && round === 2),
+        maxRounds: 5
+      }))
+      const events = yield* collect(Agent.stream(ref, "Go"))
+      assert.strictEqual(only(events, "Completed")[0]!.response.text, "Go!!")
+      assert.strictEqual(textBy(events, "editor"), "Go!!")
+      assert.deepStrictEqual(yield* questions, ["a: Go", "a: Go!"])
+    }).pipe(play({ a: (text) => `${text}!` })))
+
+  it.effect("fails with its limit when no answer was good", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.loop("editor", a, { until: () => false, maxRounds: 3 }))
+      const error = yield* Effect.flip(Agent.ask(ref, "Go"))
+      assert.deepInclude(reasonOf(error), { _tag: "TeamLimitExceeded", limit: "maxRounds", max: 3 })
+      assert.strictEqual((yield* questions).length, 3)
+    }).pipe(play({ a: () => "no" })))
+})
+
+describe("Team.handoff", () => {
+  const transfer = (to: string) => Scripted.toolCall("handoff", { to, message: "Look" })
+
+  it.effect("control and all that was said move, and stay for the next prompt", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.handoff("support", { triage: a, billing: b }))
+      const events = yield* collect(Agent.stream(ref, "My invoice?"))
+      assert.strictEqual(only(events, "Completed")[0]!.response.text, "Paid.")
+      assert.strictEqual(textBy(events, "support"), "Paid.")
+      assert.strictEqual((yield* Agent.ask(ref, "And now?")).text, "Still paid.")
+      assert.deepStrictEqual(yield* questions, [
+        "a: My invoice?",
+        "b: triage has handed over to you: Look",
+        "b: And now?"
+      ])
+      const requests = yield* Effect.flatten(Scripted.Requests)
+      assert.deepStrictEqual(requests[1]!.prompt.content.map(({ role }) => role), [
+        "system",
+        "user",
+        "assistant",
+        "tool",
+        "user"
+      ])
+      assert.deepStrictEqual(lines(yield* Agent.transcript(ref)), [
+        "user: My invoice?",
+        "handoff gave \"billing has the conversation now\"",
+        "user: triage has handed over to you: Look",
+        "text: Paid.",
+        "user: And now?",
+        "text: Still paid."
+      ])
+      yield* Agent.reset(ref)
+      assert.strictEqual((yield* Agent.ask(ref, "New.")).text, "Hello.")
+    }).pipe(play({ a: [transfer("billing"), "Hello."], b: ["Paid.", "Still paid."] })))
+
+  it.effect("an unknown member is a failed result that names the known ones to the model", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.handoff("support", { triage: a, billing: b }))
+      const events = yield* collect(Agent.stream(ref, "Hi"))
+      const [result] = only(events, "ToolResult")
+      assert.isTrue(result!.isFailure)
+      assert.include(String(result!.result), "billing")
+      assert.strictEqual(only(events, "Completed")[0]!.response.text, "Then I.")
+    }).pipe(play({ a: [transfer("nobody"), "Then I."] })))
+
+  it.effect("a member that can't hand on gives control back with its answer", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.handoff("support", { triage: a, experts: Team.pipeline("experts", [b]) }))
+      assert.strictEqual((yield* Agent.ask(ref, "1")).text, "Expertise.")
+      assert.strictEqual((yield* Agent.ask(ref, "2")).text, "Me again.")
+    }).pipe(play({ a: [transfer("experts"), "Me again."], b: ["Expertise."] })))
+
+  it.effect("handing over for ever fails with the limit", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.handoff("support", { x: a, y: b }, { maxHandoffs: 2 }))
+      const error = yield* Effect.flip(Agent.ask(ref, "Hi"))
+      assert.deepInclude(reasonOf(error), { _tag: "TeamLimitExceeded", limit: "maxHandoffs", max: 2 })
+      assert.strictEqual((yield* questions).length, 3)
+    }).pipe(play({ a: () => transfer("y"), b: () => transfer("x") })))
+
+  it.effect("a failing member leaves what was said in the team's conversation", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.handoff("support", { triage: a, billing: b }))
+      yield* Effect.flip(Agent.ask(ref, "Hi"))
+      assert.deepStrictEqual(lines(yield* Agent.transcript(ref)), [
+        "user: Hi",
+        "handoff gave \"billing has the conversation now\"",
+        "user: triage has handed over to you: Look",
+        "text: Well"
+      ])
+      assert.strictEqual((yield* Agent.ask(ref, "Go on")).text, "Done.")
+    }).pipe(play({ a: [transfer("billing")], b: [[Scripted.text("Well"), Scripted.cut], "Done."] })))
+})
+
+describe("A team that can't work", () => {
+  it.effect("fails to start, and says what is wrong", () =>
+    Effect.gen(function*() {
+      const none: Array<typeof a> = []
+      const some = { a, b }
+      const problems = yield* Effect.forEach([
+        Team.pipeline("t", none),
+        Team.broadcast("t", none),
+        Team.router("t", Object.fromEntries(none.map((agent) => [agent.name, agent])), { key: String }),
+        Team.debate("t", { debaters: [a, ...none], arbiter: c, rounds: 1 }),
+        Team.debate("t", { debaters: [a, b], arbiter: c, rounds: Number("0") }),
+        Team.loop("t", a, { until: () => true, maxRounds: Number("-1") }),
+        Team.handoff("t", some, { maxHandoffs: 0.5 })
+      ], (team) => Effect.map(Effect.flip(Actor.spawn(team)), ({ message }) => message))
+      assert.deepStrictEqual(problems, [
+        "agent t: a team needs at least one member",
+        "agent t: a team needs at least one member",
+        "agent t: a team needs at least one member",
+        "agent t: a debate needs at least two debaters, got 1",
+        "agent t: rounds must be a positive integer, got 0",
+        "agent t: maxRounds must be a positive integer, got -1",
+        "agent t: maxHandoffs must be a positive integer, got 0.5"
+      ])
+    }).pipe(play({})))
+
+  it("does not compile where the compiler knows", () => {
+    // @ts-expect-error no members
+    Team.pipeline("t", [])
+    // @ts-expect-error no members
+    Team.broadcast("t", [])
+    // @ts-expect-error no members
+    Team.router("t", {}, { key: String })
+    // @ts-expect-error no workers
+    Team.hierarchy("t", a, {})
+    // @ts-expect-error no members
+    Team.handoff("t", {})
+    // @ts-expect-error one debater
+    Team.debate("t", { debaters: [a], arbiter: b, rounds: 1 })
+    // @ts-expect-error no round
+    Team.debate("t", { debaters: [a, b], arbiter: c, rounds: 0 })
+    // @ts-expect-error no round
+    Team.loop("t", a, { until: () => true, maxRounds: -1 })
+    // @ts-expect-error nobody of that name
+    Team.handoff("t", { a, b }, { start: "c" })
+    // @ts-expect-error neither a key nor a classifier
+    Team.router("t", { a, b }, {})
+    // @ts-expect-error a team can't be given tools
+    Team.hierarchy("t", Team.pipeline("p", [a]), { b }, { delegation: "tools" })
+    // @ts-expect-error an actor with another protocol
+    Team.pipeline("t", [Actor.make("Other", []).behavior(Effect.succeed({}))])
+  })
+
+  it("what members require and fail with is in the team's type, at any depth", () => {
+    class Db extends Context.Service<Db, { readonly get: Effect.Effect<string> }>()("Db") {}
+    class Judge extends Context.Service<Judge, { readonly ok: Effect.Effect<boolean> }>()("Judge") {}
+    const query = Tool.fn(
+      "query",
+      { description: "", success: Schema.String },
+      () => Effect.flatMap(Db, ({ get }) => get)
+    )
+    const inner = Team.loop("inner", Agent.make("reader", { tools: [query] }), {
+      until: () => Effect.flatMap(Judge, ({ ok }) => ok),
+      maxRounds: 2
+    })
+    const outer = Team.pipeline("outer", [a, Team.router("desk", { inner }, { key: String })])
+    const spawn = Actor.spawn(outer)
+    expectTypeOf<Effect.Services<typeof spawn>>().toEqualTypeOf<
+      Db | Judge | LanguageModel.LanguageModel | ActorSystem.ActorSystem
+    >()
+    expectTypeOf<Effect.Error<typeof spawn>>().toEqualTypeOf<AgentError | Actor.SpawnError>()
+    expectTypeOf(outer).toExtend<Agent.AgentBehavior<AgentError | Actor.SpawnError, unknown>>()
+  })
+})

@@ -1,0 +1,309 @@
+import { assert, describe, expectTypeOf, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Fiber, Latch, Ref, Schedule, Schema, Stream } from "effect"
+import type { LanguageModel } from "effect/ai"
+import { Tool as AiTool, Toolkit } from "effect/ai"
+import { TestClock } from "effect/testing"
+import * as Agent from "../src/Agent.ts"
+import type { AgentEvent } from "../src/AgentEvent.ts"
+import type { Approvals } from "../src/Approvals.ts"
+import * as Scripted from "../src/Llm/Scripted.ts"
+import * as Tool from "../src/Tool.ts"
+import * as Transcript from "../src/Transcript.ts"
+import { collect, lines, only, results, tags } from "./fixtures/agents.ts"
+
+/** Calls each of these tools once, then ends. */
+const calling = (...names: ReadonlyArray<string>) =>
+  Scripted.model([names.map((name) => Scripted.toolCall(name, {})), "Done."])
+
+class Broken extends Schema.TaggedError<Broken>()("Broken", { why: Schema.String }) {}
+
+describe("Tool", () => {
+  it.effect("with failureMode error a failure fails the run with the tool's name and cause", () =>
+    Effect.gen(function*() {
+      const cause = new Broken({ why: "no" })
+      const tool = Tool.fn("breaks", { description: "", failureMode: "error" }, () => Effect.fail(cause))
+      const error = yield* Effect.flip(collect(Agent.run(Agent.make("a", { tools: [tool] }), "Go.")))
+      assert(error.reason._tag === "ToolFailed")
+      assert.strictEqual(error.reason.tool, "breaks")
+      assert.strictEqual(error.reason.cause, cause)
+      assert.deepStrictEqual(lines(error.transcript), [
+        "user: Go.",
+        "breaks failed \"Interrupted before the tool answered\""
+      ])
+    }).pipe(Effect.provide(calling("breaks"))))
+
+  it.effect("with failureMode error a failing tool interrupts the others of its turn", () =>
+    Effect.gen(function*() {
+      const released = yield* Ref.make(false)
+      const hang = Tool.fn("hang", { description: "" }, () => Effect.ensuring(Effect.never, Ref.set(released, true)))
+      const dies = Tool.fn("dies", { description: "", failureMode: "error" }, () => Effect.die("broken"))
+      const error = yield* Effect.flip(collect(Agent.run(Agent.make("a", { tools: [hang, dies] }), "Go.")))
+      assert.include(error.message, "tool dies failed: broken")
+      assert.isTrue(yield* Ref.get(released))
+    }).pipe(Effect.provide(calling("hang", "dies"))))
+
+  it.effect("a handler that takes longer than its timeout is interrupted, and the model is told", () =>
+    Effect.gen(function*() {
+      const released = yield* Ref.make(false)
+      const slow = Tool.fn(
+        "slow",
+        { description: "", timeout: "5 seconds" },
+        () => Effect.ensuring(Effect.never, Ref.set(released, true))
+      )
+      const fiber = yield* collect(Agent.run(Agent.make("a", { tools: [slow] }), "Go.")).pipe(Effect.forkChild)
+      yield* TestClock.adjust("5 seconds")
+      assert.deepStrictEqual(results(yield* Fiber.join(fiber)), [
+        "Tool slow timed out after 5s; whether it took effect is unknown"
+      ])
+      assert.isTrue(yield* Ref.get(released))
+    }).pipe(Effect.provide(calling("slow"))))
+
+  it.effect("retry runs the handler again after failures and timeouts, but not after a defect", () =>
+    Effect.gen(function*() {
+      const tries = yield* Ref.make<ReadonlyArray<string>>([])
+      const flaky = (name: string, outcome: (n: number) => Effect.Effect<string, Broken>) =>
+        Tool.fn(
+          name,
+          { description: "", success: Schema.String, effect: "pure", retry: Schedule.recurs(5), timeout: "1 second" },
+          () =>
+            Effect.flatMap(
+              Ref.updateAndGet(tries, (all) => [...all, name]),
+              (all) => outcome(all.filter((other) => other === name).length)
+            )
+        )
+      const agent = Agent.make("a", {
+        tools: [
+          flaky("fails", (n) => n < 3 ? Effect.fail(new Broken({ why: "no" })) : Effect.succeed("third time")),
+          flaky("hangs", (n) => n < 2 ? Effect.never : Effect.succeed("second time")),
+          flaky("dies", () => Effect.die(new Error("bug")))
+        ]
+      })
+      const fiber = yield* collect(Agent.run(agent, "Go.")).pipe(Effect.forkChild)
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(results(yield* Fiber.join(fiber)), ["third time", "second time", "Tool dies failed: bug"])
+      assert.strictEqual((yield* Ref.get(tries)).filter((name) => name === "dies").length, 1)
+    }).pipe(Effect.provide(calling("fails", "hangs", "dies"))))
+
+  it.effect("no more calls of a tool run at once than its concurrency allows, over all runs", () =>
+    Effect.gen(function*() {
+      const now = yield* Ref.make(0)
+      const most = yield* Ref.make(0)
+      const tool = Tool.fn("limited", { description: "", concurrency: 2 }, () =>
+        Effect.gen(function*() {
+          const running = yield* Ref.updateAndGet(now, (n) => n + 1)
+          yield* Ref.update(most, (n) => Math.max(n, running))
+          yield* Effect.sleep("1 second")
+          yield* Ref.update(now, (n) => n - 1)
+        }))
+      const run = () =>
+        collect(Agent.run(Agent.make("a", { tools: [tool] }), "Go.")).pipe(
+          Effect.provide(calling("limited", "limited", "limited"))
+        )
+      const fiber = yield* Effect.all([run(), run()], { concurrency: 2 }).pipe(Effect.forkChild)
+      yield* TestClock.adjust("3 seconds")
+      yield* Fiber.join(fiber)
+      assert.strictEqual(yield* Ref.get(most), 2)
+    }))
+
+  it("a senseless option dies at construction and names the field", () => {
+    assert.throws(() => Tool.fn("get weather", { description: "" }, () => Effect.void), "got \"get weather\"")
+    assert.throws(
+      () => Tool.fn("t", { description: "", concurrency: 0 }, () => Effect.void),
+      "concurrency of t must be"
+    )
+    assert.throws(
+      // @ts-expect-error what must not happen twice can't be retried
+      () => Tool.fn("t", { description: "", effect: "once", retry: Schedule.recurs(1) }, () => Effect.void),
+      "retry of t needs effect"
+    )
+    assert.throws(
+      // @ts-expect-error a tool that says nothing of itself counts as one that must not happen twice
+      () => Tool.fn("t", { description: "", retry: Schedule.recurs(1) }, () => Effect.void)
+    )
+  })
+
+  it("types say what handlers require, and Approvals where a call may need one", () => {
+    const options = { description: "", parameters: { amount: Schema.Finite } }
+    const handler = () => Effect.void
+    expectTypeOf(Tool.fn("t", options, handler)).toEqualTypeOf<Tool.Tool<"t">>()
+    expectTypeOf(Tool.fn("t", { ...options, needsApproval: true }, handler)).toEqualTypeOf<Tool.Tool<"t", Approvals>>()
+    expectTypeOf(
+      Tool.fn("t", {
+        description: "",
+        parameters: { amount: Schema.Finite },
+        needsApproval: ({ amount }) => amount > 10
+      }, handler)
+    ).toEqualTypeOf<Tool.Tool<"t", Approvals>>()
+  })
+
+  describe("emit", () => {
+    it.effect("is in the stream while the tool still runs, and results keep the calls' order", () =>
+      Effect.gen(function*() {
+        const seen: Array<AgentEvent> = []
+        const go = yield* Latch.make()
+        const reports = Tool.fn(
+          "reports",
+          { description: "", success: Schema.String },
+          () => Tool.emit({ done: 50 }).pipe(Effect.andThen(go.await), Effect.as("all"))
+        )
+        const quick = Tool.fn("quick", { description: "", success: Schema.String }, () => Effect.succeed("quick"))
+        yield* Agent.run(Agent.make("a", { tools: [reports, quick] }), "Go.").pipe(
+          Stream.runForEach((event) => {
+            seen.push(event)
+            return event._tag === "ToolProgress" ? go.open : Effect.void
+          })
+        )
+        assert.deepStrictEqual(only(seen, "ToolProgress"), [
+          { _tag: "ToolProgress", agent: "a", id: "call_1", name: "reports", data: { done: 50 } }
+        ])
+        assert.deepStrictEqual(results(seen), ["all", "quick"])
+      }).pipe(Effect.provide(calling("reports", "quick"))))
+
+    it.effect("waits for a reader that is behind", () =>
+      Effect.gen(function*() {
+        const sent = yield* Ref.make(0)
+        const chatty = Tool.fn("chatty", { description: "" }, () =>
+          Effect.forEach(
+            Array.from({ length: 1000 }, (_, n) => n),
+            (n) => Effect.andThen(Tool.emit(n), Ref.set(sent, n)),
+            { discard: true }
+          ))
+        const reading = yield* Latch.make()
+        const fiber = yield* Agent.run(Agent.make("a", { tools: [chatty] }), "Go.").pipe(
+          Stream.tap(() => reading.await),
+          Stream.runCount,
+          Effect.forkChild
+        )
+        yield* TestClock.adjust("1 second")
+        assert.isBelow(yield* Ref.get(sent), 50)
+        yield* reading.open
+        assert.isAbove(yield* Fiber.join(fiber), 1000)
+      }).pipe(Effect.provide(calling("chatty"))))
+
+    it.effect("does nothing outside of a run", () => Tool.emit("nobody listens"))
+
+    it.effect("a toolkit's preliminary results are progress", () =>
+      Effect.gen(function*() {
+        const Count = AiTool.make("count", { success: Schema.Finite })
+        const toolkit = Toolkit.make(Count)
+        const events = yield* collect(Agent.run(Agent.make("a", { tools: [toolkit] }), "Go.")).pipe(
+          Effect.provide(toolkit.toLayer({
+            count: (_, { preliminary }) => Effect.as(preliminary(1), 2)
+          }))
+        )
+        assert.deepStrictEqual(only(events, "ToolProgress").map(({ data }) => data), [1])
+        assert.deepStrictEqual(results(events), [2])
+      }).pipe(Effect.provide(calling("count"))))
+  })
+
+  describe("fromAgent", () => {
+    it("takes the agent's name as far as a tool can have it", () => {
+      assert.strictEqual(Tool.fromAgent(Agent.make("support desk"), { description: "" }).name, "support_desk")
+    })
+
+    /** `outer` asks `middle`, which asks `inner`, which has the tool. */
+    const nested = (tool: Tool.Tool<string>, answers: ReadonlyArray<Scripted.Turn> = ["Inner."]) => {
+      const inner = Agent.make("inner", {
+        tools: [tool],
+        model: Scripted.model([Scripted.toolCall(tool.name, {}), ...answers])
+      })
+      const middle = Agent.make("middle", {
+        tools: [Tool.fromAgent(inner, { description: "Knows" })],
+        model: Scripted.model([Scripted.toolCall("inner", { prompt: "Well?" }), "Middle."])
+      })
+      return Agent.make("outer", {
+        tools: [Tool.fromAgent(middle, { description: "Asks", name: "ask_middle" })],
+        model: Scripted.model([Scripted.toolCall("ask_middle", { prompt: "So?" }), "Outer."])
+      })
+    }
+
+    it.effect("events of agents three levels deep are live, under their own names, and Completed is there once", () =>
+      Effect.gen(function*() {
+        const go = yield* Latch.make()
+        const tool = Tool.fn("work", { description: "" }, () => Effect.andThen(Tool.emit("half"), go.await))
+        const seen: Array<AgentEvent> = []
+        yield* Agent.run(nested(tool), "Go.").pipe(Stream.runForEach((event) => {
+          seen.push(event)
+          return event._tag === "ToolProgress" ? go.open : Effect.void
+        }))
+        assert.deepStrictEqual(seen.map(({ _tag, agent }) => `${agent} ${_tag}`), [
+          "outer ToolCall",
+          "middle ToolCall",
+          "inner ToolCall",
+          "inner ToolProgress",
+          "inner ToolResult",
+          "inner TurnFinished",
+          "inner TextDelta",
+          "inner TurnFinished",
+          "middle ToolResult",
+          "middle TurnFinished",
+          "middle TextDelta",
+          "middle TurnFinished",
+          "outer ToolResult",
+          "outer TurnFinished",
+          "outer TextDelta",
+          "outer TurnFinished",
+          "outer Completed"
+        ])
+        assert.deepStrictEqual(results(seen), [null, "Inner.", "Middle."])
+      }))
+
+    it.effect("the usage of a run is that of all turns in its stream", () =>
+      Effect.gen(function*() {
+        const events = yield* collect(Agent.run(nested(Tool.fn("work", { description: "" }, () => Effect.void)), "Go."))
+        const total = only(events, "TurnFinished").reduce((sum, { usage }) => sum + (usage.inputTokens.total ?? 0), 0)
+        assert.strictEqual(only(events, "Completed")[0]!.response.usage.inputTokens.total, total)
+        assert.strictEqual(only(events, "TurnFinished").length, 6)
+      }))
+
+    it.effect("interrupting the outermost run runs the finalizers of the innermost tool", () =>
+      Effect.gen(function*() {
+        const started = yield* Deferred.make<void>()
+        const released = yield* Ref.make(false)
+        const transcript = yield* Ref.make(Transcript.empty)
+        const work = Tool.fn("work", { description: "" }, () =>
+          Effect.andThen(Deferred.succeed(started, undefined), Effect.never).pipe(
+            Effect.ensuring(Ref.set(released, true))
+          ))
+        const fiber = yield* Agent.run(nested(work), "Go.", { transcript }).pipe(Stream.runDrain, Effect.forkChild)
+        yield* Deferred.await(started)
+        yield* Fiber.interrupt(fiber)
+        assert.isTrue(yield* Ref.get(released))
+        assert.deepStrictEqual(lines(yield* Ref.get(transcript)), [
+          "user: Go.",
+          "ask_middle failed \"Interrupted before the tool answered\""
+        ])
+      }))
+
+    it.effect("interrupting the outermost run stops the innermost model in mid-stream", () =>
+      Effect.gen(function*() {
+        const seen = yield* Deferred.make<void>()
+        const answers = [[Scripted.text("Half"), Scripted.delay("1 hour"), Scripted.text("done")]]
+        const work = Tool.fn("work", { description: "" }, () => Effect.void)
+        const fiber = yield* Agent.run(nested(work, answers), "Go.").pipe(
+          Stream.runForEach((event) => event._tag === "TextDelta" ? Deferred.succeed(seen, undefined) : Effect.void),
+          Effect.forkChild
+        )
+        yield* Deferred.await(seen)
+        yield* Fiber.interrupt(fiber)
+      }))
+
+    it.effect("a run that fails is a failed result for the one that asked", () =>
+      Effect.gen(function*() {
+        const inner = Agent.make("inner", { model: Scripted.model([]) })
+        const outer = Agent.make("outer", { tools: [Tool.fromAgent(inner, { description: "" })] })
+        const events = yield* collect(Agent.run(outer, "Go."))
+        assert.include(String(results(events)[0]), "agent inner: ")
+        assert.strictEqual(tags(events).at(-1), "Completed")
+      }).pipe(Effect.provide(Scripted.model([Scripted.toolCall("inner", { prompt: "Well?" }), "It failed."]))))
+
+    it("requires what the agent requires", () => {
+      class Payments extends Context.Service<Payments, { readonly pay: Effect.Effect<void> }>()("Payments") {}
+      const pay = Tool.fn("pay", { description: "" }, () => Payments.use(({ pay }) => pay))
+      const agent = Agent.make("payer", { tools: [pay] })
+      expectTypeOf(Tool.fromAgent(agent, { description: "" })).toEqualTypeOf<
+        Tool.Tool<string, LanguageModel.LanguageModel | Payments>
+      >()
+    })
+  })
+})
