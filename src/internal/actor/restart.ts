@@ -29,22 +29,8 @@ export const crash = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
   switch (directive._tag) {
     case "Resume":
       return
-    case "Restart": {
-      const restarting: Cell.State = { _tag: "Restarting", by: "self", draining: state._tag === "Draining" }
-      cell.state = restarting
-      cell.active++
-      const next = restart(cell, cause, directive)
-      // By now this may be the next incarnation's context, which spares its setup from changing it.
-      const fiber = Effect.runForkWith(cell.context)(next)
-      restarting.by = fiber
-      fiber.addObserver(() => {
-        cell.active--
-        Stop.endIfQuiet(cell)
-      })
-      // It was asked to stop while the restart still was on this stack.
-      if (cell.state !== restarting) fiber.interruptUnsafe()
-      return
-    }
+    case "Restart":
+      return beginRestart(cell, cause, directive, state._tag === "Draining")
     case "Stop":
     case "Escalate":
       return Stop.beginStop(cell, { _tag: "Crashed", cause }, directive._tag === "Escalate")
@@ -107,6 +93,25 @@ export const nextDelay = (
 // internals
 // -----------------------------------------------------------------------------
 
+const beginRestart = (cell: Cell.Cell, cause: Cause.Cause<unknown>, directive: Restart, draining: boolean): void => {
+  const restarting: Cell.State = { _tag: "Restarting", by: "self", draining }
+  cell.state = restarting
+  cell.active++
+  const next = restart(cell, cause, directive)
+  // By now this may be the next incarnation's context, which spares its setup from changing it.
+  const fiber = Effect.runForkWith(cell.context)(next)
+  if (fiber.pollUnsafe() !== undefined) return endRestart(cell)
+  restarting.by = fiber
+  fiber.addObserver(() => endRestart(cell))
+  // It was asked to stop while the restart still was on this stack.
+  if (cell.state !== restarting) fiber.interruptUnsafe()
+}
+
+const endRestart = (cell: Cell.Cell): void => {
+  cell.active--
+  Stop.endIfQuiet(cell)
+}
+
 /**
  * Ends this incarnation and starts the next, as often and as slowly as the schedule says. What needs no time happens
  * before there is a fiber: that is most of what a restart costs.
@@ -119,13 +124,20 @@ const restart = (cell: Cell.Cell, cause: Cause.Cause<unknown>, directive: Restar
 
 const startAgain = (cell: Cell.Cell, cause: Cause.Cause<unknown>, directive: Restart): Effect.Effect<void> => {
   const delay = nextDelay(cell, directive, cause)
-  const go = (delay: Duration.Duration | undefined): Effect.Effect<void> => {
-    if (delay === undefined) return Effect.sync(() => giveUp(cell, cause, false))
-    return Duration.isZero(delay)
-      ? start(cell, cause)
-      : Effect.andThen(Effect.sleep(delay), Effect.suspend(() => start(cell, cause)))
-  }
-  return hasSucceeded(delay) ? go(delay.value) : Effect.flatMap(delay, go)
+  return hasSucceeded(delay)
+    ? startAfter(cell, cause, delay.value)
+    : Effect.flatMap(delay, (delay) => startAfter(cell, cause, delay))
+}
+
+const startAfter = (
+  cell: Cell.Cell,
+  cause: Cause.Cause<unknown>,
+  delay: Duration.Duration | undefined
+): Effect.Effect<void> => {
+  if (delay === undefined) return Effect.sync(() => giveUp(cell, cause, false))
+  return Duration.isZero(delay)
+    ? start(cell, cause)
+    : Effect.andThen(Effect.sleep(delay), Effect.suspend(() => start(cell, cause)))
 }
 
 const start = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
