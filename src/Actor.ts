@@ -45,12 +45,12 @@ import type { ActorSystem } from "./ActorSystem.ts"
 import type { ActorError, SpawnError } from "./internal/actor/actorError.ts"
 import * as Cell from "./internal/actor/cell.ts"
 import * as Delivery from "./internal/actor/delivery.ts"
-import * as Lifecycle from "./internal/actor/lifecycle.ts"
 import * as LocalRef from "./internal/actor/localRef.ts"
 import * as Payload from "./internal/actor/payload.ts"
 import * as Policy from "./internal/actor/policy.ts"
 import { rootOf } from "./internal/actor/rootCell.ts"
 import * as Run from "./internal/actor/run.ts"
+import * as Spawn from "./internal/actor/spawn.ts"
 import * as Watch from "./internal/actor/watch.ts"
 import * as Mailbox from "./Mailbox.ts"
 
@@ -65,7 +65,6 @@ export {
 
 const TypeId = "~effect-troupe/Actor/Protocol"
 const BehaviorTypeId = "~effect-troupe/Actor/Behavior"
-declare const RefTypeId: "~effect-troupe/Actor/ActorRef"
 
 /**
  * A name and the messages that go by it.
@@ -167,7 +166,7 @@ export interface Self<out Name extends string> {
  * @category models
  */
 export interface ActorRef<out Name extends string, in out Rpcs extends Rpc.Any> {
-  readonly [RefTypeId]: typeof RefTypeId
+  readonly [LocalRef.RefTypeId]: typeof LocalRef.RefTypeId
   readonly protocol: Protocol<Name, Rpcs>
   /** Puts a message into the mailbox and does not wait for its handler. */
   readonly tell: <const Tag extends TellTag<Rpcs>>(
@@ -199,7 +198,8 @@ export interface LocalActorRef<out Name extends string, in out Rpcs extends Rpc.
   /** For example `/user/alice`. */
   readonly path: string
   /**
-   * Lets the current message finish, sends the rest to dead letters, and waits for the end. Streams end with `Stopped`.
+   * Lets the current message finish, sends the rest to dead letters, and waits for the end. A stream that is being
+   * consumed is a current message, too; what does not end in time is interrupted when its system is released.
    */
   readonly stop: Effect.Effect<void>
   /** Handles what is queued, takes nothing new, and waits for the end. */
@@ -336,7 +336,7 @@ export const spawn = <Name extends string, Rpcs extends Rpc.Any, E, R>(
     const current = Context.getOrUndefined(fiber.context, Cell.CurrentCell)
     const parent = current?.system === root.system ? current : root
     // The definition's error is `E`: `behavior` erased it.
-    const cell = Lifecycle.spawn(parent, behavior.definition, options?.name) as Effect.Effect<Cell.Cell, E | SpawnError>
+    const cell = Spawn.spawn(parent, behavior.definition, options?.name) as Effect.Effect<Cell.Cell, E | SpawnError>
     return Effect.map(cell, (cell) => refOf<Name, Rpcs>(cell))
   })
 
@@ -389,7 +389,7 @@ export const forward = <Name extends string, Rpcs extends Rpc.Any, const Tag ext
 ): Effect.Effect<Deferred.Deferred<AskSuccess<Rpcs, Tag>, AskError<Rpcs, Tag>>> => {
   const forwarded = LocalRef.isLocalRef(ref)
     ? LocalRef.forward(ref, tag, payload[0])
-    : LocalRef.forwardAsk(ref.ask(tag, ...payload))
+    : LocalRef.forwardElsewhere(ref.ask(tag, ...payload), ref.tell(tag, ...payload))
   return forwarded as Effect.Effect<Deferred.Deferred<AskSuccess<Rpcs, Tag>, AskError<Rpcs, Tag>>>
 }
 
@@ -459,6 +459,7 @@ const define = (
     concurrency,
     stashCapacity,
     idleTimeout,
-    stopsAtOnce: false
+    stopsAtOnce: false,
+    reference: undefined
   }
 }

@@ -16,10 +16,12 @@ import type { LocalActorRef, Protocol, TerminatedReason } from "./Actor.ts"
 import { LookupError } from "./internal/actor/actorError.ts"
 import * as Cell from "./internal/actor/cell.ts"
 import * as Delivery from "./internal/actor/delivery.ts"
-import * as Lifecycle from "./internal/actor/lifecycle.ts"
 import * as LocalRef from "./internal/actor/localRef.ts"
 import * as MailboxQueue from "./internal/actor/mailboxQueue.ts"
+import * as Restart from "./internal/actor/restart.ts"
 import { RootCell, rootOf } from "./internal/actor/rootCell.ts"
+import * as Spawn from "./internal/actor/spawn.ts"
+import * as Stop from "./internal/actor/stop.ts"
 
 export {
   /** @since 0.1.0 @category errors */
@@ -45,7 +47,10 @@ export class ActorSystem extends Context.Service<ActorSystem, {
 export interface Options {
   /** Names the system in logs and metrics. */
   readonly name: string
-  /** How long actors may take to finish their messages when the layer is released, before they are interrupted. Default 10 seconds. */
+  /**
+   * How long actors may take to finish their messages when the layer is released, or when a sharded one has to move, before
+   * they are interrupted. Default 10 seconds.
+   */
   readonly shutdownTimeout?: Duration.Input | undefined
   /** Measures how long handlers take, as the metric `troupe_processing_time`. Default false; all other metrics are free. */
   readonly timings?: boolean | undefined
@@ -86,7 +91,7 @@ export const layer = (options: Options): Layer.Layer<ActorSystem> => {
     )
   }
   return Layer.effectContext(Effect.gen(function*() {
-    const root = yield* Effect.acquireRelease(makeSystem(options), (root) => shutdown(root, shutdownTimeout))
+    const root = yield* Effect.acquireRelease(makeSystem(options, shutdownTimeout), shutdown)
     return Context.make(ActorSystem, { name: options.name }).pipe(Context.add(RootCell, root))
   }))
 }
@@ -164,7 +169,7 @@ export const events: Stream.Stream<ActorEvent, never, ActorSystem> = Stream.unwr
  * @category getters
  */
 export const awaitStopped: Effect.Effect<TerminatedReason, never, ActorSystem> = withRoot((root) =>
-  Effect.map(Lifecycle.awaitStopped(root), (terminated) => terminated.reason)
+  Effect.map(Stop.awaitStopped(root), (terminated) => terminated.reason)
 )
 
 // -----------------------------------------------------------------------------
@@ -183,7 +188,7 @@ const find = (root: Cell.Cell, path: string): Cell.Cell | undefined => {
   return cell
 }
 
-const makeSystem = ({ name, timings = false }: Options) =>
+const makeSystem = ({ name, timings = false }: Options, shutdownTimeout: Duration.Duration) =>
   Effect.contextWith((context: Context.Context<never>) =>
     Effect.sync(() => {
       const system: { -readonly [K in keyof Cell.System]: Cell.System[K] } = {
@@ -194,22 +199,21 @@ const makeSystem = ({ name, timings = false }: Options) =>
         listeners: new Set(),
         stats: new Map(),
         registrations: [],
+        shutdownTimeout,
         timings,
         // The root needs its system first.
         root: undefined as unknown as Cell.Cell,
         deliver: Delivery.deliver,
+        crash: Restart.crash,
         depth: 0
       }
-      system.root = Lifecycle.makeRoot(system, context)
+      system.root = Spawn.makeRoot(system, context)
       return system.root
     })
   )
 
-const shutdown = (root: Cell.Cell, timeout: Duration.Duration) =>
-  Effect.suspend(() => {
-    Lifecycle.requestStop(root, "stop", { _tag: "Stopped" })
-    const stopped = Lifecycle.awaitStopped(root)
-    const kill = Effect.andThen(Effect.sleep(timeout), Effect.sync(() => Lifecycle.kill(root)))
-    const unregister = Effect.sync(() => root.system.registrations.forEach((registration) => registration.remove()))
-    return Effect.ensuring(Effect.raceFirst(stopped, Effect.andThen(kill, stopped)), unregister)
-  })
+const shutdown = (root: Cell.Cell) =>
+  Effect.ensuring(
+    Stop.end(root, "stop"),
+    Effect.sync(() => root.system.registrations.forEach((registration) => registration.remove()))
+  )

@@ -7,8 +7,9 @@
  *
  * The actor starts with the first message to its id. When it has stopped, whether idle for its `idleTimeout` or given
  * up by its supervisor, the next message starts it again; a setup that fails answers that message with `Crashed`. When
- * its shard moves on, the actor handles what it has accepted and stops. A reference outlives all of this, so what ties
- * one to a single incarnation on one node (`path`, `stop`, `drain`, `awaitStopped`, watching) is not part of its type.
+ * its shard moves on, the actor handles what it has accepted, within the `shutdownTimeout` of its system, and stops. A
+ * reference outlives all of this, so what ties one to a single incarnation on one node (`path`, `stop`, `drain`,
+ * `awaitStopped`, watching) is not part of its type. What the cluster itself fails to deliver is `Unreachable`.
  *
  * ```ts
  * import { Effect, Layer, Schema } from "effect"
@@ -37,26 +38,26 @@
  * @since 0.1.0
  */
 import * as ClusterError from "effect/cluster/ClusterError"
-import { Persisted } from "effect/cluster/ClusterSchema"
+import { InterruptOnTermination, Persisted } from "effect/cluster/ClusterSchema"
 import * as Entity from "effect/cluster/Entity"
 import type { Sharding } from "effect/cluster/Sharding"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Record from "effect/Record"
-import type * as Rpc from "effect/rpc/Rpc"
+import * as Rpc from "effect/rpc/Rpc"
 import * as RpcGroup from "effect/rpc/RpcGroup"
 import * as RpcSchema from "effect/rpc/RpcSchema"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Actor from "./Actor.ts"
 import * as ActorSystem from "./ActorSystem.ts"
 import * as Erased from "./internal/actor/erased.ts"
-import * as Lifecycle from "./internal/actor/lifecycle.ts"
 import * as LocalRef from "./internal/actor/localRef.ts"
+import * as Stop from "./internal/actor/stop.ts"
 
 /**
  * Registers a behavior with the cluster: this node runs the actors of its share of the ids. What setup and handlers
@@ -75,7 +76,8 @@ export const deploy = <Name extends string, Rpcs extends Rpc.Any, E, R>(
     concurrency: "unbounded",
     mailboxCapacity: "unbounded",
     disableFatalDefects: true,
-    maxIdleTime: erased.definition.idleTimeout ?? Duration.infinity
+    // Without an actor (see `Alive`) there is nothing to keep.
+    maxIdleTime: "30 seconds"
   })
   return layer as Layer.Layer<never, never, never>
 }
@@ -97,12 +99,12 @@ export const ref = <Name extends string, Rpcs extends Rpc.Any>(
     const send = client(id) as unknown as Client
     const undelivered = (tag: string) => (error: unknown) =>
       isClusterError(error)
-        ? new Actor.ActorError({ actor: `${protocol.name}:${id}`, tag, reason: { _tag: "Crashed", defect: error } })
+        ? new Actor.ActorError({ actor: `${protocol.name}:${id}`, tag, reason: { _tag: "Unreachable", cause: error } })
         : error
     const tell = (tag: string, payload: unknown) =>
       persisted.has(tag) ? send[tag]!(payload, { discard: true }) : send[tellTag(tag)]!(payload)
     const ref = {
-      "~effect-troupe/Actor/ActorRef": "~effect-troupe/Actor/ActorRef",
+      [LocalRef.RefTypeId]: LocalRef.RefTypeId,
       protocol,
       tell: (tag: string, payload: unknown) =>
         Effect.mapError(Effect.suspend(() => tell(tag, payload)), undelivered(tag)),
@@ -140,6 +142,12 @@ const isClusterError = (error: unknown): boolean =>
 
 const tellTag = (tag: string): string => `tell/${tag}`
 
+/**
+ * A request of the entity to itself that lasts as long as its actor: to effect/cluster, an entity without a request is
+ * idle, though its actor may still handle what it was told, or talk to itself.
+ */
+const Alive: Rpc.Any = Rpc.make("effect-troupe/Alive").annotate(InterruptOnTermination, true)
+
 /** The protocol as an entity's: each answer may be an `ActorError`, and a told message is answered on acceptance. */
 const entityOf = (protocol: Erased.Protocol) => {
   const rpcs = Erased.messages(protocol).flatMap((message): ReadonlyArray<Rpc.Any> => {
@@ -153,7 +161,7 @@ const entityOf = (protocol: Erased.Protocol) => {
       message.prefix(tellTag("")).setSuccess(Schema.Void).setError(Actor.ActorError)
     ]
   })
-  return Entity.fromRpcGroup(protocol.name, RpcGroup.make(...rpcs).annotateMerge(protocol.group.annotations))
+  return Entity.fromRpcGroup(protocol.name, RpcGroup.make(...rpcs, Alive).annotateMerge(protocol.group.annotations))
 }
 
 interface Request {
@@ -162,7 +170,7 @@ interface Request {
 
 const makeHandlers = Effect.fnUntraced(function*(behavior: Erased.Behavior) {
   const { protocol } = behavior
-  const actor = yield* makeActivation(behavior)
+  const { actor, alive } = yield* makeActivation(behavior)
   const asked = Erased.handlers<Request>(protocol, {
     unary: (tag) => ({ payload }) => Effect.flatMap(actor(tag), (ref) => ref.ask(tag, payload)),
     stream: (tag) => ({ payload }) => Stream.unwrap(Effect.map(actor(tag), (ref) => ref.stream(tag, payload)))
@@ -170,14 +178,15 @@ const makeHandlers = Effect.fnUntraced(function*(behavior: Erased.Behavior) {
   const told = Erased.handlers<Request>(protocol, {
     unary: (tag) => ({ payload }) => Effect.flatMap(actor(tag), (ref) => ref.tell(tag, payload))
   })
-  return { ...asked, ...Record.mapKeys(told, tellTag) }
+  return { ...asked, ...Record.mapKeys(told, tellTag), [Alive._tag]: () => alive as never }
 })
 
 /** The entity's actor, started for the first message and again when it has stopped. The entity's end is its end. */
 const makeActivation = Effect.fnUntraced(function*(behavior: Erased.Behavior) {
   const { entityId } = yield* Entity.CurrentAddress
   const name = `${behavior.protocol.name}:${encodeURIComponent(entityId)}`
-  const context = yield* Effect.context<ActorSystem.ActorSystem>()
+  const context = yield* Effect.context<ActorSystem.ActorSystem | Sharding | Scope.Scope>()
+  const { [Alive._tag]: stayAlive } = (yield* entityOf(behavior.protocol).client)(entityId) as unknown as Client
   const oneAtATime = Semaphore.makeUnsafe(1)
   let current: Erased.Ref | undefined
   // Messages that wait for the start; later ones must not overtake them.
@@ -187,31 +196,30 @@ const makeActivation = Effect.fnUntraced(function*(behavior: Erased.Behavior) {
     // The last one may still be stopping, in this activation of the entity or in the one before.
     const last = yield* Effect.option(ActorSystem.lookup(behavior.protocol, `/user/${name}`))
     if (Option.isSome(last)) yield* last.value.awaitStopped
-    return current = Erased.ref(yield* Actor.spawn(behavior, { name }))
+    current = Erased.ref(yield* Actor.spawn(behavior, { name }))
+    yield* Effect.forkScoped(Effect.ignore(Effect.suspend(() => stayAlive!(undefined))))
+    return current
   })
   yield* Effect.addFinalizer(() => current === undefined ? Effect.void : end(current))
-  return (tag: string): Effect.Effect<Erased.Ref, Actor.ActorError> =>
+  const actor = (tag: string): Effect.Effect<Erased.Ref, Actor.ActorError> =>
     Effect.suspend(() => {
       if (waiting === 0 && current !== undefined && Erased.isOpen(current)) return Effect.succeed(current)
       waiting++
       return Effect.onExit(oneAtATime.withPermit(start), () => Effect.sync(() => waiting--)).pipe(
         Effect.provideContext(context),
-        Effect.mapError((defect) =>
-          new Actor.ActorError({ actor: `/user/${name}`, tag, reason: { _tag: "Crashed", defect } })
-        )
+        Effect.mapError((cause) => new Actor.ActorError({ actor: `/user/${name}`, tag, reason: notStarted(cause) }))
       )
     })
+  return {
+    actor,
+    alive: Effect.suspend(() => current === undefined ? Effect.void : Effect.asVoid(current.awaitStopped))
+  }
 })
 
-/** Lets the actor handle what it has accepted, but not for longer than effect/cluster waits for an entity by default. */
-const end = (ref: Erased.Ref): Effect.Effect<void> =>
-  Effect.raceFirst(
-    ref.drain,
-    Effect.andThen(
-      Effect.sleep("15 seconds"),
-      Effect.suspend(() => {
-        if (LocalRef.isLocalRef(ref)) Lifecycle.kill(ref.cell)
-        return Effect.never
-      })
-    )
-  )
+/** A setup that failed is a crash; an actor system that takes no more actors is not. */
+const notStarted = (cause: unknown): Actor.ActorErrorReason =>
+  cause instanceof Actor.SpawnError ? { _tag: "Unreachable", cause } : { _tag: "Crashed", defect: cause }
+
+/** Lets the actor handle what it has accepted. */
+const end = (ref: Erased.Ref): Effect.Effect<unknown> =>
+  LocalRef.isLocalRef(ref) ? Stop.end(ref.cell, "drain") : ref.drain

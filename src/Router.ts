@@ -33,7 +33,7 @@ import * as Fiber from "effect/Fiber"
 import * as HashRing from "effect/HashRing"
 import * as PrimaryKey from "effect/PrimaryKey"
 import * as Random from "effect/Random"
-import * as Rpc from "effect/rpc/Rpc"
+import type * as Rpc from "effect/rpc/Rpc"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
@@ -146,8 +146,7 @@ export const spawn = <Name extends string, Rpcs extends Rpc.Any, E, R>(
   const routee = behavior as unknown as Erased.Behavior
   const spawned = Effect.suspend(() => {
     const pool = makePool(options.strategy as Strategy<never>)
-    const router = Actor.spawn(routerBehavior(routee, pool, options.size), { name: options.name })
-    return Effect.map(router, (ref) => routerRef(ref, pool))
+    return Actor.spawn(routerBehavior(routee, pool, options.size), { name: options.name })
   })
   return spawned as unknown as Effect.Effect<RouterRef<Name, Rpcs>, RouteeError | Actor.SpawnError, R | ActorSystem>
 }
@@ -213,9 +212,9 @@ const checkSize = (where: string, size: number): void => {
   }
 }
 
-/** The router's own behavior: it owns the routees, and hands on what comes to a reference that was looked up. */
-const routerBehavior = (behavior: Erased.Behavior, pool: Pool, size: number) =>
-  behavior.protocol.behavior(
+/** The router's own behavior: it owns the routees, and all references to it send to them. */
+const routerBehavior = (behavior: Erased.Behavior, pool: Pool, size: number): Erased.Behavior => {
+  const router = behavior.protocol.behavior(
     Effect.gen(function*() {
       const context = yield* Effect.context<ActorSystem | Scope.Scope>()
       const { path } = yield* Actor.self(behavior.protocol)
@@ -223,16 +222,13 @@ const routerBehavior = (behavior: Erased.Behavior, pool: Pool, size: number) =>
       pool.resize = (size) =>
         oneAtATime.withPermit(Effect.provideContext(resizeTo(pool, behavior, path, size), context))
       yield* pool.resize(size)
-      return handlers(behavior, pool)
+      return {}
     }),
     { supervisor: Supervisor.escalate }
   )
-
-const handlers = (behavior: Erased.Behavior, pool: Pool): Record<string, (payload: unknown) => never> =>
-  Erased.handlers(behavior.protocol, {
-    unary: (tag) => (payload: unknown) => Rpc.fork(handOn(pool, tag, payload)),
-    stream: (tag) => (payload: unknown) => Rpc.fork(stream(pool, tag, payload))
-  })
+  const definition = { ...router.definition, reference: (ref: object) => routerRef(ref, pool) }
+  return { ...router, definition } as unknown as Erased.Behavior
+}
 
 const resizeTo = Effect.fnUntraced(function*(pool: Pool, behavior: Erased.Behavior, path: string, size: number) {
   while (pool.routees.length < size) {
@@ -304,15 +300,6 @@ const stream = (pool: Pool, tag: string, payload: unknown): Stream.Stream<unknow
   pool.strategy === "broadcast"
     ? Stream.suspend(() => Stream.raceAll(...open(pool).map((ref) => ref.stream(tag, payload))))
     : Stream.unwrap(Effect.map(pick(pool, tag, payload), (ref) => ref.stream(tag, payload)))
-
-/** Asks like `ask`, but lets every routee of a broadcast finish: the message may have been told. */
-const handOn = (pool: Pool, tag: string, payload: unknown): Effect.Effect<unknown, unknown> =>
-  pool.strategy === "broadcast"
-    ? Effect.flatMap(
-      Effect.forEach(open(pool), (ref) => Effect.forkDetach(ref.ask(tag, payload), { startImmediately: true })),
-      (fibers) => Effect.raceAll(fibers.map(Fiber.join))
-    )
-    : ask(pool, tag, payload)
 
 /** Tells every routee, whatever the others do, and fails with the first refusal. */
 const tellAll = (

@@ -1,5 +1,19 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Latch, Logger, Ref, References, Schema, Stream } from "effect"
+import {
+  Cause,
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Latch,
+  Logger,
+  Ref,
+  References,
+  Schedule,
+  Schema,
+  Stream
+} from "effect"
 import { Rpc } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import * as Actor from "../src/Actor.ts"
@@ -99,6 +113,29 @@ describe("Actor", () => {
         const ref = yield* Actor.spawn(counter, { name: "alice" })
         const error = yield* Effect.flip(ref.ask("Die"))
         assert.strictEqual(error.message, "Die to /user/alice: the handler crashed: Error: boom")
+      })))
+
+    it.effect("the error of an ask is what its class constructs, and crosses processes", () =>
+      run(Effect.gen(function*() {
+        const ref = yield* Actor.spawn(counter, { name: "alice" })
+        yield* ref.stop
+        const error = yield* Effect.flip(ref.ask("Get"))
+        const constructed = new Actor.ActorError({ actor: "/user/alice", tag: "Get", reason: { _tag: "Stopped" } })
+        assert.instanceOf(error, Actor.ActorError)
+        assert.deepStrictEqual(Object.entries(error), Object.entries(constructed))
+        assert.deepStrictEqual([String(error), JSON.stringify(error)], [
+          String(constructed),
+          JSON.stringify(constructed)
+        ])
+        const encoded = yield* Schema.encodeEffect(Actor.ActorError)(error)
+        const decoded = yield* Schema.decodeEffect(Actor.ActorError)(encoded)
+        assert.strictEqual(decoded.message, error.message)
+        assert.deepStrictEqual(
+          yield* Effect.flip(Effect.gen(function*() {
+            return yield* error
+          })),
+          error
+        )
       })))
 
     it.effect("a handler that interrupts itself answers Crashed", () =>
@@ -435,6 +472,37 @@ describe("Actor", () => {
         yield* latch.open
         yield* Fiber.join(drain)
         assert.deepStrictEqual(log, ["begin a", "end a", "begin b", "end b"])
+      })))
+
+    it.effect("stop waits for a stream that is being consumed, and its consumer gets the rest", () =>
+      run(Effect.gen(function*() {
+        const latch = yield* Latch.make()
+        const ref = yield* Actor.spawn(Gate.behavior(Effect.succeed({
+          Pass: ({ id }) => Effect.succeed(id),
+          Items: () => Stream.concat(Stream.make(1), Stream.fromEffect(Effect.as(latch.await, 2)))
+        })))
+        const items = yield* Effect.forkChild(Stream.runCollect(ref.stream("Items")))
+        yield* turn
+        const stop = yield* Effect.forkChild(ref.stop)
+        yield* turn
+        assert.isUndefined(stop.pollUnsafe())
+        yield* latch.open
+        assert.deepStrictEqual(yield* Fiber.join(items), [1, 2])
+        yield* Fiber.join(stop)
+      })))
+
+    it.effect("drain during a restart handles what is queued in the next incarnation", () =>
+      run(Effect.gen(function*() {
+        const supervisor = Supervisor.restart(Schedule.spaced("1 second"))
+        const ref = yield* Actor.spawn(Counter.behavior(counterSetup, { supervisor }))
+        yield* TestActor.crash(ref)
+        yield* ref.tell("Add", { by: 2 })
+        const queued = yield* Effect.forkChild(ref.ask("Get"), { startImmediately: true })
+        const drain = yield* Effect.forkChild(ref.drain, { startImmediately: true })
+        assert.strictEqual(yield* reasonOf(ref.ask("Get")), "Stopped")
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* Fiber.join(queued), 2)
+        yield* Fiber.join(drain)
       })))
 
     it.effect("an actor that stops itself does not wait for itself", () =>

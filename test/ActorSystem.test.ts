@@ -128,6 +128,55 @@ describe("ActorSystem", () => {
       assert.strictEqual((yield* Fiber.join(queued)).reason._tag, "Stopped")
     }))
 
+  it.effect("its release interrupts streams that are being consumed after the shutdownTimeout", () =>
+    Effect.gen(function*() {
+      const Feed = Actor.make("Feed", [Rpc.make("Items", { success: Schema.Finite, stream: true })])
+      const scope = yield* Scope.make()
+      const system = yield* Layer.buildWithScope(ActorSystem.layer({ name: "s", shutdownTimeout: "5 seconds" }), scope)
+      const ref = yield* Effect.provide(
+        Actor.spawn(Feed.behavior(Effect.succeed({ Items: () => Stream.concat(Stream.make(1), Stream.never) }))),
+        system
+      )
+      const consumer = yield* Effect.forkChild(Effect.flip(Stream.runDrain(ref.stream("Items"))))
+      yield* turn
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("4 seconds")
+      assert.isUndefined(consumer.pollUnsafe())
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(closing)
+      assert.strictEqual((yield* Fiber.join(consumer)).reason._tag, "Stopped")
+    }))
+
+  it.effect("its release waits for a first setup no longer than the shutdownTimeout", () =>
+    Effect.gen(function*() {
+      const log: Array<string> = []
+      const latch = yield* Latch.make()
+      const scope = yield* Scope.make()
+      const system = yield* Layer.buildWithScope(ActorSystem.layer({ name: "s", shutdownTimeout: "5 seconds" }), scope)
+      const slow = Other.behavior(Effect.gen(function*() {
+        yield* Effect.addFinalizer(() => Effect.sync(() => log.push("released")))
+        yield* latch.await
+        return { X: () => Effect.void }
+      }))
+      yield* Effect.forkChild(
+        Effect.provide(
+          Stream.runForEach(ActorSystem.events, ({ _tag, path }) => Effect.sync(() => log.push(`${_tag} ${path}`))),
+          system
+        ),
+        { startImmediately: true }
+      )
+      const spawning = yield* Effect.forkChild(Effect.flip(Effect.provide(Actor.spawn(slow, { name: "slow" }), system)))
+      yield* turn
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(log, ["released", "Stopped /user/slow", "Stopped /user"])
+      yield* latch.open
+      assert.strictEqual((yield* Fiber.join(spawning)).reason._tag, "ParentStopped")
+      yield* turn
+      assert.deepStrictEqual(log, ["released", "Stopped /user/slow", "Stopped /user"])
+    }))
+
   it("a negative shutdownTimeout is a defect that names it", () =>
     assert.throws(
       () => ActorSystem.layer({ name: "s", shutdownTimeout: -1 }),

@@ -311,6 +311,41 @@ describe.each([local, sharded])("$name", ({ place }) => {
   )
 
   test(
+    "is not idle while it handles a message that nobody waits for",
+    Effect.fnUntraced(function*({ account, held, interrupted, lives }) {
+      const ref = yield* place(account({ idleTimeout: "1 minute" }))
+      yield* ref.tell("Hold")
+      yield* ref.tell("Deposit", { amount: 1 })
+      yield* TestClock.adjust("10 minutes")
+      assert.isFalse(yield* Deferred.isDone(interrupted))
+      yield* held.open
+      assert.deepStrictEqual(yield* ref.ask("History"), ["1"])
+      assert.deepStrictEqual(lives, ["start"])
+    })
+  )
+
+  test(
+    "is not idle while it sends messages to itself",
+    Effect.fnUntraced(function*() {
+      const Ticker = Actor.make("Ticker", [Rpc.make("Tick"), Rpc.make("Ticks", { success: Schema.Finite })])
+      const ref = yield* place(Ticker.behavior(
+        Effect.sync(() => {
+          let ticks = 0
+          const tickLater = Effect.flatMap(Actor.self(Ticker), (self) => Effect.delay(self.tell("Tick"), "30 seconds"))
+          return {
+            Tick: () => Effect.asVoid(Effect.andThen(Effect.sync(() => ticks++), Effect.forkScoped(tickLater))),
+            Ticks: () => Effect.sync(() => ticks)
+          }
+        }),
+        { idleTimeout: "1 minute" }
+      ))
+      yield* ref.tell("Tick")
+      yield* TestClock.adjust("10 minutes")
+      assert.strictEqual(yield* ref.ask("Ticks"), 21)
+    })
+  )
+
+  test(
     "ends when it had no message for its idleTimeout, and releases what it holds",
     Effect.fnUntraced(function*({ account, lives }) {
       const ref = yield* place(account({ idleTimeout: "1 minute" }))
@@ -324,6 +359,9 @@ describe.each([local, sharded])("$name", ({ place }) => {
     })
   )
 })
+
+/** How many ids take up memory on this node. */
+const residents = Effect.flatMap(Sharding.Sharding, (sharding) => sharding.activeEntityCount)
 
 describe("Cluster", () => {
   const test = (name: string, body: (world: World) => Effect.Effect<void, unknown, Services>) =>
@@ -355,7 +393,7 @@ describe("Cluster", () => {
         assert.deepStrictEqual(yield* ref.ask("History"), [])
       }
       yield* TestClock.adjust("2 minutes")
-      assert.strictEqual(yield* Effect.flatMap(Sharding.Sharding, (sharding) => sharding.activeEntityCount), 0)
+      assert.strictEqual(yield* residents, 0)
     })
   )
 
@@ -366,6 +404,10 @@ describe("Cluster", () => {
       assert.strictEqual((yield* Effect.flip(ref.ask("Crash"))).reason._tag, "Crashed")
       assert.deepStrictEqual(yield* ref.ask("History"), [])
       assert.deepStrictEqual(lives, ["start", "end", "start"])
+      yield* Effect.flip(ref.ask("Crash"))
+      assert.strictEqual(yield* residents, 1)
+      yield* TestClock.adjust("2 minutes")
+      assert.strictEqual(yield* residents, 0)
     })
   )
 
@@ -431,7 +473,9 @@ describe("Cluster", () => {
         const send of [bob.tell("Deposit", { amount: 1 }), bob.ask("History"), Stream.runDrain(bob.stream("Forever"))]
       ) {
         const error = yield* Effect.flip(send)
-        assert.isTrue(error._tag === "ActorError" && error.actor === "Account:bob")
+        assert.isTrue(
+          error._tag === "ActorError" && error.actor === "Account:bob" && error.reason._tag === "Unreachable"
+        )
       }
       assert.deepStrictEqual(lives, ["start"])
     }).pipe(Effect.scoped, Effect.provide(Layer.merge(full, system)))
@@ -458,6 +502,34 @@ describe("Cluster", () => {
       yield* Fiber.join(node)
       assert.deepStrictEqual(deposits, [1])
       assert.deepStrictEqual(lives, ["start", "end"])
+    }))
+
+  it.effect("interrupts what an actor has not finished shutdownTimeout after its node gave up its shard", () =>
+    Effect.gen(function*() {
+      const { account, holding, interrupted, lives } = makeWorld()
+      const patient = ActorSystem.layer({ name: "test", shutdownTimeout: "1 hour" })
+      const left = yield* Latch.make()
+      const node = yield* Effect.forkChild(
+        Effect.scoped(Effect.gen(function*() {
+          const ref = yield* place(account())
+          yield* ref.tell("Hold")
+          yield* holding.await
+          yield* left.open
+        })).pipe(
+          Effect.provide(TestRunner.layer),
+          // The actor's system is still there.
+          Effect.andThen(Effect.sync(() => lives.push("left"))),
+          Effect.provide(patient)
+        )
+      )
+      yield* TestClock.adjust("1 second")
+      yield* left.await
+      yield* TestClock.adjust("59 minutes")
+      assert.isFalse(yield* Deferred.isDone(interrupted))
+      yield* TestClock.adjust("2 minutes")
+      yield* Fiber.join(node)
+      assert.isTrue(yield* Deferred.isDone(interrupted))
+      assert.deepStrictEqual(lives, ["start", "end", "left"])
     }))
 
   it("has no type for what a sharded actor cannot have", () => {

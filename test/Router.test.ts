@@ -307,6 +307,38 @@ describe("Router", () => {
       yield* settled
       assert.deepStrictEqual([...notes].sort(), ["1: x", "2: x", "3: x"])
       assert.deepStrictEqual(yield* Stream.runCollect(all.stream("UpTo", { n: 2 })), [1, 2])
+      assert.deepStrictEqual(yield* all.mailbox, { size: 0, blocked: 0, capacity: 3072 })
+    })
+  )
+
+  test(
+    "a reference that was looked up by path reports what a routee refuses",
+    Effect.fnUntraced(function*({ worker }) {
+      const mailbox = Mailbox.bounded(1, "fail")
+      const pool = yield* Router.spawn(worker({ mailbox }), { size: 1, strategy: "roundRobin", name: "pool" })
+      yield* repeat(2, Effect.andThen(pool.tell("Wait"), settled))
+      const found = yield* ActorSystem.lookup(Worker, "/user/pool")
+      const error = yield* Effect.flip(found.tell("Note", { text: "one too many" }))
+      assert.strictEqual(error.reason._tag, "MailboxFull")
+    })
+  )
+
+  test(
+    "interrupting the asker of a message that was forwarded to a router interrupts the routee's handler",
+    Effect.fnUntraced(function*({ interrupted, latch, worker }) {
+      const pool = yield* Router.spawn(worker(), { size: 2, strategy: "roundRobin" })
+      const Front = Actor.make("Front", [Rpc.make("Wait", { success: Schema.String })])
+      const front = yield* Actor.spawn(Front.behavior(Effect.succeed({ Wait: () => Actor.forward(pool, "Wait") })))
+      const [first, second] = yield* repeat(
+        2,
+        Effect.andThen(Effect.forkChild(front.ask("Wait")), (fiber) => Effect.as(settled, fiber))
+      )
+      yield* Fiber.interrupt(first!)
+      assert.deepStrictEqual(interrupted, ["1"])
+      // The asker does not need the forwarder any more.
+      yield* front.stop
+      yield* latch.open
+      assert.strictEqual(yield* Fiber.join(second!), "2")
     })
   )
 

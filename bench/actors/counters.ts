@@ -6,8 +6,8 @@
 import { Effect, type Scope } from "effect"
 import { check, rate, type Side } from "../harness.ts"
 
-const TELLS = 200_000
-const ASKS = 50_000
+const TELLS = 500_000
+const ASKS = 100_000
 const ASKERS = 64
 const ASKS_EACH = 1_500
 const SPAWNS = 20_000

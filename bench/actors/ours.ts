@@ -43,7 +43,8 @@ const run = <A>(effect: Effect.Effect<A, unknown, ActorSystem.ActorSystem | Scop
 
 export const ours = effectSides({ start, add: (ref) => ref.tell("Add", { n: 1 }), total, run })
 
-const CRASHES = 20_000
+/** As many as questions in `ask`, so that both sides run code that is equally warm. */
+const CRASHES = 100_000
 
 /** Crashes a second, each with the restart after it: the next question waits for that. */
 export const supervised = () =>

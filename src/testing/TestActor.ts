@@ -9,9 +9,9 @@ import type * as Rpc from "effect/rpc/Rpc"
 import type * as Scope from "effect/Scope"
 import type { LocalActorRef } from "../Actor.ts"
 import * as Cell from "../internal/actor/cell.ts"
-import * as Lifecycle from "../internal/actor/lifecycle.ts"
 import type { LocalRef } from "../internal/actor/localRef.ts"
 import * as MailboxQueue from "../internal/actor/mailboxQueue.ts"
+import * as Restart from "../internal/actor/restart.ts"
 
 /**
  * What can be seen of an actor.
@@ -39,7 +39,7 @@ export interface Inspection {
 export const crash = <Name extends string, Rpcs extends Rpc.Any>(
   ref: LocalActorRef<Name, Rpcs>,
   defect: unknown = new Error("TestActor.crash")
-): Effect.Effect<void> => Effect.sync(() => Lifecycle.crash(cellOf(ref), Cause.die(defect)))
+): Effect.Effect<void> => Effect.sync(() => Restart.crash(cellOf(ref), Cause.die(defect)))
 
 /**
  * Keeps the actor from handling further messages until the scope closes.

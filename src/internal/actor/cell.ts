@@ -1,5 +1,5 @@
 /**
- * The record behind a local actor, and the few facts that its runtime (`lifecycle`, `delivery`) works on.
+ * The record behind a local actor, and the few facts that its runtime works on.
  *
  * @internal
  */
@@ -15,7 +15,7 @@ import type * as Pull from "effect/Pull"
 import type * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import type { Mailbox } from "../../Mailbox.ts"
-import { ActorError, type ActorErrorReason } from "./actorError.ts"
+import { type ActorError, type ActorErrorReason, makeActorError } from "./actorError.ts"
 import type { Envelope } from "./envelope.ts"
 import type * as MailboxQueue from "./mailboxQueue.ts"
 import * as Metrics from "./metrics.ts"
@@ -45,6 +45,8 @@ export interface Definition {
   readonly idleTimeout: Duration.Duration | undefined
   /** Whether a stop interrupts the current message instead of waiting for it. */
   readonly stopsAtOnce: boolean
+  /** Makes the reference that others get of the actor's own one. */
+  readonly reference: ((ref: object) => object) | undefined
 }
 
 export type TerminatedReason =
@@ -101,11 +103,15 @@ export interface System {
   readonly listeners: Set<(event: ActorEvent) => void>
   readonly stats: Map<string, Stats>
   readonly registrations: Array<Metric.Registration>
+  /** How long actors that have to end may take to finish their messages. */
+  readonly shutdownTimeout: Duration.Duration
   /** Whether to measure how long handlers take, which costs two looks at the clock a message. */
   readonly timings: boolean
   readonly root: Cell
-  /** Runs a scheduled cell: `deliver` of delivery.ts, handed in because lifecycle.ts needs it too. */
+  /** Runs a scheduled cell: `deliver` of delivery.ts, handed in because what wakes a cell comes before that. */
   readonly deliver: (cell: Cell) => void
+  /** Crashes a parent by its child: `crash` of restart.ts, handed in because stop.ts comes before that. */
+  readonly crash: (cell: Cell, cause: Cause.Cause<unknown>) => void
   /** How many answers are resuming each other on the current stack. */
   depth: number
 }
@@ -122,7 +128,8 @@ export type State =
     readonly _tag: "Restarting"
     /** Who starts the next incarnation: a fiber of the actor's own (once it suspends), or its group. */
     by: Fiber.Fiber<unknown, unknown> | "self" | "group"
-    readonly draining: boolean
+    /** Whether the next incarnation handles what is queued and ends. */
+    draining: boolean
   }
   | { readonly _tag: "Stopping"; readonly reason: TerminatedReason; readonly escalate: boolean }
   | { readonly _tag: "Ending"; readonly reason: TerminatedReason; readonly escalate: boolean }
@@ -222,16 +229,8 @@ export const emit = (cell: Cell, event: (path: string, protocol: string) => Acto
   for (const listener of listeners) listener(value)
 }
 
-/** Without a stack: it would show this runtime, and taking it is half of what a crash costs. */
-export const failure = (cell: Cell, tag: string, reason: ActorErrorReason): ActorError => {
-  const limit = Error.stackTraceLimit
-  Error.stackTraceLimit = 0
-  try {
-    return new ActorError({ actor: path(cell), tag, reason }, { disableChecks: true })
-  } finally {
-    Error.stackTraceLimit = limit
-  }
-}
+export const failure = (cell: Cell, tag: string, reason: ActorErrorReason): ActorError =>
+  makeActorError(path(cell), tag, reason)
 
 export const stopped: ActorErrorReason = { _tag: "Stopped" }
 

@@ -13,9 +13,9 @@ import * as Fiber from "effect/Fiber"
 import type { ActorError } from "./actorError.ts"
 import * as Cell from "./cell.ts"
 import type { Envelope } from "./envelope.ts"
-import * as Lifecycle from "./lifecycle.ts"
 import * as MailboxQueue from "./mailboxQueue.ts"
 import * as Run from "./run.ts"
+import * as Stop from "./stop.ts"
 
 /** Messages handled in one go before other actors get their share. */
 const deliveryLimit = 1024
@@ -33,9 +33,9 @@ export const deliver = (cell: Cell.Cell): void => {
   cell.delivery = "none"
   if (cell.share === 0) return Cell.wake(cell)
   if (cell.state._tag === "Draining" && cell.busy === 0 && MailboxQueue.isEmpty(cell.queue)) {
-    Lifecycle.requestStop(cell, "stop", { _tag: "Stopped" })
+    Stop.requestStop(cell, "stop", { _tag: "Stopped" })
   }
-  Lifecycle.endIfQuiet(cell)
+  Stop.endIfQuiet(cell)
 }
 
 /**
@@ -92,10 +92,8 @@ export const cancel = (cell: Cell.Cell, envelope: Envelope): Effect.Effect<unkno
         ? Effect.andThen(Effect.yieldNow, interruptRun(envelope))
         : interruptRun(envelope)
     }
-    default: {
-      const forwarded = envelope.forwarded
-      return forwarded === undefined ? Effect.void : cancel(forwarded.cell, forwarded.envelope)
-    }
+    default:
+      return envelope.forwarded ?? Effect.void
   }
   envelope.status = "done"
   cell.stats.cancelled++
@@ -108,7 +106,7 @@ export const cancel = (cell: Cell.Cell, envelope: Envelope): Effect.Effect<unkno
  */
 export const refuseDeadlock = (cell: Cell.Cell, envelope: Envelope): void => {
   const asker = Fiber.getCurrent()
-  if (cell.definition.concurrency > 1 || asker === undefined || !Lifecycle.runsIn(asker.context, cell)) return
+  if (cell.definition.concurrency > 1 || asker === undefined || !Stop.runsIn(asker.context, cell)) return
   cell.system.dispatcher.scheduleTask(() => {
     if (envelope.status !== "queued" && envelope.status !== "blocked") return
     for (const run of cell.running ?? []) {

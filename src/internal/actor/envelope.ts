@@ -3,12 +3,12 @@
  *
  * @internal
  */
+import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Tracer from "effect/Tracer"
 import type { Emit } from "../pushed.ts"
 import type { ActorError } from "./actorError.ts"
-import type { Cell } from "./cell.ts"
 
 /** What waits for the outcome of a message; `undefined` for a told one. */
 export type Reply = (exit: Exit.Exit<unknown, unknown>) => void
@@ -44,8 +44,8 @@ export interface Envelope {
   abort: ActorError | undefined
   /** When its handler began, in nanoseconds, if the system measures that. */
   startedAt: bigint | undefined
-  /** Where the message went on, when its handler forwarded it. */
-  forwarded: { readonly cell: Cell; readonly envelope: Envelope } | undefined
+  /** Takes the message back from where its handler forwarded it to. */
+  forwarded: Effect.Effect<unknown> | undefined
   next: Envelope | undefined
   previous: Envelope | undefined
 }

@@ -13,8 +13,10 @@ import * as Exit from "effect/Exit"
 import * as Cell from "./cell.ts"
 import * as Delivery from "./delivery.ts"
 import * as Envelope from "./envelope.ts"
-import * as Lifecycle from "./lifecycle.ts"
-import type { Restart } from "./policy.ts"
+import type * as Policy from "./policy.ts"
+import * as Restart from "./restart.ts"
+import * as Spawn from "./spawn.ts"
+import * as Stop from "./stop.ts"
 
 export type Strategy = "oneForOne" | "oneForAll" | "restForOne"
 
@@ -32,7 +34,7 @@ interface Child {
 interface Group {
   readonly cell: Cell.Cell
   readonly strategy: Strategy
-  readonly restart: Restart
+  readonly restart: Policy.Restart
   /** In the order of their start. */
   children: ReadonlyArray<Child>
 }
@@ -48,7 +50,7 @@ interface Crashed {
 export const setup = (
   strategy: Strategy,
   specs: ReadonlyArray<ChildSpec>,
-  restart: Restart
+  restart: Policy.Restart
 ): Effect.Effect<Cell.Handlers, unknown> =>
   Effect.gen(function*() {
     const cell = yield* Effect.withFiber((fiber) => Effect.succeed(Cell.current(fiber.context)))
@@ -70,7 +72,7 @@ const startChild = (group: Group, spec: ChildSpec): Effect.Effect<Cell.Cell, unk
   const crashed = (cell: Cell.Cell, cause: Cause.Cause<unknown>) =>
     notify(group, "Crashed", { cell, state: cell.state, cause } satisfies Crashed)
   const definition: Cell.Definition = { ...spec.definition, supervisor: { _tag: "Delegate", crashed } }
-  return Effect.map(Lifecycle.spawn(group.cell, definition, spec.name), (cell) => {
+  return Effect.map(Spawn.spawn(group.cell, definition, spec.name), (cell) => {
     ;(cell.watchers ??= new Map()).set(group, () => notify(group, "Ended", cell))
     return cell
   })
@@ -84,7 +86,7 @@ const onCrashed = (group: Group, { cause, cell, state }: Crashed): Effect.Effect
   // Another restart has mended it, or it was stopped meanwhile.
   if (child === undefined || cell.state !== state) return Effect.void
   if (child.spec.restart !== "temporary") return mend(group, child, cause)
-  return Effect.sync(() => Lifecycle.stopCrashed(cell, cause))
+  return Effect.sync(() => Restart.stopCrashed(cell, cause))
 }
 
 const onEnded = (group: Group, cell: Cell.Cell): Effect.Effect<void> => {
@@ -105,9 +107,9 @@ const mend = Effect.fnUntraced(function*(group: Group, child: Child, firstCause:
     const affected = affectedBy(group, culprit)
     for (const { cell, spec } of affected.toReversed()) {
       if (spec.restart === "temporary") yield* stopChild(group, cell)
-      else yield* Lifecycle.suspend(cell, cause)
+      else yield* Restart.suspend(cell, cause)
     }
-    const delay = yield* Lifecycle.nextDelay(group.cell, group.restart, cause)
+    const delay = yield* Restart.nextDelay(group.cell, group.restart, cause)
     if (delay === undefined) return yield* Effect.failCause(Cause.die(Cause.squash(cause)))
     if (!Duration.isZero(delay)) yield* Effect.sleep(delay)
     const failed = yield* startAgain(group, affected, cause)
@@ -131,8 +133,8 @@ const affectedBy = (group: Group, culprit: Child): ReadonlyArray<Child> => {
 
 const stopChild = (group: Group, cell: Cell.Cell): Effect.Effect<unknown> => {
   group.children = group.children.filter((child) => child.cell !== cell)
-  Lifecycle.requestStop(cell, "stop", { _tag: "Stopped" })
-  return Lifecycle.awaitStopped(cell)
+  Stop.requestStop(cell, "stop", { _tag: "Stopped" })
+  return Stop.awaitStopped(cell)
 }
 
 /** Starts suspended and stopped children in order, up to the first that fails. */
@@ -144,13 +146,13 @@ const startAgain = Effect.fnUntraced(function*(
   for (const child of children) {
     if (child.spec.restart === "temporary") continue
     if (child.cell.state._tag === "Stopping" || child.cell.state._tag === "Ending") {
-      yield* Lifecycle.awaitStopped(child.cell)
+      yield* Stop.awaitStopped(child.cell)
     }
     const ended = child.cell.state._tag === "Stopped"
     // A transient child that ended by itself stays so; the group learns of it by its own message.
     if (ended && child.spec.restart !== "permanent") continue
     const exit = yield* Effect.exit(
-      ended ? startChild(group, child.spec) : Effect.as(Lifecycle.startSuspended(child.cell, cause), child.cell)
+      ended ? startChild(group, child.spec) : Effect.as(Restart.startSuspended(child.cell, cause), child.cell)
     )
     if (Exit.isFailure(exit)) return { child, cause: exit.cause }
     child.cell = exit.value

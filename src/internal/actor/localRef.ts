@@ -4,7 +4,6 @@
  * @internal
  */
 import type * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -15,9 +14,12 @@ import type { ActorError } from "./actorError.ts"
 import * as Cell from "./cell.ts"
 import * as Delivery from "./delivery.ts"
 import * as Envelope from "./envelope.ts"
-import * as Lifecycle from "./lifecycle.ts"
 import * as MailboxQueue from "./mailboxQueue.ts"
 import * as Run from "./run.ts"
+import * as Stop from "./stop.ts"
+
+/** What every reference carries, whatever its placement. */
+export const RefTypeId = "~effect-troupe/Actor/ActorRef"
 
 export interface LocalRef {
   readonly protocol: Cell.Protocol
@@ -28,7 +30,7 @@ export const make = (cell: Cell.Cell): LocalRef => {
   const ref = Object.create(Proto)
   ref.protocol = cell.definition.protocol
   ref.cell = cell
-  return ref
+  return cell.definition.reference?.(ref) ?? ref
 }
 
 export const isLocalRef = (ref: object): ref is LocalRef => Object.getPrototypeOf(ref) === Proto
@@ -41,18 +43,26 @@ export const forward = (self: LocalRef, tag: string, input: unknown): Effect.Eff
       if (envelope.status !== "running") return
       const onward = Envelope.make(tag, payload, envelope.reply, undefined, envelope.span)
       envelope.status = "done"
-      envelope.forwarded = { cell: self.cell, envelope: onward }
+      envelope.forwarded = Effect.suspend(() => Delivery.cancel(self.cell, onward))
       send(self.cell, onward)
     })
   })
 
-/** The same to an actor that is elsewhere: an ask whose answer becomes the answer. */
-export const forwardAsk = (ask: Effect.Effect<unknown, unknown>): Effect.Effect<Deferred.Deferred<unknown, unknown>> =>
-  Effect.gen(function*() {
-    const answer = yield* Deferred.make<unknown, unknown>()
-    yield* Effect.forkDetach(Effect.onExit(ask, (exit) => Deferred.done(answer, exit)))
-    return answer
-  })
+/** The same to an actor that may be elsewhere: its answer to an ask becomes the answer. */
+export const forwardElsewhere = (
+  ask: Effect.Effect<unknown, unknown>,
+  tell: Effect.Effect<void, unknown>
+): Effect.Effect<Run.Forward> =>
+  Effect.withFiber(({ context }) =>
+    Effect.succeed(Run.makeForward((envelope) => {
+      if (envelope.status !== "running") return
+      envelope.status = "done"
+      const { reply } = envelope
+      const fiber = Effect.runForkWith(context)(reply === undefined ? tell : ask)
+      envelope.forwarded = Fiber.interrupt(fiber)
+      if (reply !== undefined) fiber.addObserver(reply)
+    }))
+  )
 
 // -----------------------------------------------------------------------------
 // internals
@@ -109,9 +119,9 @@ const listen = (self: LocalRef, tag: string, input: unknown, sink: Envelope.Sink
 /** Requests the end and waits for it; an actor (or a descendant) that stops itself does not wait for itself. */
 const stop = (cell: Cell.Cell, mode: "stop" | "drain"): Effect.Effect<void> =>
   Effect.withFiber((fiber) => {
-    Lifecycle.requestStop(cell, mode, { _tag: "Stopped" })
-    if (cell.state._tag === "Stopped" || Lifecycle.runsIn(fiber.context, cell)) return Effect.void
-    return Effect.asVoid(Lifecycle.awaitStopped(cell))
+    Stop.requestStop(cell, mode, { _tag: "Stopped" })
+    if (cell.state._tag === "Stopped" || Stop.runsIn(fiber.context, cell)) return Effect.void
+    return Effect.asVoid(Stop.awaitStopped(cell))
   })
 
 const sizes = (cell: Cell.Cell) => ({
@@ -136,7 +146,7 @@ const waitForRoom = (cell: Cell.Cell, envelope: Envelope.Envelope): Effect.Effec
     const outcome = Delivery.offer(cell, envelope)
     if (outcome !== undefined) return resume(outcome)
     const fiber = Fiber.getCurrent()
-    if (fiber !== undefined && Lifecycle.runsIn(fiber.context, cell)) {
+    if (fiber !== undefined && Stop.runsIn(fiber.context, cell)) {
       return resume(Effect.fail(Cell.failure(cell, envelope.tag, {
         _tag: "MailboxFull",
         capacity: cell.queue.mailbox.capacity
@@ -146,8 +156,6 @@ const waitForRoom = (cell: Cell.Cell, envelope: Envelope.Envelope): Effect.Effec
     Delivery.wait(cell, envelope)
     return Effect.suspend(() => Delivery.cancel(cell, envelope))
   })
-
-const RefTypeId = "~effect-troupe/Actor/ActorRef"
 
 const Proto = {
   [RefTypeId]: RefTypeId,
@@ -170,7 +178,7 @@ const Proto = {
     return stop(cellOf(this), "drain")
   },
   get awaitStopped() {
-    return Lifecycle.awaitStopped(cellOf(this))
+    return Stop.awaitStopped(cellOf(this))
   },
   get mailbox() {
     return Effect.sync(() => sizes(cellOf(this)))

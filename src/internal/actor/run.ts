@@ -16,8 +16,8 @@ import * as Tracer from "effect/Tracer"
 import * as Pushed from "../pushed.ts"
 import * as Cell from "./cell.ts"
 import * as Envelope from "./envelope.ts"
-import * as Lifecycle from "./lifecycle.ts"
 import * as Metrics from "./metrics.ts"
+import * as Restart from "./restart.ts"
 
 const ForwardTypeId = "~effect-troupe/internal/Forward"
 
@@ -157,11 +157,6 @@ const start = (
 ): void => {
   cell.active++
   if (!forked) cell.busy++
-  const end = (exit: Exit.Exit<unknown, unknown>) => {
-    cell.active--
-    if (!forked) cell.busy--
-    complete(cell, envelope, exit)
-  }
   const effect = envelope.sink === undefined ? value as Effect.Effect<unknown, unknown> : pour(value, envelope.sink)
   const context = envelope.span === undefined
     ? cell.context
@@ -171,12 +166,27 @@ const start = (
     uninterruptible ? { uninterruptible: true } : undefined
   )
   const exit = fiber.pollUnsafe()
-  if (exit !== undefined) return end(exit)
-  track(cell, envelope, fiber)
+  if (exit !== undefined) return end(cell, envelope, exit, forked)
   envelope.uninterruptible = uninterruptible
+  follow(cell, envelope, fiber, forked)
+}
+
+const end = (cell: Cell.Cell, envelope: Envelope.Envelope, exit: Exit.Exit<unknown, unknown>, forked: boolean) => {
+  cell.active--
+  if (!forked) cell.busy--
+  complete(cell, envelope, exit)
+}
+
+const follow = (
+  cell: Cell.Cell,
+  envelope: Envelope.Envelope,
+  fiber: Fiber.Fiber<unknown, unknown>,
+  forked: boolean
+): void => {
+  track(cell, envelope, fiber)
   fiber.addObserver((exit) => {
     cell.running!.delete(envelope)
-    end(exit)
+    end(cell, envelope, exit, forked)
     if (cell.delivery === "none") Cell.wake(cell)
   })
 }
@@ -226,10 +236,14 @@ const complete = (cell: Cell.Cell, envelope: Envelope.Envelope, exit: Exit.Exit<
 }
 
 const crashed = (cell: Cell.Cell, envelope: Envelope.Envelope, cause: Cause.Cause<unknown>): void => {
+  if (envelope.reply === undefined) {
+    envelope.status = "done"
+    // Nobody else would hear of a told message's crash.
+    report(cell, Effect.logError(`${envelope.tag} crashed`, cause))
+    return Restart.crash(cell, cause)
+  }
+  Restart.crash(cell, cause)
   const error = Cell.failure(cell, envelope.tag, { _tag: "Crashed", defect: Cause.squash(cause) })
-  // Who asked hears of it; of a told message's crash nobody else would.
-  if (envelope.reply === undefined) report(cell, Effect.logError(`${envelope.tag} crashed`, cause))
-  Lifecycle.crash(cell, cause)
   answerIfWaiting(cell, envelope, Exit.fail(error))
 }
 

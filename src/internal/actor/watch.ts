@@ -7,7 +7,7 @@ import * as Cause from "effect/Cause"
 import type { Cell, Terminated } from "./cell.ts"
 import * as Delivery from "./delivery.ts"
 import * as Envelope from "./envelope.ts"
-import * as Lifecycle from "./lifecycle.ts"
+import * as Restart from "./restart.ts"
 
 interface Message {
   readonly tag: string
@@ -21,7 +21,7 @@ export const watch = (watcher: Cell, watched: Cell, onTerminated: (terminated: T
       const { payload, tag } = onTerminated(terminated)
       Delivery.notify(watcher, Envelope.make(tag, payload, undefined, undefined, undefined))
     } catch (defect) {
-      Lifecycle.crash(watcher, Cause.die(defect))
+      Restart.crash(watcher, Cause.die(defect))
     }
   }
   if (watched.state._tag === "Stopped") return notify(watched.state.terminated)
