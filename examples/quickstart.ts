@@ -13,16 +13,17 @@ import { chooseModel } from "./lib/quickstartModel.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 
-/** The documents that the agent may read, by their paths in the repository. */
+/** The documents that the agent may read, by their paths in the repository, the guides first. */
 const documents = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
   const inFolder = (folder: string) =>
     Effect.map(
       fs.readDirectory(path.join(root, folder)),
-      (names) => names.filter((name) => name.endsWith(".md")).map((name) => path.join(folder, name))
+      (names) => names.filter((name) => name.endsWith(".md")).sort().map((name) => path.join(folder, name))
     )
-  return [...yield* inFolder("."), ...yield* inFolder("docs")].sort()
+  // Guides first: a search ends at its eighth line.
+  return [...yield* inFolder("docs"), ...yield* inFolder(".")]
 })
 
 const read = (document: string) =>
@@ -75,12 +76,15 @@ const librarian = Agent.make("librarian", {
 })
 
 const program = Effect.gen(function*() {
-  const question = process.argv.slice(2).join(" ").trim() || "What happens to an agent's transcript on interruption?"
+  const question = process.argv.slice(2).join(" ").trim() || "What does a transcript hold?"
   const model = yield* chooseModel
   yield* display(`${bold("effect-troupe")} ${dim(model.description)}\n${bold("?")} ${question}\n`)
   yield* Agent.run(librarian, question).pipe(Stream.runForEach(printer()), Effect.provide(model.layer))
 }).pipe(
-  Effect.tapError((error) => display(`\n${red("✗")} ${error.message}\n`)),
+  Effect.tapError((error) => {
+    const { message } = error._tag === "ConfigError" ? error.cause : error
+    return display(`\n${red("✗")} ${message}\n`)
+  }),
   Effect.onInterrupt(() => display(dim("\n\nstopped\n"))),
   Effect.provide(Layer.mergeAll(NodeServices.layer, DateTime.layerCurrentZoneLocal))
 )

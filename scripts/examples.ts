@@ -12,7 +12,7 @@ const root = fileURLToPath(new URL("..", import.meta.url))
 const limit = 60_000
 
 const env = Object.fromEntries(
-  Object.entries(process.env).filter(([name]) => !/_API_KEY$|_BASE_URL$|^OLLAMA_/.test(name))
+  Object.entries(process.env).filter(([name]) => !/_API_KEY$|_BASE_URL$|^(AZURE|GOOGLE|OLLAMA)_/.test(name))
 )
 
 let failed = 0

@@ -2,12 +2,13 @@
 import type { Reporter } from "vitest/node"
 
 export const summary: Reporter = {
-  onTestRunEnd: (modules) => {
-    const count = { passed: 0, failed: 0, skipped: 0, pending: 0 }
+  onTestRunEnd: (modules, unhandledErrors) => {
+    const count = { passed: 0, failed: unhandledErrors.length, skipped: 0, pending: 0 }
     for (const module of modules) {
-      // A file that does not even load has no tests to fail.
-      if (module.state() === "failed" && module.children.size === 0) count.failed++
-      for (const test of module.children.allTests()) count[test.result().state]++
+      const tests = [...module.children.allTests()]
+      for (const test of tests) count[test.result().state]++
+      // A file that does not load, or whose hooks fail, has no failed test of its own.
+      if (module.state() === "failed" && tests.every((test) => test.result().state !== "failed")) count.failed++
     }
     console.log(`Tests: ${count.passed} passed, ${count.failed} failed, ${count.skipped + count.pending} skipped`)
   }

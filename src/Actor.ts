@@ -42,16 +42,16 @@ import type * as RpcSchema from "effect/rpc/RpcSchema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { ActorSystem } from "./ActorSystem.ts"
-import type { ActorError, SpawnError } from "./internal/actorError.ts"
-import * as Cell from "./internal/cell.ts"
-import * as Delivery from "./internal/delivery.ts"
-import * as Lifecycle from "./internal/lifecycle.ts"
-import * as LocalRef from "./internal/localRef.ts"
-import * as Payload from "./internal/payload.ts"
-import * as Policy from "./internal/policy.ts"
-import { rootOf } from "./internal/rootCell.ts"
-import * as Run from "./internal/run.ts"
-import * as Watch from "./internal/watch.ts"
+import type { ActorError, SpawnError } from "./internal/actor/actorError.ts"
+import * as Cell from "./internal/actor/cell.ts"
+import * as Delivery from "./internal/actor/delivery.ts"
+import * as Lifecycle from "./internal/actor/lifecycle.ts"
+import * as LocalRef from "./internal/actor/localRef.ts"
+import * as Payload from "./internal/actor/payload.ts"
+import * as Policy from "./internal/actor/policy.ts"
+import { rootOf } from "./internal/actor/rootCell.ts"
+import * as Run from "./internal/actor/run.ts"
+import * as Watch from "./internal/actor/watch.ts"
 import * as Mailbox from "./Mailbox.ts"
 
 export {
@@ -61,7 +61,7 @@ export {
   ActorErrorReason,
   /** @since 0.1.0 @category errors */
   SpawnError
-} from "./internal/actorError.ts"
+} from "./internal/actor/actorError.ts"
 
 const TypeId = "~effect-troupe/Actor/Protocol"
 const BehaviorTypeId = "~effect-troupe/Actor/Behavior"

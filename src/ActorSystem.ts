@@ -13,18 +13,18 @@ import type * as Rpc from "effect/rpc/Rpc"
 import * as Scheduler from "effect/Scheduler"
 import * as Stream from "effect/Stream"
 import type { LocalActorRef, Protocol, TerminatedReason } from "./Actor.ts"
-import { LookupError } from "./internal/actorError.ts"
-import * as Cell from "./internal/cell.ts"
-import * as Delivery from "./internal/delivery.ts"
-import * as Lifecycle from "./internal/lifecycle.ts"
-import * as LocalRef from "./internal/localRef.ts"
-import * as MailboxQueue from "./internal/mailboxQueue.ts"
-import { RootCell, rootOf } from "./internal/rootCell.ts"
+import { LookupError } from "./internal/actor/actorError.ts"
+import * as Cell from "./internal/actor/cell.ts"
+import * as Delivery from "./internal/actor/delivery.ts"
+import * as Lifecycle from "./internal/actor/lifecycle.ts"
+import * as LocalRef from "./internal/actor/localRef.ts"
+import * as MailboxQueue from "./internal/actor/mailboxQueue.ts"
+import { RootCell, rootOf } from "./internal/actor/rootCell.ts"
 
 export {
   /** @since 0.1.0 @category errors */
   LookupError
-} from "./internal/actorError.ts"
+} from "./internal/actor/actorError.ts"
 
 /**
  * The system that `Actor.spawn` starts actors in.

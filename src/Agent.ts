@@ -8,23 +8,32 @@
  *
  * @since 0.1.0
  */
-import type { Duration, Scope, Stream } from "effect"
-import { Context, Effect, Layer, Ref, Schema } from "effect"
-import { LanguageModel, McpServer, Tool as AiTool, Toolkit } from "effect/ai"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as McpServer from "effect/ai/McpServer"
+import * as AiTool from "effect/ai/Tool"
+import * as Toolkit from "effect/ai/Toolkit"
 import * as Arr from "effect/Array"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { hasProperty } from "effect/Predicate"
+import * as Ref from "effect/Ref"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type { NoExcessProperties } from "effect/Types"
 import type { ActorError } from "./Actor.ts"
 import { AgentError, InvalidOutput } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import type { Budget } from "./Budget.ts"
 import type { Guardrail } from "./Guardrail.ts"
-import { build } from "./internal/agentBuild.ts"
-import type { AgentRef, Input, Output } from "./internal/agentProtocol.ts"
-import { response } from "./internal/agentResponse.ts"
-import * as AgentRun from "./internal/agentRun.ts"
+import { build } from "./internal/agent/build.ts"
+import type { AgentRef, Input, Output } from "./internal/agent/protocol.ts"
+import { response } from "./internal/agent/response.ts"
+import * as AgentRun from "./internal/agent/run.ts"
+import type { Definition } from "./internal/agent/runState.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
-import type { Definition } from "./internal/runState.ts"
 import type { Settings } from "./Llm/AiSdk.ts"
 import { Memory } from "./Memory.ts"
 import type { Reason, Recovery, RecoveryError, RecoveryServices } from "./Recover.ts"
@@ -46,7 +55,7 @@ export {
   stream,
   /** @since 0.1.0 @category actors */
   transcript
-} from "./internal/agentActor.ts"
+} from "./internal/agent/actor.ts"
 export {
   /** @since 0.1.0 @category models */
   type AgentBehavior,
@@ -64,11 +73,11 @@ export {
   protocol,
   /** @since 0.1.0 @category models */
   Request
-} from "./internal/agentProtocol.ts"
+} from "./internal/agent/protocol.ts"
 export {
   /** @since 0.1.0 @category running */
   response
-} from "./internal/agentResponse.ts"
+} from "./internal/agent/response.ts"
 
 const TypeId = "~effect-troupe/Agent"
 

@@ -5,10 +5,10 @@
  *
  * @since 0.1.0
  */
-import { Schema } from "effect"
-import { AiError } from "effect/ai"
+import * as AiError from "effect/ai/AiError"
+import * as Schema from "effect/Schema"
 import { BudgetExceeded } from "./Budget.ts"
-import { ActorError } from "./internal/actorError.ts"
+import { ActorError } from "./internal/actor/actorError.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import * as Transcript from "./Transcript.ts"
 

@@ -6,8 +6,8 @@
  *
  * @since 0.1.0
  */
-import { Schema } from "effect"
-import { Response } from "effect/ai"
+import * as Response from "effect/ai/Response"
+import * as Schema from "effect/Schema"
 import * as Transcript from "./Transcript.ts"
 
 const agent = Schema.String

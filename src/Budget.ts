@@ -8,10 +8,14 @@
  *
  * @since 0.1.0
  */
-import type { Scope } from "effect"
-import { Clock, Context, Duration, Effect, Schema } from "effect"
-import type { Response } from "effect/ai"
+import type * as Response from "effect/ai/Response"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import { hasProperty } from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 
 const TypeId = "~effect-troupe/Budget"
 

@@ -54,9 +54,9 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Actor from "./Actor.ts"
 import * as ActorSystem from "./ActorSystem.ts"
-import * as Erased from "./internal/erased.ts"
-import * as Lifecycle from "./internal/lifecycle.ts"
-import * as LocalRef from "./internal/localRef.ts"
+import * as Erased from "./internal/actor/erased.ts"
+import * as Lifecycle from "./internal/actor/lifecycle.ts"
+import * as LocalRef from "./internal/actor/localRef.ts"
 
 /**
  * Registers a behavior with the cluster: this node runs the actors of its share of the ids. What setup and handlers

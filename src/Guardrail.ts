@@ -6,8 +6,8 @@
  *
  * @since 0.1.0
  */
-import { Effect } from "effect"
-import type { Prompt } from "effect/ai"
+import type * as Prompt from "effect/ai/Prompt"
+import * as Effect from "effect/Effect"
 import { GuardrailTripped } from "./AgentError.ts"
 
 /**

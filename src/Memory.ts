@@ -22,9 +22,17 @@
  *
  * @since 0.1.0
  */
-import { Context, Effect, Layer, Option, Schema, Semaphore } from "effect"
-import { EmbeddingModel, LanguageModel, Prompt, Tokenizer } from "effect/ai"
-import type { AiError } from "effect/ai"
+import type * as AiError from "effect/ai/AiError"
+import * as EmbeddingModel from "effect/ai/EmbeddingModel"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Prompt from "effect/ai/Prompt"
+import * as Tokenizer from "effect/ai/Tokenizer"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
 import { errorMessage } from "./internal/errorMessage.ts"
 import * as Transcript from "./Transcript.ts"
 

@@ -6,8 +6,10 @@
  *
  * @since 0.1.0
  */
-import type { Effect, Layer, Schedule } from "effect"
-import type { LanguageModel } from "effect/ai"
+import type * as LanguageModel from "effect/ai/LanguageModel"
+import type * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import type * as Schedule from "effect/Schedule"
 import type { ModelFailed } from "./AgentError.ts"
 import type { BudgetExceeded } from "./Budget.ts"
 import type { Transcript } from "./Transcript.ts"

@@ -41,7 +41,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Actor from "./Actor.ts"
 import type { ActorSystem } from "./ActorSystem.ts"
-import * as Erased from "./internal/erased.ts"
+import * as Erased from "./internal/actor/erased.ts"
 import * as Supervisor from "./Supervisor.ts"
 
 const TypeId = "~effect-troupe/Router"

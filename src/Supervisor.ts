@@ -9,8 +9,8 @@
 import * as Effect from "effect/Effect"
 import type * as Rpc from "effect/rpc/Rpc"
 import * as Actor from "./Actor.ts"
-import * as Group from "./internal/group.ts"
-import { defaultPolicy, type Restart, stop } from "./internal/policy.ts"
+import * as Group from "./internal/actor/group.ts"
+import { defaultPolicy, type Restart, stop } from "./internal/actor/policy.ts"
 import { unbounded } from "./Mailbox.ts"
 
 export {
@@ -25,7 +25,7 @@ export {
   restart,
   resume,
   stop
-} from "./internal/policy.ts"
+} from "./internal/actor/policy.ts"
 
 /**
  * Whom a crash concerns besides the child that crashed: nobody, all other children, or those started after it.

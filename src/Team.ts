@@ -15,16 +15,20 @@
  *
  * @since 0.1.0
  */
-import { Effect, Hash, Ref, Result, Schema } from "effect"
-import { Prompt } from "effect/ai"
+import * as Prompt from "effect/ai/Prompt"
+import * as Effect from "effect/Effect"
+import * as Hash from "effect/Hash"
 import { isString } from "effect/Predicate"
+import * as Ref from "effect/Ref"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
 import { type Agent, isAgent } from "./Agent.ts"
 import { type AgentError, TeamLimitExceeded, UnknownMember } from "./AgentError.ts"
 import type { AgentResponse } from "./AgentEvent.ts"
-import { behaviorWith } from "./internal/agentActor.ts"
-import type { AgentBehavior, AgentRef, Input } from "./internal/agentProtocol.ts"
-import type { Member, NamedMember, Reply, Run, TeamError, TeamOptions, TeamServices } from "./internal/teamRun.ts"
-import * as TeamRun from "./internal/teamRun.ts"
+import { behaviorWith } from "./internal/agent/actor.ts"
+import type { AgentBehavior, AgentRef, Input } from "./internal/agent/protocol.ts"
+import type { Member, NamedMember, Reply, Run, TeamError, TeamOptions, TeamServices } from "./internal/agent/teamRun.ts"
+import * as TeamRun from "./internal/agent/teamRun.ts"
 import * as Tool from "./Tool.ts"
 import * as Transcript from "./Transcript.ts"
 
@@ -39,7 +43,7 @@ export type {
   TeamOptions,
   /** @since 0.1.0 @category type utils */
   TeamServices
-} from "./internal/teamRun.ts"
+} from "./internal/agent/teamRun.ts"
 
 /**
  * A team of these members. `R` is what the team requires beyond them.

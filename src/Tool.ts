@@ -8,20 +8,30 @@
  *
  * @since 0.1.0
  */
-import { Cause, Duration, Effect, Option, Schema, Semaphore, Stream } from "effect"
-import type { Schedule, Scope } from "effect"
-import type { McpClient, McpClientError, Prompt, Toolkit } from "effect/ai"
-import { Tool as AiTool } from "effect/ai"
+import type * as McpClient from "effect/ai/McpClient"
+import type * as McpClientError from "effect/ai/McpClientError"
+import type * as Prompt from "effect/ai/Prompt"
+import * as AiTool from "effect/ai/Tool"
+import type * as Toolkit from "effect/ai/Toolkit"
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
+import type * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
 import type { Agent } from "./Agent.ts"
 import { ToolFailed } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import { Approvals } from "./Approvals.ts"
-import type { AgentRef } from "./internal/agentProtocol.ts"
+import { discover } from "./internal/agent/mcpTools.ts"
+import type { AgentRef } from "./internal/agent/protocol.ts"
+import { CurrentTool } from "./internal/agent/toolContext.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
-import { discover } from "./internal/mcpTools.ts"
 import * as Pushed from "./internal/pushed.ts"
-import { CurrentTool } from "./internal/toolContext.ts"
 
 const TypeId = "~effect-troupe/Tool"
 
@@ -260,7 +270,7 @@ export const emit = (data: unknown): Effect.Effect<void> =>
 export function fromAgent<E, R>(agent: Agent<E, R>, options: FromAgentOptions): Tool<string, R>
 export function fromAgent(ref: AgentRef, options: FromAgentOptions & { readonly name: string }): Tool<string>
 export function fromAgent<E, R>(target: Agent<E, R> | AgentRef, options: FromAgentOptions): Tool<string, R> {
-  return fn(options.name ?? ("run" in target ? target.name : target.protocol.name), {
+  return fn(options.name ?? toToolName("run" in target ? target.name : target.protocol.name), {
     description: options.description,
     parameters: {
       prompt: Schema.String.annotate({ description: "What the agent is asked, with all that it must know" })
@@ -284,7 +294,7 @@ export function fromAgent<E, R>(target: Agent<E, R> | AgentRef, options: FromAge
 export interface FromAgentOptions {
   /** Tells the model what the agent can do and when to ask it. */
   readonly description: string
-  /** Default: the agent's name. */
+  /** Default: the agent's name, with "_" for what a tool's name can't have. */
   readonly name?: string | undefined
 }
 
@@ -443,6 +453,10 @@ const withPolicies = <Params, A, E, R>(
 }
 
 const checkOptions = (name: string, { concurrency, effect, retry }: FnOptions<{}, Schema.Top> & Repetition): void => {
+  // What every provider takes; most refuse the whole request for one other character.
+  if (!/^[A-Za-z0-9_-]{1,64}$/.test(name)) {
+    throw new Error(`Tool.fn: name must be 1 to 64 letters, digits, "_" or "-", got ${JSON.stringify(name)}`)
+  }
   if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency > 0)) {
     throw new Error(`Tool.fn: concurrency of ${name} must be a positive integer, got ${concurrency}`)
   }
@@ -451,6 +465,8 @@ const checkOptions = (name: string, { concurrency, effect, retry }: FnOptions<{}
     throw new Error(`Tool.fn: retry of ${name} needs effect "pure" or "idempotent", got "once"`)
   }
 }
+
+const toToolName = (name: string): string => name.replaceAll(/[^A-Za-z0-9_-]+/g, "_").slice(0, 64)
 
 const problemOf = <A, R>(decode: (params: unknown) => Effect.Effect<A, Schema.SchemaError, R>) => (params: unknown) =>
   Effect.match(decode(params), { onFailure: ({ message }) => message, onSuccess: () => undefined })

@@ -8,9 +8,13 @@
  *
  * @since 0.1.0
  */
-import { Equal, Hash, Schema, SchemaTransformation } from "effect"
-import { Prompt } from "effect/ai"
+import * as Prompt from "effect/ai/Prompt"
+import * as Equal from "effect/Equal"
+import * as Hash from "effect/Hash"
+import * as Inspectable from "effect/Inspectable"
 import { hasProperty } from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
 
 const TypeId = "~effect-troupe/Transcript"
 
@@ -160,6 +164,9 @@ const Proto = {
   },
   toJSON(this: Link): ReadonlyArray<Entry> {
     return this.entries
+  },
+  [Inspectable.NodeInspectSymbol](this: Link) {
+    return { _id: "Transcript", entries: this.entries }
   }
 }
 

@@ -1,7 +1,7 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Latch, Layer, Ref, Schema, Stream } from "effect"
-import type { LanguageModel } from "effect/ai"
-import { AiError, Prompt, Tool as AiTool, Toolkit } from "effect/ai"
+import { AiError, LanguageModel, Prompt, Tool as AiTool, Toolkit } from "effect/ai"
+import type { Response } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as Agent from "../src/Agent.ts"
 import { AgentError } from "../src/AgentError.ts"
@@ -9,34 +9,13 @@ import type { AgentEvent } from "../src/AgentEvent.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
 import * as Tool from "../src/Tool.ts"
 import * as Transcript from "../src/Transcript.ts"
-
-const weather = Tool.fn("get_weather", {
-  description: "Current weather in a city",
-  parameters: { city: Schema.String },
-  success: Schema.String
-}, ({ city }) => Effect.succeed(`18 C in ${city}`))
+import { collect, lines, tags, weather } from "./fixtures/agents.ts"
 
 const hang = Tool.fn("hang", { description: "Never answers" }, () => Effect.never)
 
 const assistant = Agent.make("assistant", { instructions: "Be brief.", tools: [weather] })
 
-const collect = <E, R>(events: Stream.Stream<AgentEvent, E, R>) => Stream.runCollect(events)
-
-const tags = (events: ReadonlyArray<AgentEvent>) => events.map((event) => event._tag)
-
 const toolResults = (events: ReadonlyArray<AgentEvent>) => events.filter((event) => event._tag === "ToolResult")
-
-/** The conversation as short lines: who said what, and what each tool call came to. */
-const lines = (transcript: Transcript.Transcript) =>
-  transcript.entries.flatMap((entry) =>
-    entry._tag === "User" ? [`user: ${Transcript.text(entry)}`] : entry.content.map((part) =>
-      part.type === "tool-use" ?
-        `${part.name} ${part.isFailure ? "failed" : "gave"} ${JSON.stringify(part.result)}`
-        : part.type === "file" ?
-        `file ${part.mediaType}`
-        : `${part.type}: ${part.text}`
-    )
-  )
 
 describe("Agent", () => {
   it.effect("a run without tools streams the answer's text and completes with it", () =>
@@ -250,6 +229,24 @@ describe("Agent", () => {
       ],
       "18 degrees."
     ]))))
+
+  it.effect("reasoning that was cut off is not kept, because no provider takes the half of it back", () =>
+    Effect.gen(function*() {
+      const cut = LanguageModel.make({
+        generateText: () => Effect.succeed([]),
+        streamText: () =>
+          Stream.fromArray<Response.StreamPartEncoded>([
+            { type: "text-start", id: "0" },
+            { type: "text-delta", id: "0", delta: "Let me see." },
+            { type: "text-end", id: "0" },
+            { type: "reasoning-start", id: "1" },
+            { type: "reasoning-delta", id: "1", delta: "I should" }
+          ])
+      })
+      const model = Layer.effect(LanguageModel.LanguageModel, cut)
+      const error = yield* Effect.flip(collect(Agent.run(assistant, "Weather?")).pipe(Effect.provide(model)))
+      assert.deepStrictEqual(lines(error.transcript), ["user: Weather?", "text: Let me see."])
+    }))
 
   it.effect("an agent with a model of its own uses it, and requires none", () =>
     Effect.gen(function*() {

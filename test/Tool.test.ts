@@ -106,6 +106,7 @@ describe("Tool", () => {
     }))
 
   it("a senseless option dies at construction and names the field", () => {
+    assert.throws(() => Tool.fn("get weather", { description: "" }, () => Effect.void), "got \"get weather\"")
     assert.throws(
       () => Tool.fn("t", { description: "", concurrency: 0 }, () => Effect.void),
       "concurrency of t must be"
@@ -196,6 +197,10 @@ describe("Tool", () => {
   })
 
   describe("fromAgent", () => {
+    it("takes the agent's name as far as a tool can have it", () => {
+      assert.strictEqual(Tool.fromAgent(Agent.make("support desk"), { description: "" }).name, "support_desk")
+    })
+
     /** `outer` asks `middle`, which asks `inner`, which has the tool. */
     const nested = (tool: Tool.Tool<string>, answers: ReadonlyArray<Scripted.Turn> = ["Inner."]) => {
       const inner = Agent.make("inner", {

@@ -3,6 +3,7 @@ import { Effect, Layer, ManagedRuntime, Ref, Schema, Stream } from "effect"
 import { LanguageModel, Prompt } from "effect/ai"
 import type { Response } from "effect/ai"
 import * as Agent from "../../src/Agent.ts"
+import { make as makeLanguageModel } from "../../src/internal/llm/languageModel.ts"
 import * as Tool from "../../src/Tool.ts"
 import * as Transcript from "../../src/Transcript.ts"
 import { check } from "../harness.ts"
@@ -29,7 +30,7 @@ const play = (answered: boolean): Stream.Stream<Response.StreamPartEncoded> =>
 
 const model = Layer.effect(
   LanguageModel.LanguageModel,
-  LanguageModel.make({
+  makeLanguageModel({
     generateText: () => Effect.die("agents stream"),
     streamText: ({ prompt }) => play(prompt.content.at(-1)?.role === "tool")
   })

@@ -50,7 +50,7 @@ export const printer = ({ names = false } = {}) => {
         const { turns, usage } = event.response
         const tokens = (n: number | undefined) => n === undefined ? "?" : String(n)
         return line(dim(
-          `\n${turns} ${turns === 1 ? "turn" : "turns"}, ` +
+          `${turns} ${turns === 1 ? "turn" : "turns"}, ` +
             `${tokens(usage.inputTokens.total)} tokens in, ${tokens(usage.outputTokens.total)} tokens out`
         ))
       }

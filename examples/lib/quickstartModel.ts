@@ -1,27 +1,29 @@
 /** Chooses the quickstart's model by what the machine has, and plays one by a script where there is none. */
-import { Config, Effect, Option, Schema } from "effect"
-import { Ollama, OpenAi, Scripted, Transcript } from "effect-troupe"
-import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
+import { Config, Effect, Option } from "effect"
+import { type ModelList, Ollama, OpenAi, Scripted, Transcript } from "effect-troupe"
 
-const isSet = (variable: string) => Effect.map(Config.option(Config.NonEmptyString(variable)), Option.isSome)
+const variable = (name: string) => Config.option(Config.NonEmptyString(name))
 
-/** The models that an Ollama server on this machine has, if one runs. */
-const ollamaModels = HttpClient.get("http://127.0.0.1:11434/api/tags").pipe(
-  Effect.flatMap(HttpClientResponse.schemaBodyJson(Schema.Struct({
-    models: Schema.Array(Schema.Struct({ name: Schema.String }))
-  }))),
-  Effect.map(({ models }) => models.map((model) => model.name)),
-  Effect.timeout("500 millis"),
-  Effect.orElseSucceed((): ReadonlyArray<string> => []),
-  Effect.provide(FetchHttpClient.layer)
-)
+/** A model that an Ollama server has, if one runs. */
+const ollamaModel = Effect.flatMap(Ollama.models, (list) =>
+  list.pipe(
+    Effect.timeout("500 millis"),
+    Effect.orElseSucceed((): ReadonlyArray<ModelList.ModelInfo> => []),
+    Effect.map((models) => models.find(({ id }) => !id.includes("embed"))?.id)
+  ))
 
 export const chooseModel = Effect.gen(function*() {
-  if ((yield* isSet("OPENAI_API_KEY")) || (yield* isSet("OPENAI_BASE_URL"))) {
-    const name = yield* Config.String("OPENAI_MODEL").pipe(Config.withDefault("gpt-5-mini"))
-    return { description: `${name} of OpenAI`, layer: OpenAi.model(name) }
+  const key = yield* variable("OPENAI_API_KEY")
+  const address = yield* variable("OPENAI_BASE_URL")
+  if (Option.isSome(key) || Option.isSome(address)) {
+    const name = yield* Config.NonEmptyString("OPENAI_MODEL").pipe(Config.withDefault("gpt-5-mini"))
+    const where = Option.match(address, {
+      onNone: () => "of OpenAI",
+      onSome: (url) => `at ${URL.parse(url)?.host ?? url}`
+    })
+    return { description: `${name} ${where}`, layer: OpenAi.model(name) }
   }
-  const [local] = yield* ollamaModels
+  const local = yield* ollamaModel
   if (local !== undefined) return { description: `${local} of Ollama`, layer: Ollama.model(local) }
   return {
     description: "scripted model (set OPENAI_API_KEY or start Ollama for a real one; the tools are real)",
@@ -40,22 +42,29 @@ function play({ prompt }: Scripted.Request) {
   const results = prompt.content.flatMap((message) => message.role === "tool" ? message.content : [])
     .filter((part) => part.type === "tool-result")
   const question = prompt.content.findLast((message) => message.role === "user")!
-  const words = Transcript.text(Transcript.user(question.content)).match(/[A-Za-z]{4,}/g) ?? []
-  const matches = results.filter((result) => result.name === "search_docs" && !result.isFailure)
-    .flatMap((result) => result.result as ReadonlyArray<Match>)
+  const words = (Transcript.text(Transcript.user(question.content)).toLowerCase().match(/[a-z]{4,}/g) ?? [])
+    .toSorted((a, b) => b.length - a.length)
+  const searches = results.filter((result) => result.name === "search_docs" && !result.isFailure)
+  const matches = searches.flatMap((result) => result.result as ReadonlyArray<Match>)
+  const best = matches.toSorted((a, b) => common(b, words) - common(a, words))[0]
   const passage = results.find((result) => result.name === "read_doc")
-  const word = words.toSorted((a, b) => b.length - a.length)[results.length] ?? "agent"
-  if (passage !== undefined) return answer(String(passage.result), matches[0]!)
-  if (matches.length > 0) return readAround(matches[0]!)
-  if (results.length > 4) return "I found nothing on that in the documents."
+  if (best !== undefined) return passage === undefined ? readAround(best) : answer(String(passage.result), best)
+  const word = words[searches.length]
+  if (word === undefined || searches.length > 3) return "I found nothing on that in the documents."
   return [
     ...(results.length === 0 ? [Scripted.text("Let me look that up."), Scripted.toolCall("local_time", {})] : []),
     Scripted.toolCall("search_docs", { text: word })
   ]
 }
 
+const common = ({ text }: Match, words: ReadonlyArray<string>) =>
+  words.filter((word) => text.toLowerCase().includes(word)).length
+
 const readAround = ({ document, line }: Match) =>
   Scripted.toolCall("read_doc", { document, from: Math.max(1, line - 2) })
+
+const wholeLines = (text: string, limit = 700) =>
+  text.length <= limit ? text : `${text.slice(0, text.lastIndexOf("\n", limit))}\n...`
 
 const answer = (passage: string, { document, line, text }: Match) => {
   const paragraphs = passage.split(/\n\s*\n/)
@@ -64,6 +73,6 @@ const answer = (passage: string, { document, line, text }: Match) => {
   const telling = paragraphs.slice(found, found + (paragraphs[found]!.length < 160 ? 2 : 1)).join("\n\n")
   return [
     Scripted.delay("200 millis"),
-    Scripted.text(`${document}, line ${line}, says:\n\n${telling.trim().slice(0, 700)}`)
+    Scripted.text(`${document}, line ${line}, says:\n\n${wholeLines(telling.trim())}`)
   ]
 }

@@ -24,15 +24,26 @@ import type {
   SharedV4ProviderOptions,
   SharedV4Warning
 } from "@ai-sdk/provider"
-import { Array as Arr, Cause, Context, Effect, Layer, Schema, Stream } from "effect"
-import type { Pull, Redacted, Scope } from "effect"
-import { AiError, LanguageModel, Model } from "effect/ai"
-import type { Response } from "effect/ai"
-import * as Errors from "../internal/aiSdkError.ts"
-import { toPromptV3 } from "../internal/aiSdkPrompt.ts"
-import { mergeSettings, toCallOptions } from "../internal/aiSdkRequest.ts"
-import { type GenerateResult, isTruncated, toParts, toStreamPart } from "../internal/aiSdkResponse.ts"
-import { type Batch, batchReader } from "../internal/aiSdkStream.ts"
+import * as AiError from "effect/ai/AiError"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Model from "effect/ai/Model"
+import type * as Response from "effect/ai/Response"
+import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Pull from "effect/Pull"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Errors from "../internal/llm/aiSdkError.ts"
+import { toPromptV3 } from "../internal/llm/aiSdkPrompt.ts"
+import { mergeSettings, toCallOptions } from "../internal/llm/aiSdkRequest.ts"
+import { type GenerateResult, isTruncated, toParts, toStreamPart } from "../internal/llm/aiSdkResponse.ts"
+import { type Batch, batchReader } from "../internal/llm/aiSdkStream.ts"
+import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
 
 /**
  * A language model of any current AI SDK specification.
@@ -144,7 +155,7 @@ export const make = (options: Options): Effect.Effect<LanguageModel.LanguageMode
   checkSettings(options.settings ?? {})
   const codecTransformer = options.codecTransformer ?? LanguageModel.defaultCodecTransformer
   const bridge: Bridge = { ...options, codecTransformer }
-  return LanguageModel.make({
+  return makeLanguageModel({
     generateText: (request) => generateText(bridge, request),
     streamText: (request) => Stream.unwrap(streamText(bridge, request)),
     codecTransformer
@@ -234,7 +245,7 @@ const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: Langua
         : model.doGenerate({ ...call, abortSignal })
   )
   yield* logWarnings(bridge, result.warnings)
-  return toParts(result)
+  return toParts(result, Errors.safeHeaders(result.response?.headers, origin))
 })
 
 const streamText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
@@ -266,6 +277,7 @@ type PartsPull = Pull.Pull<Arr.NonEmptyReadonlyArray<Response.StreamPartEncoded>
 // What came before a failure is still delivered; the pull after it fails.
 const pullParts = (bridge: Bridge, origin: Errors.Origin, { request, response, stream }: StreamResult): PartsPull => {
   const nextBatch = batchReader(stream.getReader())
+  const headers = Errors.safeHeaders(response?.headers, origin)
   const truncated = Effect.suspend(() => Errors.failTruncated(request, origin))
   let answered = false
   let end: Effect.Effect<never, AiError.AiError | Cause.Done> | undefined
@@ -277,7 +289,7 @@ const pullParts = (bridge: Bridge, origin: Errors.Origin, { request, response, s
       else if (part.type === "finish" && isTruncated(part.finishReason)) end = truncated
       if (end !== undefined) return parts
       answered ||= part.type === "finish"
-      const encoded = toStreamPart(part, response?.headers)
+      const encoded = toStreamPart(part, headers)
       if (encoded !== undefined) parts.push(encoded)
     }
     if (batch.end !== undefined) {

@@ -8,10 +8,14 @@
  * @since 0.1.0
  */
 import type { EmbeddingModelV3, EmbeddingModelV4, SharedV4ProviderOptions } from "@ai-sdk/provider"
-import { Array as Arr, Effect, Layer, Schema } from "effect"
-import type { Redacted, Scope } from "effect"
-import { EmbeddingModel } from "effect/ai"
-import * as Errors from "../internal/aiSdkError.ts"
+import * as EmbeddingModel from "effect/ai/EmbeddingModel"
+import * as Arr from "effect/Array"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as Errors from "../internal/llm/aiSdkError.ts"
 
 /**
  * An embedding model of any current AI SDK specification.

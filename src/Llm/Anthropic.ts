@@ -18,10 +18,12 @@
  *
  * @since 0.1.0
  */
-import { Effect, Redacted, Schema } from "effect"
-import type { Config } from "effect"
 import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
-import { baseUrl, load, requiredKey } from "../internal/provider.ts"
+import type * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { baseUrl, load, requiredKey } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"

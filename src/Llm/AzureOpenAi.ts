@@ -19,10 +19,12 @@
  *
  * @since 0.1.0
  */
-import { Effect, Option, Redacted } from "effect"
-import type { Config } from "effect"
 import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
-import { configError, load, optionalUrl, requiredKey } from "../internal/provider.ts"
+import type * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import { configError, load, optionalUrl, requiredKey } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"

@@ -7,7 +7,11 @@
  *
  * @since 0.1.0
  */
-import { Context, Effect, Layer, LayerMap, Schema } from "effect"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as LayerMap from "effect/LayerMap"
+import * as Schema from "effect/Schema"
 import { errorMessage } from "../internal/errorMessage.ts"
 import type * as AiSdk from "./AiSdk.ts"
 import * as Anthropic from "./Anthropic.ts"

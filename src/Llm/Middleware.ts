@@ -26,29 +26,30 @@
  *
  * @since 0.1.0
  */
-import {
-  Cache,
-  Cause,
-  Context,
-  Deferred,
-  Duration,
-  Effect,
-  Exit,
-  Fiber,
-  Layer,
-  Option,
-  Schedule,
-  Semaphore,
-  Stream
-} from "effect"
-import { AiError, LanguageModel, Model, Prompt } from "effect/ai"
-import { CircuitBreaker } from "effect/persistence"
-import { type Answer, type Part, toBare } from "../internal/bareModel.ts"
-import * as Internal from "../internal/modelMiddleware.ts"
-import * as ModelRequest from "../internal/modelRequest.ts"
-import * as RateWindow from "../internal/rateWindow.ts"
-import { redactJson, redactText } from "../internal/redact.ts"
-import { whenSilent } from "../internal/whenSilent.ts"
+import * as AiError from "effect/ai/AiError"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Model from "effect/ai/Model"
+import * as Prompt from "effect/ai/Prompt"
+import * as Cache from "effect/Cache"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
+import * as Schedule from "effect/Schedule"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import { type Answer, type Part, toBare } from "../internal/llm/bareModel.ts"
+import * as Internal from "../internal/llm/middleware.ts"
+import * as RateWindow from "../internal/llm/rateWindow.ts"
+import { redactJson, redactText } from "../internal/llm/redact.ts"
+import * as ModelRequest from "../internal/llm/request.ts"
+import { whenSilent } from "../internal/llm/whenSilent.ts"
 
 /**
  * A function from a model layer to a layer of the same services, which may need and fail with more to be built.

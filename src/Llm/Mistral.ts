@@ -18,9 +18,10 @@
  *
  * @since 0.1.0
  */
-import { Effect, Redacted } from "effect"
-import type { Config } from "effect"
-import { baseUrl, load, requiredKey } from "../internal/provider.ts"
+import type * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { baseUrl, load, requiredKey } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"

@@ -20,11 +20,17 @@
  * @since 0.1.0
  */
 import { APICallError } from "@ai-sdk/provider"
-import { Effect, Exit, Predicate, Schema } from "effect"
-import type { Config, Redacted } from "effect"
-import { AiError } from "effect/ai"
-import { FetchHttpClient, Headers, HttpClient } from "effect/http"
-import * as Errors from "../internal/aiSdkError.ts"
+import * as AiError from "effect/ai/AiError"
+import type * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as Headers from "effect/http/Headers"
+import * as HttpClient from "effect/http/HttpClient"
+import * as Predicate from "effect/Predicate"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Errors from "../internal/llm/aiSdkError.ts"
 
 /**
  * One model of a vendor; what the vendor's list does not say is undefined.
@@ -178,7 +184,7 @@ const request = Effect.fnUntraced(
         // A failed connection says everything in its cause.
         ({ cause, message }) => Effect.fail(callError(url, { message: cause instanceof Error ? "" : message, cause }))
       ),
-      // The client's span would show keys in headers that it doesn't know.
+      // A span that shows headers knows only some of the names under which vendors take keys.
       Effect.provideService(Headers.CurrentRedactedNames, Object.keys(headers)),
       Effect.provide(FetchHttpClient.layer)
     )

@@ -2,7 +2,7 @@
  * Provides the models of an Ollama server, on this machine unless `OLLAMA_HOST` says otherwise.
  *
  * Needs the package `@ai-sdk/openai-compatible` and no key. `OLLAMA_HOST` is read as Ollama itself reads it: with or
- * without scheme and port.
+ * without scheme, port and path.
  *
  * **Example** (An answer from a local model)
  *
@@ -18,9 +18,10 @@
  *
  * @since 0.1.0
  */
-import { Effect, Layer, Option } from "effect"
-import type { Config } from "effect"
-import { optionalUrl } from "../internal/provider.ts"
+import type * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { baseUrl } from "../internal/llm/provider.ts"
 import type * as AiSdk from "./AiSdk.ts"
 import type * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import type * as ModelList from "./ModelList.ts"
@@ -63,12 +64,15 @@ export const models: ModelList.ModelList = Effect.suspend(() => Effect.flatMap(s
 // -----------------------------------------------------------------------------------------------------------------
 
 const complete = (host: string): string => {
-  const address = /^https?:\/\//.test(host) ? host : `http://${host}${/:\d+\/?$/.test(host) ? "" : ":11434"}`
+  const [authority = "", ...path] = host.split("/")
+  const address = /^https?:\/\//.test(host)
+    ? host
+    : [`http://${authority}${/:\d+$/.test(authority) ? "" : ":11434"}`, ...path].join("/")
   // Where a server listens on all addresses, a client connects to this machine.
   return address.replace("//0.0.0.0", "//127.0.0.1")
 }
 
-const server = Effect.map(optionalUrl("OLLAMA_HOST", complete), (host) => ({
+const server = Effect.map(baseUrl("OLLAMA_HOST", "http://127.0.0.1:11434", complete), (host) => ({
   provider: "ollama",
-  baseUrl: new URL("/v1", Option.getOrElse(host, () => "http://127.0.0.1:11434")).href
+  baseUrl: `${host}/v1`
 }))

@@ -13,13 +13,16 @@
  *
  * @since 0.1.0
  */
-import { Effect, Redacted } from "effect"
-import { httpUrl, load } from "../internal/provider.ts"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import { httpUrl, load, notHttpUrl } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
 
 /**
+ * Where a server is, what it wants and what it is called.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -94,7 +97,7 @@ const DEFAULT_NAME = "openai-compatible"
 
 const checkUrl = (method: string, { baseUrl }: Server) => {
   if (httpUrl(baseUrl) === undefined) {
-    throw new Error(`OpenAiCompatible.${method}: baseUrl must be an http address, got ${JSON.stringify(baseUrl)}`)
+    throw new Error(notHttpUrl(`OpenAiCompatible.${method}: baseUrl`, baseUrl))
   }
 }
 

@@ -17,9 +17,10 @@
  *
  * @since 0.1.0
  */
-import { Effect, Layer } from "effect"
-import type { Config } from "effect"
-import { baseUrl, requiredKey } from "../internal/provider.ts"
+import type * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { baseUrl, requiredKey } from "../internal/llm/provider.ts"
 import type * as AiSdk from "./AiSdk.ts"
 import type * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import type * as ModelList from "./ModelList.ts"

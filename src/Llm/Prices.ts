@@ -18,8 +18,8 @@
  *
  * @since 0.1.0
  */
-import { Context } from "effect"
-import type { Response } from "effect/ai"
+import type * as Response from "effect/ai/Response"
+import * as Context from "effect/Context"
 
 /**
  * What a million tokens cost, in US dollars.

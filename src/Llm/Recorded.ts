@@ -18,28 +18,28 @@
  *
  * @since 0.1.0
  */
-import {
-  Cause,
-  Clock,
-  Context,
-  Effect,
-  Exit,
-  FileSystem,
-  Layer,
-  Option,
-  Schema,
-  Semaphore,
-  Stream,
-  TextDiff
-} from "effect"
-import type { Redacted } from "effect"
-import { AiError, LanguageModel, Model } from "effect/ai"
-import type { Response } from "effect/ai"
+import * as AiError from "effect/ai/AiError"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Model from "effect/ai/Model"
+import type * as Response from "effect/ai/Response"
 import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import { isObject, isObjectOrArray } from "effect/Predicate"
-import * as BareModel from "../internal/bareModel.ts"
-import * as ModelRequest from "../internal/modelRequest.ts"
-import { redactJson, redactText } from "../internal/redact.ts"
+import type * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import * as TextDiff from "effect/TextDiff"
+import * as BareModel from "../internal/llm/bareModel.ts"
+import { redactJson, redactText } from "../internal/llm/redact.ts"
+import * as ModelRequest from "../internal/llm/request.ts"
 
 /**
  * How a cassette is written and read.

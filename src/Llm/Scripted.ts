@@ -7,11 +7,20 @@
  *
  * @since 0.1.0
  */
-import type { Duration } from "effect"
-import { Context, Effect, Layer, Ref, Stream, TextDiff } from "effect"
-import { AiError, LanguageModel, Model } from "effect/ai"
-import type { Prompt, Response } from "effect/ai"
+import * as AiError from "effect/ai/AiError"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Model from "effect/ai/Model"
+import type * as Prompt from "effect/ai/Prompt"
+import type * as Response from "effect/ai/Response"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import { isRegExp, isString } from "effect/Predicate"
+import * as Ref from "effect/Ref"
+import * as Stream from "effect/Stream"
+import * as TextDiff from "effect/TextDiff"
+import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
 
 /**
  * One thing that a scripted turn does.
@@ -253,7 +262,7 @@ export const model = (
         if (turn === undefined) return Stream.fail(exhausted(number))
         return play(resolve(turn, request), request, calls)
       }))
-    const service = yield* LanguageModel.make({
+    const service = yield* makeLanguageModel({
       generateText: (options) => Effect.map(Stream.runCollect(perform(options)), toParts),
       streamText: perform
     })

@@ -19,11 +19,18 @@
  *
  * @since 0.1.0
  */
-import { Cause, Context, Effect, Exit, Option, Stream, String } from "effect"
-import type { Tracer } from "effect"
-import type { Response } from "effect/ai"
-import { Model, Telemetry } from "effect/ai"
-import * as Internal from "../internal/modelMiddleware.ts"
+import * as Model from "effect/ai/Model"
+import type * as Response from "effect/ai/Response"
+import * as Telemetry from "effect/ai/Telemetry"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+import * as String from "effect/String"
+import type * as Tracer from "effect/Tracer"
+import * as Internal from "../internal/llm/middleware.ts"
 import type { Middleware } from "./Middleware.ts"
 import * as Prices from "./Prices.ts"
 

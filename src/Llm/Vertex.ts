@@ -23,10 +23,13 @@
  *
  * @since 0.1.0
  */
-import { Effect, Option, Redacted, Schema } from "effect"
-import type { Config } from "effect"
-import { AiError } from "effect/ai"
-import { baseUrl, configError, load, optionalKey, optionalString } from "../internal/provider.ts"
+import * as AiError from "effect/ai/AiError"
+import type * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { baseUrl, configError, load, optionalKey, optionalString } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"

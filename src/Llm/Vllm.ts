@@ -17,9 +17,11 @@
  *
  * @since 0.1.0
  */
-import { Effect, Layer, Option } from "effect"
-import type { Config } from "effect"
-import { baseUrl, optionalKey } from "../internal/provider.ts"
+import type * as Config from "effect/Config"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import { baseUrl, optionalKey } from "../internal/llm/provider.ts"
 import type * as AiSdk from "./AiSdk.ts"
 import type * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import type * as ModelList from "./ModelList.ts"

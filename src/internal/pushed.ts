@@ -4,9 +4,9 @@
  *
  * @internal
  */
-import type { Scope } from "effect"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
 /** Takes a batch of items; the source goes on when it has. */

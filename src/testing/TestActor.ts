@@ -8,10 +8,10 @@ import * as Effect from "effect/Effect"
 import type * as Rpc from "effect/rpc/Rpc"
 import type * as Scope from "effect/Scope"
 import type { LocalActorRef } from "../Actor.ts"
-import * as Cell from "../internal/cell.ts"
-import * as Lifecycle from "../internal/lifecycle.ts"
-import type { LocalRef } from "../internal/localRef.ts"
-import * as MailboxQueue from "../internal/mailboxQueue.ts"
+import * as Cell from "../internal/actor/cell.ts"
+import * as Lifecycle from "../internal/actor/lifecycle.ts"
+import type { LocalRef } from "../internal/actor/localRef.ts"
+import * as MailboxQueue from "../internal/actor/mailboxQueue.ts"
 
 /**
  * What can be seen of an actor.

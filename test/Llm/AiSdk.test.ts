@@ -207,6 +207,29 @@ describe("AiSdk streaming", () => {
     }))
 })
 
+describe("AiSdk streams", () => {
+  it.effect("a stream that closes without a finish part fails after what came before", () =>
+    Effect.gen(function*() {
+      const stream = () =>
+        new ReadableStream<LanguageModelV4StreamPart>({
+          start(controller) {
+            controller.enqueue({ type: "text-start", id: "0" })
+            controller.enqueue({ type: "text-delta", id: "0", delta: "so far" })
+            controller.close()
+          }
+        })
+      let text = ""
+      const error = yield* LanguageModel.streamText({ prompt: "Hi" }).pipe(
+        Stream.runForEach((part) => Effect.sync(() => part.type === "text-delta" ? text += part.delta : undefined)),
+        Effect.flip,
+        Effect.provide(of({ ...told([]), doStream: async () => ({ stream: stream() }) }))
+      )
+      assert.strictEqual(text, "so far")
+      assert.strictEqual(error.reason._tag, "NetworkError")
+      assert.include(error.message, "the stream ended before the provider finished its answer")
+    }))
+})
+
 describe("AiSdk settings", () => {
   it.live("a setting that the model ignores is logged as a warning", () =>
     Effect.gen(function*() {

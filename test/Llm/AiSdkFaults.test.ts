@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Duration, Effect, Exit, Fiber, Layer, Stream } from "effect"
 import { type AiError, LanguageModel } from "effect/ai"
 import { inspect } from "node:util"
-import { load } from "../../src/internal/provider.ts"
+import { load } from "../../src/internal/llm/provider.ts"
 import * as AiSdk from "../../src/Llm/AiSdk.ts"
 import * as OpenAi from "../../src/Llm/OpenAi.ts"
 import { variables } from "../fixtures/config.ts"
@@ -140,13 +140,35 @@ describe("AiSdk secrets", () => {
         error: { message: `Incorrect API key provided: ${KEY}.`, type: "auth", code: "invalid_api_key" },
         echo: { authorization: `Bearer ${KEY}` }
       }
-      const reply = Loopback.json(401, body, { "set-cookie": "secret", authorization: `Bearer ${KEY}` })
+      const headers = { "set-cookie": "secret", authorization: `Bearer ${KEY}`, "x-echo": `Bearer ${KEY}` }
+      const reply = Loopback.json(401, body, headers)
       for (const error of yield* failures(reply)) {
         const shown = [error.message, String(error), inspect(error, { depth: 20, showHidden: true }), error.stack]
         assert.notInclude(shown.join(), KEY)
         assert.notInclude(shown.join(), "set-cookie")
         assert.include(error.message, "Incorrect API key provided: <redacted>")
       }
+    }))
+
+  it.live("an error that quotes the key without the line break that its variable ends with does not show it", () =>
+    Effect.gen(function*() {
+      const server = yield* Loopback.make(Loopback.json(401, Wire.errorBody(`Incorrect API key provided: ${KEY}.`)))
+      const model = OpenAi.model("gpt-4o-mini").pipe(
+        Layer.provide(variables({ OPENAI_API_KEY: `${KEY}\n`, OPENAI_BASE_URL: `${server.url}/v1` }))
+      )
+      const error = errorOf(yield* generate.pipe(Effect.exit, Effect.provide(model)))
+      assert.notInclude(inspect(error, { depth: 20, showHidden: true }), KEY)
+    }))
+
+  it.effect("an address with a password is a ConfigError that does not show it", () =>
+    Effect.gen(function*() {
+      const model = OpenAi.model("gpt-4o-mini").pipe(
+        Layer.provide(variables({ OPENAI_API_KEY: KEY, OPENAI_BASE_URL: "https://user:p@ssw0rd@proxy.test/v1" }))
+      )
+      const error = yield* Effect.flip(generate.pipe(Effect.provide(model)))
+      assert.strictEqual(error._tag, "ConfigError")
+      assert.include(error.message, "OPENAI_BASE_URL must be an http address without user and password")
+      assert.notInclude(inspect(error, { depth: 20, showHidden: true }), "ssw0rd")
     }))
 
   it.live("a failed connection shows neither the prompt nor what else the address holds", () =>
@@ -425,5 +447,13 @@ describe("AiSdk optional packages", () => {
       const error = yield* Effect.flip(load("Nobody", name, () => import(/* @vite-ignore */ name)))
       assert.strictEqual(error._tag, "PackageMissing")
       assert.strictEqual(error.message, `Nobody needs the package ${name}: npm install ${name}`)
+    }))
+
+  it.effect("a package that is installed but lacks one of its own is a defect that names that one", () =>
+    Effect.gen(function*() {
+      const lacking = "@ai-sdk/lacking"
+      const exit = yield* Effect.exit(load("Nobody", "@ai-sdk/openai", () => import(/* @vite-ignore */ lacking)))
+      assert(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+      assert.include(String(Cause.squash(exit.cause)), lacking)
     }))
 })

@@ -17,13 +17,16 @@ describe("Ollama", () => {
   it.live("streams from the server of OLLAMA_HOST without a key, however the host is written", () =>
     Effect.gen(function*() {
       const reply = Loopback.sse(Wire.chatText(["Hel", "lo"]))
-      const server = yield* Loopback.make(reply, reply, reply, reply)
+      const server = yield* Loopback.make(reply, reply, reply, reply, reply)
       const { port } = new URL(server.url)
-      for (const value of [server.url, `${server.url}/`, `127.0.0.1:${port}`, `0.0.0.0:${port}`]) {
+      for (
+        const value of [server.url, `${server.url}/`, `127.0.0.1:${port}`, `0.0.0.0:${port}`, `127.0.0.1:${port}/proxy`]
+      ) {
         assert.strictEqual(yield* text.pipe(Effect.provide(Ollama.model("llama3.2").pipe(host(value)))), "Hello")
       }
       const [request] = server.requests
       assert.strictEqual(request?.path, "/v1/chat/completions")
+      assert.strictEqual(server.requests.at(-1)?.path, "/proxy/v1/chat/completions")
       assert.notProperty(request?.headers, "authorization")
       assert.deepInclude(request?.body, { model: "llama3.2", stream: true, stream_options: { include_usage: true } })
     }))

@@ -1,0 +1,188 @@
+/**
+ * The reference to a local actor: messages go by reference, without being encoded.
+ *
+ * @internal
+ */
+import type * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Queue from "effect/Queue"
+import * as Stream from "effect/Stream"
+import * as Pushed from "../pushed.ts"
+import type { ActorError } from "./actorError.ts"
+import * as Cell from "./cell.ts"
+import * as Delivery from "./delivery.ts"
+import * as Envelope from "./envelope.ts"
+import * as Lifecycle from "./lifecycle.ts"
+import * as MailboxQueue from "./mailboxQueue.ts"
+import * as Run from "./run.ts"
+
+export interface LocalRef {
+  readonly protocol: Cell.Protocol
+  readonly cell: Cell.Cell
+}
+
+export const make = (cell: Cell.Cell): LocalRef => {
+  const ref = Object.create(Proto)
+  ref.protocol = cell.definition.protocol
+  ref.cell = cell
+  return ref
+}
+
+export const isLocalRef = (ref: object): ref is LocalRef => Object.getPrototypeOf(ref) === Proto
+
+/** An answer that the target gives to the original asker, whatever becomes of the forwarding actor. */
+export const forward = (self: LocalRef, tag: string, input: unknown): Effect.Effect<Run.Forward> =>
+  Effect.sync(() => {
+    const payload = self.protocol.payload(tag, input)
+    return Run.makeForward((envelope) => {
+      if (envelope.status !== "running") return
+      const onward = Envelope.make(tag, payload, envelope.reply, undefined, envelope.span)
+      envelope.status = "done"
+      envelope.forwarded = { cell: self.cell, envelope: onward }
+      send(self.cell, onward)
+    })
+  })
+
+/** The same to an actor that is elsewhere: an ask whose answer becomes the answer. */
+export const forwardAsk = (ask: Effect.Effect<unknown, unknown>): Effect.Effect<Deferred.Deferred<unknown, unknown>> =>
+  Effect.gen(function*() {
+    const answer = yield* Deferred.make<unknown, unknown>()
+    yield* Effect.forkDetach(Effect.onExit(ask, (exit) => Deferred.done(answer, exit)))
+    return answer
+  })
+
+// -----------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------
+
+const tell = (self: LocalRef, tag: string, input: unknown): Effect.Effect<void, ActorError> =>
+  Effect.withFiber((fiber) => {
+    const cell = self.cell
+    const envelope = Envelope.make(tag, self.protocol.payload(tag, input), undefined, undefined, fiber.cache.span)
+    return Delivery.offer(cell, envelope) ?? waitForRoom(cell, envelope)
+  })
+
+const ask = (self: LocalRef, tag: string, input: unknown): Effect.Effect<unknown, unknown> =>
+  Effect.callback((resume) => {
+    const cell = self.cell
+    const envelope = Envelope.make(tag, self.protocol.payload(tag, input), resume, undefined, currentSpan())
+    if (cell.busy > 0) Delivery.refuseDeadlock(cell, envelope)
+    return send(cell, envelope)
+  })
+
+const stream = (self: LocalRef, tag: string, input: unknown): Stream.Stream<unknown, unknown> =>
+  Pushed.withSource(
+    () =>
+      Stream.unwrap(Effect.gen(function*() {
+        const cell = self.cell
+        const queue = yield* Queue.bounded<ReadonlyArray<unknown>, unknown>(1)
+        const end = (exit: Exit.Exit<unknown, unknown>) => {
+          if (Exit.isSuccess(exit)) Queue.endUnsafe(queue as Queue.Enqueue<ReadonlyArray<unknown>, Cause.Done>)
+          else Queue.failCauseUnsafe(queue, exit.cause)
+        }
+        const sink: Envelope.Sink = (items) =>
+          items.length === 0 ? Effect.void : Effect.asVoid(Queue.offer(queue, items))
+        const envelope = Envelope.make(tag, self.protocol.payload(tag, input), end, sink, currentSpan())
+        yield* Effect.acquireRelease(
+          Effect.sync(() => {
+            const refused = Delivery.offer(cell, envelope)
+            if (refused === undefined) Delivery.wait(cell, envelope)
+            else if (Exit.isFailure(refused)) end(refused)
+          }),
+          () => Effect.suspend(() => Delivery.cancel(cell, envelope))
+        )
+        return Stream.flattenArray(Stream.fromQueue(queue) as Stream.Stream<[unknown], unknown>)
+      })),
+    (sink) => listen(self, tag, input, sink)
+  )
+
+/** The same for a reader that takes the items in the handler's own fiber. */
+const listen = (self: LocalRef, tag: string, input: unknown, sink: Envelope.Sink): Effect.Effect<unknown, unknown> =>
+  Effect.callback((resume) => {
+    const cell = self.cell
+    const envelope = Envelope.make(tag, self.protocol.payload(tag, input), resume, sink, currentSpan())
+    if (cell.busy > 0) Delivery.refuseDeadlock(cell, envelope)
+    return send(cell, envelope)
+  })
+
+/** Requests the end and waits for it; an actor (or a descendant) that stops itself does not wait for itself. */
+const stop = (cell: Cell.Cell, mode: "stop" | "drain"): Effect.Effect<void> =>
+  Effect.withFiber((fiber) => {
+    Lifecycle.requestStop(cell, mode, { _tag: "Stopped" })
+    if (cell.state._tag === "Stopped" || Lifecycle.runsIn(fiber.context, cell)) return Effect.void
+    return Effect.asVoid(Lifecycle.awaitStopped(cell))
+  })
+
+const sizes = (cell: Cell.Cell) => ({
+  size: MailboxQueue.size(cell.queue),
+  blocked: MailboxQueue.blockedSize(cell.queue),
+  capacity: cell.queue.mailbox.capacity
+})
+
+/** Sends an envelope that somebody waits for; the effect takes it back. */
+const send = (cell: Cell.Cell, envelope: Envelope.Envelope): Effect.Effect<unknown> => {
+  const refused = Delivery.offer(cell, envelope)
+  if (refused === undefined) Delivery.wait(cell, envelope)
+  else if (Exit.isFailure(refused)) envelope.reply!(refused)
+  return Effect.suspend(() => Delivery.cancel(cell, envelope))
+}
+
+const currentSpan = () => Fiber.getCurrent()?.cache.span
+
+/** The offer and the registration happen in one step, so that an interruption in between cannot leave a message. */
+const waitForRoom = (cell: Cell.Cell, envelope: Envelope.Envelope): Effect.Effect<void, ActorError> =>
+  Effect.callback((resume) => {
+    const outcome = Delivery.offer(cell, envelope)
+    if (outcome !== undefined) return resume(outcome)
+    const fiber = Fiber.getCurrent()
+    if (fiber !== undefined && Lifecycle.runsIn(fiber.context, cell)) {
+      return resume(Effect.fail(Cell.failure(cell, envelope.tag, {
+        _tag: "MailboxFull",
+        capacity: cell.queue.mailbox.capacity
+      })))
+    }
+    envelope.accepted = resume
+    Delivery.wait(cell, envelope)
+    return Effect.suspend(() => Delivery.cancel(cell, envelope))
+  })
+
+const RefTypeId = "~effect-troupe/Actor/ActorRef"
+
+const Proto = {
+  [RefTypeId]: RefTypeId,
+  tell(this: LocalRef, tag: string, payload?: unknown) {
+    return tell(this, tag, payload)
+  },
+  ask(this: LocalRef, tag: string, payload?: unknown) {
+    return ask(this, tag, payload)
+  },
+  stream(this: LocalRef, tag: string, payload?: unknown) {
+    return stream(this, tag, payload)
+  },
+  get path() {
+    return Cell.path(cellOf(this))
+  },
+  get stop() {
+    return stop(cellOf(this), "stop")
+  },
+  get drain() {
+    return stop(cellOf(this), "drain")
+  },
+  get awaitStopped() {
+    return Lifecycle.awaitStopped(cellOf(this))
+  },
+  get mailbox() {
+    return Effect.sync(() => sizes(cellOf(this)))
+  },
+  toString() {
+    return `ActorRef(${Cell.path(cellOf(this))})`
+  },
+  toJSON() {
+    return { _id: "ActorRef", path: Cell.path(cellOf(this)) }
+  }
+}
+
+const cellOf = (ref: object): Cell.Cell => (ref as LocalRef).cell

@@ -1,0 +1,211 @@
+/**
+ * Runs an agent as an actor with the Agent protocol. Exported through `Agent`.
+ *
+ * @internal
+ */
+import * as AiError from "effect/ai/AiError"
+import * as Effect from "effect/Effect"
+import * as Ref from "effect/Ref"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import * as Actor from "../../Actor.ts"
+import type { ActorSystem } from "../../ActorSystem.ts"
+import type { Agent } from "../../Agent.ts"
+import { AgentError, ModelFailed } from "../../AgentError.ts"
+import type { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
+import type { Tool } from "../../Tool.ts"
+import * as Transcript from "../../Transcript.ts"
+import { errorMessage } from "../errorMessage.ts"
+import * as Pushed from "../pushed.ts"
+import {
+  type AgentBehavior,
+  type AgentRef,
+  type Input,
+  type LocalAgentRef,
+  protocol,
+  type Request
+} from "./protocol.ts"
+import { response } from "./response.ts"
+
+/**
+ * How an agent or a team runs as an actor.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface BehaviorOptions extends Pick<Actor.BehaviorOptions, "mailbox" | "supervisor" | "idleTimeout"> {
+  /** Says what it is good for, to a model that may choose it. */
+  readonly description?: string | undefined
+}
+
+/**
+ * What an agent or a team does with a prompt: the run as its events, written into `transcript`.
+ *
+ * @internal
+ */
+export interface Speaker<R> {
+  readonly run: (
+    request: Request,
+    transcript: Ref.Ref<Transcript.Transcript>
+  ) => Stream.Stream<AgentEvent, AgentError, R>
+  readonly reset: Effect.Effect<void>
+}
+
+/**
+ * The Agent protocol over whatever runs prompts.
+ *
+ * @internal
+ */
+export const speak = <E, R>(
+  name: string,
+  speaker: Effect.Effect<Speaker<R>, E, R>,
+  options: BehaviorOptions
+): AgentBehavior<E, Exclude<R, Scope.Scope>> => {
+  const behavior = protocol.behavior(
+    Effect.gen(function*() {
+      const transcript = yield* Ref.make(Transcript.empty)
+      const { reset, run } = yield* speaker
+      const events = (request: Request) => {
+        const { as, history } = request
+        const said = run(request, history === undefined ? transcript : Ref.makeUnsafe(history))
+        return as === undefined ? said : Pushed.map(said, (event) => speakAs(event, name, as))
+      }
+      return {
+        Run: events,
+        Prompt: (request: Request) => response(events(request)),
+        Transcript: () => Ref.get(transcript),
+        Reset: () => Effect.andThen(Ref.set(transcript, Transcript.empty), reset)
+      }
+    }),
+    options
+  )
+  // What is excluded from an `R` that is not known here can't be worked out here.
+  return Object.assign(behavior, { agent: name, description: options.description }) as unknown as AgentBehavior<
+    E,
+    Exclude<R, Scope.Scope>
+  >
+}
+
+/**
+ * The behavior of an agent as an actor.
+ *
+ * Its model and its tools are built when an incarnation starts and released when it ends. The conversation is the
+ * incarnation's too: prompts continue it, `Reset` and a crash begin a new one. A failed run is a reply (`AgentError`); a defect is a
+ * crash, which the supervisor decides about.
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const behavior = <E, R>(
+  agent: Agent<E, R>,
+  options: BehaviorOptions = {}
+): AgentBehavior<E, Exclude<R, Scope.Scope>> => behaviorWith(agent, [], options)
+
+/**
+ * The same for an agent with more tools than its own.
+ *
+ * @internal
+ */
+export const behaviorWith = <E, R>(
+  agent: Agent<E, R>,
+  tools: ReadonlyArray<Tool<string>>,
+  options: BehaviorOptions = {}
+): AgentBehavior<E, Exclude<R, Scope.Scope>> =>
+  speak(
+    agent.name,
+    Effect.gen(function*() {
+      const built = yield* agent.build(tools)
+      const memory = yield* built.memory
+      const speaker: Speaker<R> = {
+        run: ({ history, input, output }, transcript) => {
+          const options = { transcript, output, memory: history === undefined ? memory : undefined }
+          return Pushed.mapError(built.run(input, options), (error) => toAgentError(agent.name, error))
+        },
+        reset: memory === undefined ? Effect.void : memory.clear
+      }
+      return speaker
+    }),
+    { description: agent.description, ...options }
+  )
+
+/**
+ * Starts an agent as an actor: a child when called inside an actor, else at `/user`. Fails with what building the
+ * agent's model fails with.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ActorSystem, Agent, Scripted } from "effect-troupe"
+ *
+ * const program = Effect.gen(function*() {
+ *   const ref = yield* Agent.spawn(Agent.make("poet"), { name: "poet" })
+ *   yield* Agent.ask(ref, "A line?")
+ *   return yield* Agent.ask(ref, "Another one?") // it knows of the first
+ * }).pipe(
+ *   Effect.provide([Scripted.model(["Roses are red.", "Violets are blue."]), ActorSystem.layer({ name: "app" })])
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const spawn = <E, R>(
+  agent: Agent<E, R>,
+  options: BehaviorOptions & { readonly name?: string | undefined } = {}
+): Effect.Effect<LocalAgentRef, E | Actor.SpawnError, Exclude<R, Scope.Scope> | ActorSystem> =>
+  Actor.spawn(behavior(agent, options), options)
+
+/**
+ * Prompts an agent or a team and waits for what its run comes to. Interrupting it stops the run: its model request, its
+ * tools, and the runs of other agents that it waits for.
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const ask = (ref: AgentRef, input: Input): Effect.Effect<AgentResponse, AgentError | Actor.ActorError> =>
+  ref.ask("Prompt", { input })
+
+/**
+ * Prompts an agent or a team and streams the events of its run, no faster than they are read. Leaving the stream stops
+ * the run.
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const stream = (ref: AgentRef, input: Input): Stream.Stream<AgentEvent, AgentError | Actor.ActorError> =>
+  ref.stream("Run", { input })
+
+/**
+ * The conversation of an agent or a team so far. Answered between runs.
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const transcript = (ref: AgentRef): Effect.Effect<Transcript.Transcript, Actor.ActorError> =>
+  ref.ask("Transcript")
+
+/**
+ * Lets an agent, or a team with the members that it started itself, forget the conversation.
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const reset = (ref: AgentRef): Effect.Effect<void, Actor.ActorError> => ref.ask("Reset")
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const speakAs = (event: AgentEvent, name: string, as: string): AgentEvent =>
+  event._tag === "TextDelta" && event.agent === name ? { ...event, agent: as } : event
+
+/** What is not an `AgentError` comes from a model that was to be built in the run. */
+const toAgentError = (agent: string, error: unknown): AgentError => {
+  if (error instanceof AgentError) return error
+  const reason = new AiError.UnknownError({ description: errorMessage(error) })
+  return new AgentError({
+    agent,
+    reason: new ModelFailed({ error: AiError.make({ module: "Agent", method: agent, reason }) }),
+    transcript: Transcript.empty
+  })
+}

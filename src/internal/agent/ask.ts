@@ -1,0 +1,222 @@
+/**
+ * The model's part of a turn: plans the request, pays for it, reads the answer, and recovers where it fails.
+ *
+ * @internal
+ */
+import * as AiError from "effect/ai/AiError"
+import type * as LanguageModel from "effect/ai/LanguageModel"
+import type * as Prompt from "effect/ai/Prompt"
+import type * as Response from "effect/ai/Response"
+import type * as AiTool from "effect/ai/Tool"
+import * as Toolkit from "effect/ai/Toolkit"
+import * as Effect from "effect/Effect"
+import * as Pull from "effect/Pull"
+import * as Ref from "effect/Ref"
+import * as Schedule from "effect/Schedule"
+import * as Stream from "effect/Stream"
+import type { AgentError } from "../../AgentError.ts"
+import { ModelFailed } from "../../AgentError.ts"
+import type { AgentEvent } from "../../AgentEvent.ts"
+import * as Budget from "../../Budget.ts"
+import * as Guardrail from "../../Guardrail.ts"
+import { RequestSettings, type Settings } from "../../Llm/AiSdk.ts"
+import type { Reason, Recovery } from "../../Recover.ts"
+import * as Transcript from "../../Transcript.ts"
+import { outputDefinition, outputTool } from "./output.ts"
+import { fail, type Run } from "./runState.ts"
+import * as Turn from "./turn.ts"
+import { noUsage } from "./usage.ts"
+
+/**
+ * Asks the model until it has answered or nothing helps. `last` is the turn that must be an answer.
+ *
+ * @internal
+ */
+export const ask = Effect.fnUntraced(function*<E, R>(
+  run: Run<E, R>,
+  number: number,
+  last: boolean
+): Effect.fn.Return<Turn.Turn, AgentError | E, R> {
+  const { guardrails, name } = run.agent
+  const attempts: Attempts<R> = { step: undefined }
+  while (true) {
+    const turn = Turn.make(name, number)
+    run.turn = turn
+    const request = yield* plan(run, number, last)
+    const answered = yield* Effect.result(paid(run, turn, request))
+    if (answered._tag === "Success") {
+      if (guardrails.length > 0) yield* checkText(run, turn)
+      return turn
+    }
+    if (!(yield* recovered(run, attempts, answered.failure))) return yield* fail(run, answered.failure)
+    yield* run.emit([{ _tag: "TurnRestarted", agent: name, turn: number, reason: answered.failure.message }])
+  }
+})
+
+/** What one request carries. */
+interface Request {
+  readonly model: LanguageModel.LanguageModel
+  readonly prompt: Prompt.Prompt
+  readonly toolkit: Toolkit.Toolkit<Record<string, AiTool.Any>>
+  readonly toolChoice: LanguageModel.ToolChoice<string>
+  readonly settings: Settings | undefined
+}
+
+const plan = Effect.fnUntraced(function*<E, R>(
+  run: Run<E, R>,
+  number: number,
+  last: boolean
+): Effect.fn.Return<Request, E, R> {
+  const { agent, output } = run
+  const transcript = yield* Ref.get(run.transcript)
+  const chosen = agent.prepareTurn === undefined
+    ? {}
+    : yield* agent.prepareTurn({ agent: agent.name, turn: number, transcript })
+  const tools = chosen.tools
+  if (tools !== undefined) run.tools = new Map(tools.map((tool) => [tool.name, tool]))
+  const definitions = tools === undefined ? agent.definitions : tools.map((tool) => tool.definition)
+  return {
+    model: chosen.model === undefined ? run.model : yield* run.modelOf(chosen.model),
+    prompt: Transcript.toPrompt(yield* windowOf(run, transcript), chosen.instructions ?? agent.instructions),
+    toolkit: output !== undefined
+      ? Toolkit.make(...definitions, outputDefinition(output.jsonSchema))
+      : tools === undefined
+      ? agent.toolkit
+      : Toolkit.make(...definitions),
+    toolChoice: last
+      ? (output === undefined ? "none" : { tool: outputTool })
+      : chosen.toolChoice ?? agent.toolChoice ?? (output === undefined ? "auto" : "required"),
+    settings: chosen.settings === undefined ? agent.settings : { ...agent.settings, ...chosen.settings }
+  }
+})
+
+/** The part of the conversation that requests carry. */
+const windowOf = <E, R>(
+  { compacted, memory }: Run<E, R>,
+  transcript: Transcript.Transcript
+): Effect.Effect<Transcript.Transcript> => {
+  if (compacted !== undefined) {
+    return Effect.succeed(Transcript.append(compacted.transcript, ...transcript.entries.slice(compacted.at)))
+  }
+  return memory === undefined ? Effect.succeed(transcript) : memory.window
+}
+
+/** Reads the answer into the turn and says its events. */
+const read = <E, R>(
+  run: Run<E, R>,
+  turn: Turn.Turn,
+  { model, prompt, settings, toolChoice, toolkit }: Request
+): Effect.Effect<void, ModelFailed> => {
+  const holdsBack = run.agent.guardrails.some(({ on }) => on === "output")
+  const parts = model.streamText({
+    prompt,
+    toolkit,
+    toolChoice,
+    disableToolCallResolution: true,
+    toolCallValidation: "deferred"
+    // With resolution off no tool's schema runs, so what they require is not required here.
+  }) as Stream.Stream<Turn.Part, AiError.AiError>
+  const whole = Effect.suspend(() => turn.finish === undefined ? Effect.fail(cutOff(turn.agent)) : Effect.void)
+  return Stream.runForEachArray(parts, (parts) => {
+    const events = Turn.absorb(turn, parts)
+    const told = run.emit(holdsBack ? events.filter((event) => event._tag !== "TextDelta") : events)
+    return turn.error === undefined ? told : Effect.andThen(told, Effect.fail(turn.error))
+  }).pipe(
+    Effect.andThen(whole),
+    Effect.mapError((error) => new ModelFailed({ error })),
+    settings === undefined
+      ? (self) => self
+      : Effect.updateService(RequestSettings, (ambient) => ({ ...ambient, ...settings }))
+  )
+}
+
+const cutOff = (agent: string): AiError.AiError =>
+  AiError.make({
+    module: "Agent",
+    method: agent,
+    reason: new AiError.InternalProviderError({
+      description: "the model's stream ended without a finish reason, so the answer may be cut off"
+    })
+  })
+
+/** The request within what the budgets allow. */
+const paid = <E, R>(run: Run<E, R>, turn: Turn.Turn, request: Request): Effect.Effect<void, Reason> => {
+  const answer = read(run, turn, request)
+  if (run.budgets.length === 0) return answer
+  const input = estimateTokens(request.prompt.content)
+  const amountOf = (budget: Budget.Budget, usage: Response.Usage) => ({
+    tokens: (usage.inputTokens.total ?? 0) + (usage.outputTokens.total ?? 0),
+    cost: budget.price(usage)
+  })
+  return Budget.spend(answer, {
+    budgets: run.budgets,
+    reserve: (budget) =>
+      amountOf(budget, usageOf(input, request.settings?.maxOutputTokens ?? budget.expectedOutputTokens)),
+    // A call that broke off has no usage to report, but was paid for as far as it came.
+    settle: (budget) => amountOf(budget, turn.finish?.usage ?? usageOf(input, estimateTokens(Turn.text(turn))))
+  })
+}
+
+const usageOf = (input: number, output: number): Response.Usage =>
+  new (noUsage.constructor as typeof Response.Usage)({
+    inputTokens: { total: input, uncached: input },
+    outputTokens: { total: output, text: output }
+  })
+
+/** About four characters are a token; a provider's own count comes only with the answer. */
+const estimateTokens = (content: unknown): number =>
+  Math.ceil((typeof content === "string" ? content : JSON.stringify(content)).length / 4)
+
+/** Passes the text of a turn by the output guardrails, and only then says it. */
+const checkText = Effect.fnUntraced(function*<E, R>(
+  run: Run<E, R>,
+  turn: Turn.Turn
+): Effect.fn.Return<void, AgentError, R> {
+  const text = Turn.text(turn)
+  if (text === "" || !run.agent.guardrails.some(({ on }) => on === "output")) return
+  const checked = yield* Effect.result(Guardrail.checkOutput(run.agent.guardrails, text))
+  if (checked._tag === "Failure") {
+    // What must not be said must not be remembered.
+    run.turn = undefined
+    return yield* fail(run, checked.failure)
+  }
+  if (checked.success !== text) Turn.replaceText(turn, checked.success)
+  const said: AgentEvent = { _tag: "TextDelta", agent: turn.agent, delta: checked.success }
+  yield* run.emit([said])
+})
+
+/** What retries of one turn share: where its schedule stands. */
+interface Attempts<R> {
+  step: Effect.Success<ReturnType<typeof stepOf<R>>> | undefined
+}
+
+const stepOf = <R>(schedule: Schedule.Schedule<unknown, Reason, never, R>) => Schedule.toStepWithSleep(schedule)
+
+/** Carries out what the agent's `recover` says; false where the failure stands. */
+const recovered = Effect.fnUntraced(function*<E, R>(
+  run: Run<E, R>,
+  attempts: Attempts<R>,
+  reason: Reason
+): Effect.fn.Return<boolean, E, R> {
+  const choice: Recovery<E, R> = run.agent.recover?.(reason) ?? { _tag: "Fail" }
+  switch (choice._tag) {
+    case "Fail":
+      return false
+    case "Retry":
+      attempts.step ??= yield* stepOf(choice.schedule)
+      return yield* Pull.catchDone(Effect.as(attempts.step(reason), true), () => Effect.succeed(false))
+    case "WithModel": {
+      const model = yield* run.modelOf(choice.model)
+      const changed = model !== run.model
+      run.model = model
+      return changed
+    }
+    case "Compact": {
+      const transcript = yield* Ref.get(run.transcript)
+      const before = (yield* windowOf(run, transcript)).length
+      const after = yield* choice.compact(transcript)
+      run.compacted = { transcript: after, at: transcript.length }
+      return after.length < before
+    }
+  }
+})

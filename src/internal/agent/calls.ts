@@ -1,0 +1,119 @@
+/**
+ * The tools' part of a turn: runs the calls at once and tells their results in the calls' order.
+ *
+ * @internal
+ */
+import * as Effect from "effect/Effect"
+import * as Ref from "effect/Ref"
+import type { GuardrailTripped, ToolFailed } from "../../AgentError.ts"
+import type { AgentEvent } from "../../AgentEvent.ts"
+import * as Budget from "../../Budget.ts"
+import * as Guardrail from "../../Guardrail.ts"
+import * as Tool from "../../Tool.ts"
+import { outputTool } from "./output.ts"
+import type { Run } from "./runState.ts"
+import { CurrentTool } from "./toolContext.ts"
+import * as Turn from "./turn.ts"
+import { addUsage } from "./usage.ts"
+
+/** What a call can end the run with. */
+type CallError = ToolFailed | GuardrailTripped | Budget.BudgetExceeded
+
+/**
+ * Runs the calls of a turn. `last` is a turn whose results no model will read.
+ *
+ * @internal
+ */
+export const callTools = <E, R>(run: Run<E, R>, turn: Turn.Turn, last: boolean): Effect.Effect<void, CallError, R> =>
+  turn.calls.length === 0 ?
+    Effect.void :
+    Effect.forEach(turn.calls, (call) =>
+      Effect.flatMap(callTool(run, turn, call, last), (outcome) => {
+        Turn.settle(call, outcome)
+        return tell(run, turn)
+      }), { concurrency: turn.calls.length === 1 ? 1 : "unbounded", discard: true })
+
+/** Tells the results that are due. One call's fiber at a time does it, so that they stay in order. */
+const tell = <E, R>(run: Run<E, R>, turn: Turn.Turn): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const event = turn.telling ? undefined : Turn.nextResult(turn)
+    if (event === undefined) return Effect.void
+    turn.telling = true
+    return Effect.flatMap(run.emit([event]), () => {
+      turn.telling = false
+      return tell(run, turn)
+    })
+  })
+
+const callTool = <E, R>(
+  run: Run<E, R>,
+  turn: Turn.Turn,
+  call: Turn.Call,
+  last: boolean
+): Effect.Effect<Tool.Outcome, CallError, R> => {
+  const tool = run.tools.get(call.part.name)
+  const refusal = refusalOf(run, turn, call, last)
+  if (refusal !== undefined) return Effect.succeed(Tool.failure(refusal))
+  if (tool === undefined) return Effect.succeed({ result: "Received", isFailure: false })
+  run.toolCalls++
+  const { id, name } = call.part
+  return guarded(run, tool, call).pipe(
+    paid(run),
+    Effect.provideService(CurrentTool, {
+      agent: turn.agent,
+      id,
+      name,
+      conversation: Ref.get(run.transcript),
+      emit: emitFrom(run)
+    }),
+    Effect.withSpan(`execute_tool ${name}`, {
+      attributes: { "gen_ai.tool.name": name, "gen_ai.tool.call.id": id }
+    }, { captureStackTrace: false })
+  )
+}
+
+/** What a tool says goes to the run's reader; what agents inside of it use, the run has used. */
+const emitFrom = <E, R>(run: Run<E, R>) => (events: ReadonlyArray<AgentEvent>): Effect.Effect<void> => {
+  for (const event of events) {
+    if (event._tag === "TurnFinished") run.usage = addUsage(run.usage, event.usage)
+  }
+  return run.emit(events)
+}
+
+/** Why a call is not run at all. */
+const refusalOf = <E, R>(run: Run<E, R>, turn: Turn.Turn, { part }: Turn.Call, last: boolean): string | undefined => {
+  const reason = turn.finish?.reason
+  if (reason === "length" || reason === "content-filter") return `Not run: the answer was cut off (${reason})`
+  if (run.output !== undefined && part.name === outputTool) return undefined
+  if (last) return "Not run: this was the last turn"
+  if (!run.tools.has(part.name)) {
+    const names = Array.from(run.tools.keys()).join(", ")
+    return `There is no tool ${part.name}. The tools are: ${names || "none"}`
+  }
+  const { maxToolCalls } = run.agent.limits
+  if (maxToolCalls === undefined || run.toolCalls < maxToolCalls) return undefined
+  run.outOfCalls = true
+  return `Not run: no more than ${maxToolCalls} tool calls are allowed`
+}
+
+const guarded = <E, R>(
+  { agent }: Run<E, R>,
+  tool: Tool.Tool<string, R>,
+  { part }: Turn.Call
+): Effect.Effect<Tool.Outcome, CallError, R> => {
+  if (agent.guardrails.length === 0) return tool.handle(part.params, part.id)
+  return Effect.flatMap(Guardrail.checkCall(agent.guardrails, part), ({ params }) =>
+    params === part.params
+      ? tool.handle(params, part.id)
+      : Effect.map(tool.handle(params, part.id), (outcome) => ({ params, ...outcome })))
+}
+
+/** What budgets count, also of the agents that the tool runs. */
+const paid =
+  <E, R>({ agent, budgets }: Run<E, R>) =>
+  <A, E2, R2>(call: Effect.Effect<A, E2, R2>): Effect.Effect<A, E2 | Budget.BudgetExceeded, R2> => {
+    if (budgets.length === 0) return call
+    const amount = () => ({ toolCalls: 1 })
+    const spent = Budget.spend(call, { budgets, reserve: amount, settle: amount })
+    return agent.budget === undefined ? spent : Effect.provideService(spent, Budget.Current, budgets)
+  }

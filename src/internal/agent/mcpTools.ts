@@ -1,0 +1,93 @@
+/**
+ * The tools of an MCP server, over a connection that is made anew when it breaks.
+ *
+ * @internal
+ */
+import type * as McpClient from "effect/ai/McpClient"
+import type * as McpClientError from "effect/ai/McpClientError"
+import type * as McpSchema from "effect/ai/McpSchema"
+import * as Prompt from "effect/ai/Prompt"
+import * as AiTool from "effect/ai/Tool"
+import * as Effect from "effect/Effect"
+import { isObject } from "effect/Predicate"
+import * as RcRef from "effect/RcRef"
+import type * as Scope from "effect/Scope"
+import type { EffectClass, Outcome } from "../../Tool.ts"
+
+/** @internal */
+export interface McpTool {
+  readonly definition: AiTool.Any
+  readonly effect: EffectClass
+  readonly call: (params: unknown) => Effect.Effect<Outcome, McpClientError.McpClientError>
+}
+
+/** @internal */
+export const discover = Effect.fnUntraced(function*<R>(
+  connect: Effect.Effect<McpClient.McpClient, McpClientError.McpClientError, R>,
+  prefix: string
+): Effect.fn.Return<ReadonlyArray<McpTool>, McpClientError.McpClientError, R | Scope.Scope> {
+  const connection: Connection = yield* RcRef.make({ acquire: connect, idleTimeToLive: "Infinity" })
+  const tools = yield* using(connection, (client) => client.listTools())
+  return tools.map((tool) => {
+    const effect = effectOf(tool)
+    return {
+      definition: AiTool.dynamic(`${prefix}${tool.name}`, {
+        description: tool.description,
+        parameters: tool.inputSchema
+      }),
+      effect,
+      call: (params) => {
+        const call = Effect.map(
+          using(connection, (client) => client.callTool({ tool, arguments: isObject(params) ? { ...params } : {} })),
+          toOutcome
+        )
+        // Nobody knows whether a call that broke off took effect, so only what may run twice is tried again.
+        return effect === "once" ? call : Effect.retry(call, { times: 1, while: isBroken })
+      }
+    }
+  })
+})
+
+type Connection = RcRef.RcRef<McpClient.McpClient, McpClientError.McpClientError>
+
+/** Uses the connection; one that breaks is given up, so that the next use connects again. */
+const using = <A>(
+  connection: Connection,
+  use: (client: McpClient.McpClient) => Effect.Effect<A, McpClientError.McpClientError>
+): Effect.Effect<A, McpClientError.McpClientError> =>
+  Effect.scoped(Effect.flatMap(RcRef.get(connection), use)).pipe(
+    Effect.tapError((error) => isBroken(error) ? RcRef.invalidate(connection) : Effect.void)
+  )
+
+const isBroken = ({ reason }: McpClientError.McpClientError): boolean =>
+  reason._tag === "TransportError" || reason._tag === "ClosedError"
+
+const effectOf = ({ annotations }: McpSchema.Tool): EffectClass =>
+  annotations?.readOnlyHint === true ? "pure" : annotations?.idempotentHint === true ? "idempotent" : "once"
+
+const toOutcome = ({ content, isError = false, structuredContent }: McpSchema.CallToolResult): Outcome => {
+  const text = content.map(toText).join("\n")
+  const files = content.flatMap((block) =>
+    block.type === "image" || block.type === "audio"
+      ? [Prompt.filePart({ mediaType: block.mimeType, data: block.data })]
+      : []
+  )
+  return {
+    result: isError ? text : structuredContent ?? text,
+    isFailure: isError,
+    ...(files.length > 0 && { modelOutput: [Prompt.textPart({ text }), ...files] })
+  }
+}
+
+const toText = (block: McpSchema.ContentBlock): string => {
+  switch (block.type) {
+    case "text":
+      return block.text
+    case "resource_link":
+      return `${block.title ?? block.name}: ${block.uri}`
+    case "resource":
+      return "text" in block.resource ? block.resource.text : `${block.resource.uri} (not text)`
+    default:
+      return `(${block.type}, ${block.mimeType})`
+  }
+}

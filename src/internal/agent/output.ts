@@ -1,0 +1,35 @@
+/**
+ * How a run is asked for an answer that fits a schema: the model gives it as the arguments of one more tool.
+ *
+ * @internal
+ */
+import * as AiTool from "effect/ai/Tool"
+import type * as JsonSchema from "effect/JsonSchema"
+import * as Schema from "effect/Schema"
+import * as Transcript from "../../Transcript.ts"
+import type * as Turn from "./turn.ts"
+
+/** @internal */
+export const outputTool = "final_answer"
+
+/** @internal */
+export const outputDefinition = (jsonSchema: JsonSchema.JsonSchema): AiTool.Any =>
+  AiTool.dynamic(outputTool, {
+    description: "Gives the final answer. Call it once, when you know the answer.",
+    parameters: jsonSchema
+  })
+
+const parseJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
+
+/**
+ * The answer of a turn: what it called the tool with, or its text, where that is JSON (some models don't call).
+ *
+ * @internal
+ */
+export const outputOf = (turn: Turn.Turn, entry: Transcript.Entry): unknown => {
+  const call = turn.calls.find(({ outcome, part }) => part.name === outputTool && outcome?.isFailure === false)
+  if (call !== undefined) return call.part.params
+  const text = Transcript.text(entry).trim().replace(/^```(?:json)?\n?|\n?```$/g, "")
+  const parsed = parseJson(text)
+  return parsed._tag === "Some" ? parsed.value : undefined
+}

@@ -1,0 +1,125 @@
+/**
+ * The messages of every agent and every team. Exported through `Agent`.
+ *
+ * @internal
+ */
+import * as Prompt from "effect/ai/Prompt"
+import { isString } from "effect/Predicate"
+import * as Rpc from "effect/rpc/Rpc"
+import * as Schema from "effect/Schema"
+import * as Actor from "../../Actor.ts"
+import { AgentError } from "../../AgentError.ts"
+import { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
+import * as Transcript from "../../Transcript.ts"
+
+/**
+ * What an agent is asked with: a text, or texts and files.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Input = Schema.Union([Schema.String, Schema.Array(Prompt.UserMessagePart)])
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Input = typeof Input.Type
+
+/**
+ * Whether there is nothing in a prompt to answer.
+ *
+ * @internal
+ */
+export const isEmpty = (input: Input): boolean =>
+  isString(input) ? input.trim() === "" : input.every((part) => part.type === "text" && part.text.trim() === "")
+
+/**
+ * An answer that is not text: the JSON schema of an object.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Output = Schema.Struct({ jsonSchema: Schema.Record(Schema.String, Schema.Unknown) })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Output = typeof Output.Type
+
+/**
+ * A prompt to an agent or a team.
+ *
+ * - `output` asks for an answer of this shape, unchecked, in the response's `output`. `Agent.object` checks it.
+ * - `history` is a conversation to answer in instead of the actor's own, which then stays as it is.
+ * - `as` is the name that marks the answer's text (`TextDelta`) instead of the agent's own: so a member speaks for its team.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Request = Schema.Struct({
+  input: Input,
+  output: Schema.optional(Output),
+  history: Schema.optional(Transcript.Transcript),
+  as: Schema.optional(Schema.String)
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Request = typeof Request.Type
+
+/**
+ * The messages that agents and teams understand:
+ *
+ * - `Run` streams the events of a run, `Prompt` answers with the response that the same run comes to.
+ * - `Transcript` gives the conversation so far, `Reset` forgets it.
+ *
+ * They are handled one at a time, so a prompt that arrives during a run waits in the mailbox, or meets its policy.
+ *
+ * @since 0.1.0
+ * @category protocol
+ */
+export const protocol = Actor.make("Agent", [
+  Rpc.make("Run", { payload: Request, success: AgentEvent, error: AgentError, stream: true }),
+  Rpc.make("Prompt", { payload: Request, success: AgentResponse, error: AgentError }),
+  Rpc.make("Transcript", { success: Transcript.Transcript }),
+  Rpc.make("Reset")
+])
+
+/**
+ * The messages of `Agent.protocol` as a union.
+ *
+ * @since 0.1.0
+ * @category protocol
+ */
+export type Messages = typeof protocol extends Actor.Protocol<"Agent", infer Rpcs> ? Rpcs : never
+
+/**
+ * A reference to an agent or a team, wherever it runs.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AgentRef extends Actor.ActorRef<"Agent", Messages> {}
+
+/**
+ * A reference to an agent or a team of this process.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LocalAgentRef extends Actor.LocalActorRef<"Agent", Messages> {}
+
+/**
+ * What `Actor.spawn` runs to have an agent or a team as an actor. `agent` is the name that its events carry.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AgentBehavior<out E, out R> extends Actor.Behavior<"Agent", Messages, E, R> {
+  readonly agent: string
+  readonly description: string | undefined
+}

@@ -1,0 +1,352 @@
+/**
+ * What all teams are made of: members that are started or used as they are, and one run through several of them.
+ *
+ * @internal
+ */
+import * as Prompt from "effect/ai/Prompt"
+import type * as Response from "effect/ai/Response"
+import * as Effect from "effect/Effect"
+import * as Ref from "effect/Ref"
+import * as Result from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Actor from "../../Actor.ts"
+import type { ActorSystem } from "../../ActorSystem.ts"
+import { type Agent, isAgent } from "../../Agent.ts"
+import { AgentError, type AgentErrorReason, EmptyPrompt, InvalidAgent, MemberFailed } from "../../AgentError.ts"
+import type { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
+import * as Budget from "../../Budget.ts"
+import * as Transcript from "../../Transcript.ts"
+import * as Pushed from "../pushed.ts"
+import { behavior, type BehaviorOptions, speak } from "./actor.ts"
+import { type AgentBehavior, type AgentRef, type Input, isEmpty, type Request } from "./protocol.ts"
+import { addUsage, noUsage } from "./usage.ts"
+
+/**
+ * Who can be in a team: an agent or a behavior (of an agent or of a team), which the team starts as its child, or the
+ * ref of an actor that runs already, which the team only prompts.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Member = Agent<unknown, unknown> | AgentBehavior<unknown, unknown> | AgentRef
+
+/**
+ * How a team runs as an actor.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TeamOptions extends BehaviorOptions {
+  /** Pays for all members that the team starts, and for theirs. Default: the budgets around the team. */
+  readonly budget?: Budget.Budget | undefined
+}
+
+/**
+ * What one member of a group came to. `text` is its answer, or the message of its failure.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Reply {
+  /** The member's name in the team. */
+  readonly member: string
+  readonly text: string
+  readonly result: Result.Result<AgentResponse, AgentError>
+}
+
+/**
+ * What starting a team can fail with: what its members fail with, a taken name, or `InvalidAgent`.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type TeamError<M extends Member> =
+  | (M extends Agent<infer E, infer _R> ? E : M extends AgentBehavior<infer E, infer _R> ? E : never)
+  | AgentError
+  | Actor.SpawnError
+
+/**
+ * What a team requires: what its members do.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type TeamServices<M extends Member> =
+  | Exclude<
+    M extends Agent<infer _E, infer R> ? R : M extends AgentBehavior<infer _E, infer R> ? R : never,
+    Scope.Scope
+  >
+  | ActorSystem
+
+/**
+ * One prompt under way through a team.
+ *
+ * @internal
+ */
+export interface Run {
+  readonly team: string
+  readonly request: Request
+  readonly emit: Pushed.Emit<AgentEvent>
+  /** The conversation before the run. */
+  readonly transcript: Ref.Ref<Transcript.Transcript>
+  /** What the run adds to the conversation: the prompt, and what was said since. */
+  readonly said: Array<Transcript.Entry>
+  /** The answer's text as far as it was streamed. */
+  text: string
+  usage: Response.Usage
+  turns: number
+}
+
+/**
+ * What a run comes to. `entries` are what it adds to the conversation beyond what is said already. Default: the text.
+ *
+ * @internal
+ */
+export interface Answer extends Pick<AgentResponse, "text" | "finishReason" | "output"> {
+  readonly entries?: ReadonlyArray<Transcript.Entry>
+}
+
+/** @internal */
+export type NamedMember = readonly [name: string, member: Member]
+
+/**
+ * How a team works: who is in it, what makes it pointless to start, and what becomes of a prompt.
+ *
+ * @internal
+ */
+export interface Plan<R> {
+  readonly kind: string
+  /** Who is started as a child gets the name in the actor tree. A function gets the refs of those before. */
+  readonly members: ReadonlyArray<
+    readonly [name: string, member: Member | ((refs: ReadonlyArray<AgentRef>) => Member)]
+  >
+  readonly problem: string | undefined
+  /** Gets the refs in the members' order. */
+  readonly answer: (refs: ReadonlyArray<AgentRef>, run: Run) => Effect.Effect<Answer, AgentError, R>
+}
+
+/**
+ * A behavior with the Agent protocol.
+ *
+ * @internal
+ */
+export const make = <M extends Member, R = never>(
+  name: string,
+  plan: Plan<R>,
+  options: TeamOptions
+): AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>> => {
+  const speaker = Effect.gen(function*() {
+    if (plan.problem !== undefined) return yield* invalid(name, plan.problem)
+    const around = yield* Budget.Current
+    const budgets = options.budget === undefined || around.includes(options.budget)
+      ? around
+      : [...around, options.budget]
+    const started: Array<Started> = []
+    for (const [name, member] of plan.members) {
+      const starting = start(name, typeof member === "function" ? member(started.map(toRef)) : member)
+      started.push(yield* Effect.provideService(starting, Budget.Current, budgets))
+    }
+    const refs = started.map(toRef)
+    return {
+      run: (request: Request, transcript: Ref.Ref<Transcript.Transcript>) =>
+        Pushed.make((emit: Run["emit"]) =>
+          perform(name, request, transcript, emit, (run) => plan.answer(refs, run)).pipe(
+            Effect.withSpan(`invoke_agent ${name}`, {
+              attributes: { "gen_ai.agent.name": name, "troupe.team": plan.kind }
+            }, { captureStackTrace: false })
+          )
+        ),
+      reset: Effect.forEach(started, resetMember, { discard: true })
+    }
+  })
+  // A list of members can't carry what each one fails with and requires; the signature, which saw them one by one, can.
+  return speak(name, speaker, options) as AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>>
+}
+
+/**
+ * The members of a list with their names in the actor tree: those of their agents, numbered where two have the same.
+ *
+ * @internal
+ */
+export const named = (members: ReadonlyArray<Member>): ReadonlyArray<NamedMember> => {
+  const seen = new Map<string, number>()
+  return members.map((member) => {
+    const name = nameOf(member)
+    const count = (seen.get(name) ?? 0) + 1
+    seen.set(name, count)
+    return [count === 1 ? name : `${name}-${count}`, member]
+  })
+}
+
+/**
+ * Prompts a member: its events become events of this run, all but its `Completed`.
+ *
+ * Where the run was given a conversation to go by, the member answers in that.
+ *
+ * @internal
+ */
+export const prompt = (
+  run: Run,
+  ref: AgentRef,
+  request: Partial<Request> & Pick<Request, "input">
+): Effect.Effect<AgentResponse, AgentError> =>
+  Effect.suspend(() => {
+    let response: AgentResponse | undefined
+    const relay = (events: ReadonlyArray<AgentEvent>) => {
+      for (const event of events) note(run, event)
+      const last = events.at(-1)
+      if (last?._tag !== "Completed") return run.emit(events)
+      response = last.response
+      return run.emit(events.slice(0, -1))
+    }
+    return Pushed.runForEach(ref.stream("Run", { history: run.request.history, ...request }), relay).pipe(
+      Effect.catchTag("ActorError", (error) => fail(run, new MemberFailed({ error }))),
+      Effect.flatMap(() => response === undefined ? cutOff(run, ref) : Effect.succeed(response))
+    )
+  })
+
+/**
+ * Lets a member speak for the team: its answer, streamed under the team's name, is the team's.
+ *
+ * @internal
+ */
+export const answer = (run: Run, ref: AgentRef, input: Input): Effect.Effect<Answer, AgentError> =>
+  prompt(run, ref, { input, output: run.request.output, as: run.team })
+
+/**
+ * Answers with a text that no member has streamed as the answer.
+ *
+ * @internal
+ */
+export const say = (run: Run, answer: Answer): Effect.Effect<Answer> =>
+  Effect.as(run.emit([{ _tag: "TextDelta", agent: run.team, delta: answer.text }]), answer)
+
+/**
+ * Prompts members at once with what the team was prompted with. `"fail"` ends all with the first failure.
+ *
+ * @internal
+ */
+export const gather = (
+  run: Run,
+  members: ReadonlyArray<NamedMember>,
+  refs: ReadonlyArray<AgentRef>,
+  onFailure: "fail" | "collect"
+): Effect.Effect<ReadonlyArray<Reply>, AgentError> =>
+  Effect.forEach(members, ([member], index) => {
+    const reply = prompt(run, refs[index]!, { input: run.request.input })
+    return Effect.map(onFailure === "fail" ? Effect.map(reply, Result.succeed) : Effect.result(reply), (result) => ({
+      member,
+      text: Result.isSuccess(result) ? result.success.text : result.failure.message,
+      result
+    }))
+  }, { concurrency: "unbounded" })
+
+/**
+ * Takes what a member has said over into the conversation of the team.
+ *
+ * @internal
+ */
+export const adopt = (run: Run, entries: ReadonlyArray<Transcript.Entry>, isFirst: boolean): void => {
+  // The first member has the prompt among its entries.
+  if (isFirst) run.said.length = 0
+  run.said.push(...entries)
+  run.text = ""
+}
+
+/** @internal */
+export const descriptionOf = (member: Member): string | undefined =>
+  isAgent(member) || isBehavior(member) ? member.description : undefined
+
+/** @internal */
+export const fail = (run: Run, reason: AgentErrorReason): Effect.Effect<never, AgentError> =>
+  Effect.fail(new AgentError({ agent: run.team, reason, transcript: Transcript.make(run.said) }))
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+interface Started {
+  readonly ref: AgentRef
+  readonly owned: boolean
+}
+
+const toRef = ({ ref }: Started): AgentRef => ref
+
+const isBehavior = (member: Member): member is AgentBehavior<unknown, unknown> => "definition" in member
+
+const nameOf = (member: Member): string => isAgent(member) ? member.name : isBehavior(member) ? member.agent : "member"
+
+const start = (name: string, member: Member): Effect.Effect<Started, unknown, unknown> => {
+  if (!isAgent(member) && !isBehavior(member)) return Effect.succeed({ ref: member, owned: false })
+  return Effect.map(
+    Actor.spawn(isAgent(member) ? behavior(member) : member, { name }),
+    (ref) => ({ ref, owned: true })
+  )
+}
+
+/** A member that has stopped has no conversation to forget. */
+const resetMember = ({ owned, ref }: Started): Effect.Effect<void> =>
+  owned ? Effect.ignore(ref.ask("Reset")) : Effect.void
+
+const invalid = (team: string, problem: string): Effect.Effect<never, AgentError> =>
+  Effect.fail(new AgentError({ agent: team, reason: new InvalidAgent({ problem }), transcript: Transcript.empty }))
+
+const perform = <R>(
+  team: string,
+  request: Request,
+  transcript: Ref.Ref<Transcript.Transcript>,
+  emit: Run["emit"],
+  answer: (run: Run) => Effect.Effect<Answer, AgentError, R>
+): Effect.Effect<void, AgentError, R> =>
+  Effect.suspend(() => {
+    const said: Array<Transcript.Entry> = [Transcript.user(request.input)]
+    const run: Run = { team, request, emit, transcript, said, text: "", usage: noUsage, turns: 0 }
+    if (isEmpty(request.input)) return fail(run, new EmptyPrompt())
+    // However the run ends, the conversation has the prompt and the answer as far as it came.
+    const write = Effect.suspend(() => {
+      if (run.text !== "") said.push(toEntry(run, run.text))
+      return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...said))
+    })
+    return Effect.flatMap(
+      Effect.ensuring(Effect.map(answer(run), (answer) => settle(run, answer)), write),
+      (response) => emit([{ _tag: "Completed", agent: team, response }])
+    )
+  })
+
+const settle = (run: Run, { entries, finishReason, output, text }: Answer): AgentResponse => {
+  run.said.push(...entries ?? [toEntry(run, text)])
+  run.text = ""
+  return {
+    agent: run.team,
+    text,
+    finishReason,
+    turns: run.turns,
+    usage: run.usage,
+    transcript: Transcript.make(run.said),
+    ...(output !== undefined && { output })
+  }
+}
+
+const note = (run: Run, event: AgentEvent): void => {
+  if (event._tag === "TurnFinished") {
+    run.usage = addUsage(run.usage, event.usage)
+    run.turns++
+  }
+  if (event._tag === "TextDelta" && event.agent === run.team) run.text += event.delta
+}
+
+const toEntry = (run: Run, text: string): Transcript.Entry => ({
+  _tag: "Answer",
+  agent: run.team,
+  content: text === "" ? [] : [Prompt.textPart({ text })]
+})
+
+/** A stream that ends without its last event, as one from another process may, is no answer. */
+const cutOff = (run: Run, ref: AgentRef): Effect.Effect<never, AgentError> => {
+  const actor = "path" in ref ? String(ref.path) : ref.protocol.name
+  const defect = new Error("its events ended before the run was completed")
+  return fail(
+    run,
+    new MemberFailed({ error: new Actor.ActorError({ actor, tag: "Run", reason: { _tag: "Crashed", defect } }) })
+  )
+}

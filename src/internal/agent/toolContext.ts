@@ -1,0 +1,34 @@
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { AgentEvent } from "../../AgentEvent.ts"
+import * as Transcript from "../../Transcript.ts"
+
+/**
+ * The call that a tool's handler answers, as the handler finds it around itself.
+ *
+ * @internal
+ */
+export interface ToolContext {
+  readonly agent: string
+  readonly id: string
+  readonly name: string
+  /** Says events in the stream of the run that made the call; waits while its reader is behind. */
+  /** What was said before the turn that made the call. */
+  readonly conversation: Effect.Effect<Transcript.Transcript>
+  readonly emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
+}
+
+/**
+ * Outside of a run nobody listens.
+ *
+ * @internal
+ */
+export const CurrentTool = Context.Reference<ToolContext>("effect-troupe/internal/CurrentTool", {
+  defaultValue: () => ({
+    agent: "",
+    id: "",
+    name: "",
+    conversation: Effect.succeed(Transcript.empty),
+    emit: () => Effect.void
+  })
+})

@@ -1,0 +1,276 @@
+/**
+ * One turn's answer while it comes in: absorbs the parts of a model's stream and says what to tell the listener.
+ *
+ * @internal
+ */
+import * as AiError from "effect/ai/AiError"
+import * as Prompt from "effect/ai/Prompt"
+import type * as Response from "effect/ai/Response"
+import type * as AiTool from "effect/ai/Tool"
+import { isObject } from "effect/Predicate"
+import type { AgentEvent } from "../../AgentEvent.ts"
+import type * as Tool from "../../Tool.ts"
+import type * as Transcript from "../../Transcript.ts"
+import { errorMessage } from "../errorMessage.ts"
+
+/** @internal */
+export type Part = Response.StreamPart<Record<string, AiTool.Any>, "deferred">
+
+/** A text or reasoning block under way; `closed` once the provider said that it is whole. */
+interface Block {
+  readonly type: "text" | "reasoning"
+  text: string
+  options: Prompt.ProviderOptions
+  closed: boolean
+}
+
+/**
+ * A call that the model made; it is answered by our tool, or by the provider. `params` are those that it is run with.
+ *
+ * @internal
+ */
+export interface Call {
+  readonly type: "call"
+  readonly part: Response.ToolCallPart<string, unknown>
+  params: unknown
+  outcome: Tool.Outcome | undefined
+  resultOptions: Prompt.ProviderOptions
+}
+
+interface File {
+  readonly type: "file"
+  readonly part: Response.FilePart
+}
+
+/** @internal */
+export interface Turn {
+  readonly agent: string
+  readonly number: number
+  readonly content: Array<Block | Call | File>
+  readonly blocks: Map<string, Block>
+  /** The calls that are ours to answer, in the model's order. */
+  readonly calls: Array<Call>
+  /** How many results of `calls` were told, and whether one is being told. */
+  told: number
+  telling: boolean
+  finish: Response.FinishPart | undefined
+  error: AiError.AiError | undefined
+}
+
+/** @internal */
+export const make = (agent: string, number: number): Turn => ({
+  agent,
+  number,
+  content: [],
+  blocks: new Map(),
+  calls: [],
+  told: 0,
+  telling: false,
+  finish: undefined,
+  error: undefined
+})
+
+/**
+ * Takes the parts in and answers with their events.
+ *
+ * @internal
+ */
+export const absorb = (self: Turn, parts: ReadonlyArray<Part>): Array<AgentEvent> => {
+  const events: Array<AgentEvent> = []
+  for (const part of parts) absorbPart(self, part, events)
+  return events
+}
+
+const absorbPart = (self: Turn, part: Part, events: Array<AgentEvent>): void => {
+  switch (part.type) {
+    case "text-start":
+    case "reasoning-start":
+      return void open(self, part.type === "text-start" ? "text" : "reasoning", part.id, part.metadata)
+    case "text-delta":
+    case "reasoning-delta":
+      return absorbDelta(self, part, events)
+    case "text-end":
+    case "reasoning-end": {
+      const block = self.blocks.get(blockKey(part.type === "text-end" ? "text" : "reasoning", part.id))
+      if (block === undefined) return
+      block.options = mergeOptions(block.options, part.metadata)
+      block.closed = true
+      return
+    }
+    case "tool-call":
+      return absorbCall(self, part, events)
+    case "tool-result":
+      return absorbProviderResult(self, part, events)
+    case "file":
+      return void self.content.push({ type: "file", part })
+    case "error":
+      self.error ??= toAiError(part.error)
+      return
+    case "finish":
+      self.finish = part
+      return
+  }
+}
+
+// Text and reasoning count their ids apart in some providers, so the kind is part of the key.
+const blockKey = (type: Block["type"], id: string) => `${type} ${id}`
+
+const open = (self: Turn, type: Block["type"], id: string, options: Prompt.ProviderOptions): Block => {
+  const block: Block = { type, text: "", options, closed: false }
+  self.content.push(block)
+  self.blocks.set(blockKey(type, id), block)
+  return block
+}
+
+const absorbDelta = (
+  self: Turn,
+  part: Response.TextDeltaPart | Response.ReasoningDeltaPart,
+  events: Array<AgentEvent>
+): void => {
+  const type = part.type === "text-delta" ? "text" : "reasoning"
+  const block = self.blocks.get(blockKey(type, part.id)) ?? open(self, type, part.id, {})
+  block.text += part.delta
+  block.options = mergeOptions(block.options, part.metadata)
+  if (part.delta === "") return
+  events.push({ _tag: type === "text" ? "TextDelta" : "ReasoningDelta", agent: self.agent, delta: part.delta })
+}
+
+const absorbCall = (self: Turn, part: Response.ToolCallPart<string, unknown>, events: Array<AgentEvent>): void => {
+  const call: Call = { type: "call", part, params: part.params, outcome: undefined, resultOptions: {} }
+  self.content.push(call)
+  if (!part.providerExecuted) self.calls.push(call)
+  events.push({ _tag: "ToolCall", agent: self.agent, id: part.id, name: part.name, params: part.params })
+}
+
+const absorbProviderResult = (
+  self: Turn,
+  part: Response.ToolResultPart<string, unknown, unknown>,
+  events: Array<AgentEvent>
+): void => {
+  const call = self.content.find((block): block is Call => block.type === "call" && block.part.id === part.id)
+  if (call === undefined || part.preliminary) return
+  call.resultOptions = part.metadata
+  const outcome = { result: part.encodedResult, isFailure: part.isFailure }
+  settle(call, outcome)
+  events.push(toResult(self, call, outcome))
+}
+
+/**
+ * Answers a call.
+ *
+ * @internal
+ */
+export const settle = (call: Call, outcome: Tool.Outcome): void => {
+  call.outcome = outcome
+  if (outcome.params !== undefined) call.params = outcome.params
+}
+
+/**
+ * The next result to tell, in the calls' order; none while the call whose turn it is has none.
+ *
+ * @internal
+ */
+export const nextResult = (self: Turn): AgentEvent | undefined => {
+  const call = self.calls[self.told]
+  if (call?.outcome === undefined) return undefined
+  self.told++
+  return toResult(self, call, call.outcome)
+}
+
+const toResult = (self: Turn, call: Call, outcome: Tool.Outcome): AgentEvent => ({
+  _tag: "ToolResult",
+  agent: self.agent,
+  id: call.part.id,
+  name: call.part.name,
+  result: outcome.result,
+  isFailure: outcome.isFailure
+})
+
+/**
+ * The text so far.
+ *
+ * @internal
+ */
+export const text = (self: Turn): string => {
+  let text = ""
+  for (const block of self.content) {
+    if (block.type === "text") text += block.text
+  }
+  return text
+}
+
+/**
+ * Says this text instead.
+ *
+ * @internal
+ */
+export const replaceText = (self: Turn, text: string): void => {
+  const first = self.content.findIndex((block) => block.type === "text")
+  const others = self.content.filter((block) => block.type !== "text")
+  self.content.splice(0, self.content.length, ...others)
+  self.content.splice(first < 0 ? 0 : first, 0, { type: "text", text, options: {}, closed: true })
+}
+
+/** What the model reads of a call that was not answered because the turn ended before. */
+const interrupted: Tool.Outcome = { result: "Interrupted before the tool answered", isFailure: true }
+
+/**
+ * The turn as the transcript keeps it: text as far as it came, whole reasoning only (a provider refuses a half one),
+ * and every call with a result.
+ *
+ * @internal
+ */
+export const toEntry = (self: Turn): Transcript.AnswerEntry => {
+  const content: Array<Transcript.AnswerPart> = []
+  for (const block of self.content) {
+    switch (block.type) {
+      case "text":
+        if (block.text !== "") content.push(Prompt.textPart({ text: block.text, options: block.options }))
+        break
+      case "reasoning":
+        if (block.closed) content.push(Prompt.reasoningPart({ text: block.text, options: block.options }))
+        break
+      case "file":
+        content.push(Prompt.filePart({
+          mediaType: block.part.mediaType,
+          data: block.part.data,
+          options: block.part.metadata
+        }))
+        break
+      case "call":
+        content.push(toToolUse(block))
+    }
+  }
+  return { _tag: "Answer", agent: self.agent, content }
+}
+
+const toToolUse = ({ outcome = interrupted, params, part, resultOptions }: Call): Transcript.ToolUse => ({
+  type: "tool-use",
+  id: part.id,
+  name: part.name,
+  params,
+  result: outcome.result,
+  isFailure: outcome.isFailure,
+  providerExecuted: part.providerExecuted,
+  ...(outcome.modelOutput && { modelOutput: outcome.modelOutput }),
+  options: part.metadata,
+  resultOptions
+})
+
+const mergeOptions = (left: Prompt.ProviderOptions, right: Prompt.ProviderOptions): Prompt.ProviderOptions => {
+  const providers = Object.keys(right)
+  if (providers.length === 0) return left
+  const merged: Record<string, Prompt.ProviderOptions[string]> = { ...left }
+  for (const provider of providers) {
+    const [a, b] = [merged[provider], right[provider]]
+    merged[provider] = isObject(a) && isObject(b) ? Object.assign({}, a, b) : b ?? null
+  }
+  return merged
+}
+
+const toAiError = (error: unknown): AiError.AiError =>
+  AiError.isAiError(error) ? error : AiError.make({
+    module: "LanguageModel",
+    method: "streamText",
+    reason: new AiError.UnknownError({ description: errorMessage(error) })
+  })

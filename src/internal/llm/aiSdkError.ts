@@ -1,0 +1,245 @@
+/**
+ * Turns whatever an AI SDK provider threw or streamed as an error into the reason of an `AiError`.
+ *
+ * Descriptions carry the provider's own message and nothing else: no request body, no request header, no query string,
+ * and every known secret is blotted out, because servers like to quote the key they reject.
+ *
+ * @internal
+ */
+import {
+  AISDKError,
+  APICallError,
+  InvalidArgumentError,
+  InvalidPromptError,
+  LoadAPIKeyError,
+  NoSuchModelError,
+  UnsupportedFunctionalityError
+} from "@ai-sdk/provider"
+import * as AiError from "effect/ai/AiError"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+
+/** @internal */
+export interface Origin {
+  readonly provider: string
+  readonly method: "generateText" | "streamText" | "embedMany" | "models"
+  readonly secrets: ReadonlyArray<Redacted.Redacted>
+}
+
+/**
+ * What `InvalidRequestError.constraint` says when the prompt is longer than the model can read.
+ *
+ * @internal
+ */
+export const CONTEXT_CONSTRAINT = "exceeds the model's context window"
+
+/**
+ * Fails with the `AiError` of an error that came out of the AI SDK.
+ *
+ * @internal
+ */
+export const fail = (error: unknown, origin: Origin): Effect.Effect<never, AiError.AiError> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(make(toReason(error, origin, now), origin)))
+
+/** @internal */
+export const make = (reason: AiError.AiErrorReason, { provider, method }: Origin): AiError.AiError =>
+  AiError.make({ module: provider, method, reason })
+
+/**
+ * Fails because the stream closed in good order but before the provider said that its answer was complete.
+ *
+ * @internal
+ */
+export const failTruncated = (request: object | undefined, origin: Origin): Effect.Effect<never, AiError.AiError> => {
+  const url = Predicate.hasProperty(request, "url") && typeof request.url === "string" ? request.url : undefined
+  return Effect.fail(make(network(url, "the stream ended before the provider finished its answer"), origin))
+}
+
+/**
+ * Response headers worth keeping: all but the ones that carry credentials, and no known secret in the others, because
+ * a proxy may send back what it was sent.
+ *
+ * @internal
+ */
+export const safeHeaders = (headers: Record<string, string> | undefined, origin: Origin): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(headers ?? {}).flatMap(([name, value]) =>
+      SECRET_HEADERS.has(name.toLowerCase()) ? [] : [[name, redact(value, origin)]]
+    )
+  )
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const SECRET_HEADERS = new Set(["authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key", "api-key"])
+
+/** What the AI SDK knows of a failed call; an error event in the middle of a stream has the same fields. */
+interface Failure {
+  readonly status: number
+  readonly description: string
+  readonly code: string
+  readonly headers: Record<string, string>
+  /** How long to wait, where the body says it and no header does: `34s`. */
+  readonly delay?: string | undefined
+  readonly now: number
+}
+
+const toReason = (error: unknown, origin: Origin, now: number): AiError.AiErrorReason => {
+  const description = redact(messageOf(error), origin).slice(0, MAX_DESCRIPTION)
+  if (APICallError.isInstance(error)) return fromCall(error, description, origin, now)
+  if (AISDKError.isInstance(error)) return fromSdk(error, description)
+  if (isNetworkFailure(error)) return network(undefined, description)
+  if (error instanceof Error) return new AiError.UnknownError({ description: `${error.name}: ${description}` })
+  return fromStatus({ ...fromFrame(error), description, headers: {}, now })
+}
+
+const fromCall = (error: APICallError, description: string, origin: Origin, now: number): AiError.AiErrorReason => {
+  const status = error.statusCode
+  if (status === undefined || (status < 400 && isNetworkFailure(error.cause))) {
+    return network(error.url, description, error.requestBodyValues === undefined ? "GET" : "POST")
+  }
+  if (status < 400) return new AiError.InvalidResponseError({ description })
+  const delay = detailsOf(error.data, "retryDelay")[0]
+  const headers = safeHeaders(error.responseHeaders, origin)
+  return fromStatus({ status, description, code: codeOf(error.data), headers, delay, now })
+}
+
+const fromSdk = (error: AISDKError, description: string): AiError.AiErrorReason => {
+  if (LoadAPIKeyError.isInstance(error)) return new AiError.AuthenticationError({ kind: "MissingKey", description })
+  if (UnsupportedFunctionalityError.isInstance(error)) {
+    return new AiError.InvalidRequestError({ parameter: error.functionality, constraint: "is not supported" })
+  }
+  const isRequest = InvalidPromptError.isInstance(error) || InvalidArgumentError.isInstance(error) ||
+    NoSuchModelError.isInstance(error)
+  if (isRequest) return new AiError.InvalidRequestError({ description })
+  // A compatible server's truncated stream arrives under this name.
+  if (description.includes("ended without a finish reason")) return network(undefined, description)
+  return new AiError.InvalidResponseError({ description })
+}
+
+const fromStatus = (failure: Failure): AiError.AiErrorReason => {
+  const { code, description, status } = failure
+  const http = { response: { status, headers: failure.headers } }
+  if (CONTENT_CODE.test(code)) return new AiError.ContentPolicyError({ description, http })
+  if (QUOTA_CODE.test(code) || status === 402) return new AiError.QuotaExhaustedError({ http })
+  if (status === 413 || (status < 500 && (CONTEXT_CODE.test(code) || CONTEXT_MESSAGE.test(description)))) {
+    return new AiError.InvalidRequestError({ parameter: "prompt", constraint: CONTEXT_CONSTRAINT, description, http })
+  }
+  if (KEY_CODE.test(code)) return new AiError.AuthenticationError({ kind: "InvalidKey", description, http })
+  switch (status) {
+    case 401:
+      return new AiError.AuthenticationError({ kind: "InvalidKey", description, http })
+    case 403:
+      return new AiError.AuthenticationError({ kind: "InsufficientPermissions", description, http })
+    case 429:
+      return new AiError.RateLimitError({ retryAfter: retryAfter(failure), http })
+    // The server gave up on a request that it may well answer next time.
+    case 408:
+    case 409:
+    case 425:
+      return new AiError.InternalProviderError({ description, http })
+  }
+  return status >= 500
+    ? new AiError.InternalProviderError({ description, http })
+    : new AiError.InvalidRequestError({ description, http })
+}
+
+const CONTENT_CODE = /content_filter|content_policy|responsibleaipolicy|moderation/i
+const QUOTA_CODE = /insufficient_quota|billing_hard_limit|credit_balance/i
+// Google says so with a 400.
+const KEY_CODE = /api_key_invalid/i
+const CONTEXT_CODE = /context_length|context_window|string_above_max_length/i
+const CONTEXT_MESSAGE =
+  /context (length|window|size)|maximum context|(prompt|input) is too long|too many (input )?tokens|token count .* exceeds/i
+
+const retryAfter = ({ delay, headers, now }: Failure): Duration.Duration | undefined => {
+  const milliseconds = headers["retry-after-ms"]
+  if (milliseconds !== undefined && milliseconds !== "") return wait(Number(milliseconds))
+  const value = headers["retry-after"]
+  if (value === undefined || value === "") return delay === undefined ? undefined : wait(parseFloat(delay) * 1000)
+  const seconds = Number(value)
+  return wait(Number.isNaN(seconds) ? Date.parse(value) - now : seconds * 1000)
+}
+
+const wait = (milliseconds: number) =>
+  Number.isFinite(milliseconds) ? Duration.millis(Math.max(0, milliseconds)) : undefined
+
+const network = (url: string | undefined, description: string, method: "GET" | "POST" = "POST") =>
+  new AiError.NetworkError({ reason: "TransportError", method, url: bareUrl(url), description })
+
+// A key may sit in the query string or in the user part.
+const bareUrl = (url: string | undefined) => {
+  const parsed = url === undefined ? null : URL.parse(url)
+  return parsed === null ? "unknown" : parsed.origin + parsed.pathname
+}
+
+const NETWORK_CODE = /^(E[A-Z]+|UND_ERR_\w+)$/
+const NETWORK_NAMES = new Set(["AbortError", "TimeoutError", "ResponseAborted"])
+
+const isNetworkFailure = (error: unknown): boolean => {
+  if (!(error instanceof Error)) return false
+  if (NETWORK_NAMES.has(error.name) || error.message === "terminated" || error.message === "fetch failed") return true
+  if ("code" in error && typeof error.code === "string" && NETWORK_CODE.test(error.code)) return true
+  return isNetworkFailure(error.cause)
+}
+
+// An error event in a stream is the provider's own object, or only its text, with or without a status.
+const fromFrame = (error: unknown): { readonly status: number; readonly code: string } => {
+  const code = codeOf(error)
+  if (Predicate.hasProperty(error, "statusCode") && typeof error.statusCode === "number") {
+    return { status: error.statusCode, code }
+  }
+  const status = /\b[45]\d\d\b/.exec(code)
+  return { status: status === null ? statusOfCode(code) : Number(status[0]), code }
+}
+
+const statusOfCode = (code: string): number => {
+  if (/rate_limit/.test(code)) return 429
+  if (/authentication|api_key/.test(code)) return 401
+  return /invalid_request|not_found/.test(code) ? 400 : 500
+}
+
+const codeOf = (data: unknown): string => {
+  if (!Predicate.isObject(data)) return ""
+  const error = Predicate.isObject(data["error"]) ? data["error"] : data
+  return [error["code"], error["type"], ...detailsOf(data, "reason")].join(" ")
+}
+
+// Google puts reasons and delays into typed details.
+const detailsOf = (data: unknown, field: string): Array<string> => {
+  const error = Predicate.hasProperty(data, "error") ? data.error : data
+  const details = Predicate.hasProperty(error, "details") && Array.isArray(error.details) ? error.details : []
+  return details.flatMap((detail) =>
+    Predicate.hasProperty(detail, field) && typeof detail[field] === "string" ? [detail[field]] : []
+  )
+}
+
+const messageOf = (error: unknown): string => {
+  if (typeof error === "string") return error
+  if (APICallError.isInstance(error) && error.statusCode !== undefined && error.statusCode >= 400) {
+    return error.message || `HTTP ${error.statusCode}`
+  }
+  if (error instanceof Error) return [...new Set(messages(error))].join(": ") || error.name
+  if (Predicate.hasProperty(error, "message") && typeof error.message === "string") return error.message
+  return "the provider sent an error without a message"
+}
+
+// What went wrong on the wire is in the innermost cause, and undici leaves some messages empty.
+const messages = (error: Error): Array<string> => {
+  const code = "code" in error && typeof error.code === "string" ? error.code : ""
+  const own = error.message || code
+  return [...(own === "" ? [] : [own]), ...(error.cause instanceof Error ? messages(error.cause) : [])]
+}
+
+// Long enough for any provider's sentence, short enough for a log line when a parser quotes what it could not read.
+const MAX_DESCRIPTION = 500
+
+const redact = (text: string, { secrets }: Origin): string =>
+  secrets.map((secret) => Redacted.value(secret).trim()).filter((secret) => secret !== "").reduce(
+    (blotted, secret) => blotted.replaceAll(secret, "<redacted>"),
+    text
+  )

@@ -1,0 +1,165 @@
+/**
+ * Turns one request of Effect's `LanguageModel` into the call options of an AI SDK model.
+ *
+ * @internal
+ */
+import type {
+  JSONSchema7,
+  LanguageModelV4CallOptions,
+  LanguageModelV4FunctionTool,
+  LanguageModelV4ProviderTool,
+  LanguageModelV4ToolChoice,
+  SharedV4ProviderOptions
+} from "@ai-sdk/provider"
+import type * as LanguageModel from "effect/ai/LanguageModel"
+import * as Tool from "effect/ai/Tool"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import type { Settings } from "../../Llm/AiSdk.ts"
+import { toPrompt } from "./aiSdkPrompt.ts"
+
+/** @internal */
+export interface Dialect {
+  readonly codecTransformer: LanguageModel.CodecTransformer
+  readonly strictTools: boolean
+}
+
+/**
+ * Throws what the codec transformer throws for a schema that the provider has no form for.
+ *
+ * @internal
+ */
+export const toCallOptions = (
+  request: LanguageModel.ProviderOptions,
+  settings: Settings,
+  dialect: Dialect
+): LanguageModelV4CallOptions => ({
+  prompt: toPrompt(request.prompt, textInputTools(request.tools)),
+  ...toTools(request, dialect),
+  ...(request.responseFormat.type === "json"
+    ? { responseFormat: toResponseFormat(request.responseFormat, dialect) }
+    : undefined),
+  ...toSettings(settings)
+})
+
+/**
+ * The second settings win, field by field, and provider by provider in headers and provider options.
+ *
+ * @internal
+ */
+export const mergeSettings = (base: Settings, override: Settings): Settings => ({
+  ...base,
+  ...definedOnly(override),
+  headers: { ...base.headers, ...override.headers },
+  providerOptions: mergeProviderOptions(base.providerOptions ?? {}, override.providerOptions ?? {})
+})
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+// An explicit undefined means the same as an absent field to us, and not to the AI SDK.
+const definedOnly = (settings: object) =>
+  Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
+
+const mergeProviderOptions = (
+  base: SharedV4ProviderOptions,
+  override: SharedV4ProviderOptions
+): SharedV4ProviderOptions => {
+  const merged = { ...base }
+  for (const [provider, options] of Object.entries(override)) merged[provider] = { ...merged[provider], ...options }
+  return merged
+}
+
+const toSettings = (settings: Settings): Omit<LanguageModelV4CallOptions, "prompt"> =>
+  definedOnly({ ...settings, stopSequences: settings.stopSequences && [...settings.stopSequences] })
+
+const toResponseFormat = (
+  { objectName, schema }: Extract<LanguageModel.ProviderOptions["responseFormat"], { type: "json" }>,
+  { codecTransformer }: Dialect
+) => ({ type: "json", name: objectName, schema: asJsonSchema7(codecTransformer(schema).jsonSchema) }) as const
+
+const toTools = ({ toolChoice, tools }: LanguageModel.ProviderOptions, dialect: Dialect) =>
+  tools.length === 0
+    ? undefined
+    : { tools: tools.map((tool) => toTool(tool, dialect)), toolChoice: toToolChoice(toolChoice) }
+
+const toToolChoice = (choice: LanguageModel.ToolChoice<string>): LanguageModelV4ToolChoice => {
+  if (typeof choice === "string") return { type: choice }
+  // LanguageModel has already cut the tools down to the ones of `oneOf`.
+  return "tool" in choice ? { type: "tool", toolName: choice.tool } : { type: choice.mode ?? "auto" }
+}
+
+const toTool = (tool: Tool.Any, dialect: Dialect): LanguageModelV4FunctionTool | LanguageModelV4ProviderTool => {
+  if (Tool.isProviderDefined(tool)) {
+    return { type: "provider", id: tool.id, name: tool.name, args: Predicate.isObject(tool.args) ? tool.args : {} }
+  }
+  const inputSchema = toInputSchema(tool)
+  const description = Tool.getDescription(tool)
+  const strict = Tool.getStrictMode(tool) ?? (dialect.strictTools ? isStrict(inputSchema) : undefined)
+  return {
+    type: "function",
+    name: tool.name,
+    inputSchema,
+    ...(description === undefined ? undefined : { description }),
+    ...(strict === undefined ? undefined : { strict })
+  }
+}
+
+const textInputTools = (tools: ReadonlyArray<Tool.Any>): ReadonlySet<string> =>
+  new Set(tools.filter(Tool.isProviderDefined).map((tool) => tool.name))
+
+const toInputSchema = (tool: Tool.Any): JSONSchema7 => {
+  const schema = Tool.getJsonSchema(tool, { transformer: closedTransformer })
+  // A struct without fields reads as "anything but null", which no provider takes for a function's arguments.
+  return schema.type === "object" ? asJsonSchema7({ properties: {}, ...schema }) : EMPTY_INPUT
+}
+
+const EMPTY_INPUT: JSONSchema7 = { type: "object", properties: {}, additionalProperties: false }
+
+// Closed objects keep models from inventing arguments, and strict mode asks for them. A schema with an identifier is
+// written as a reference, but a function's arguments must be an object at their root.
+const closedTransformer: LanguageModel.CodecTransformer = (codec) => {
+  const { definitions, schema } = Schema.toJsonSchemaDocument(codec, { onExcessProperty: "error" })
+  const root = typeof schema.$ref === "string" ? definitions[referenceKey(schema.$ref)] ?? schema : schema
+  return { codec, jsonSchema: JSON.stringify(root).includes("\"$ref\"") ? { ...root, $defs: definitions } : root }
+}
+
+const referenceKey = ($ref: string) =>
+  decodeURIComponent($ref.replace("#/$defs/", "")).replaceAll("~1", "/").replaceAll("~0", "~")
+
+// Strict mode wants every object closed and every property required, and rejects a keyword that it cannot enforce.
+const isStrict = (schema: unknown): boolean => {
+  if (!Predicate.isObject(schema)) return false
+  const { $defs = {}, anyOf = [], items, properties = {}, required = [] } = schema
+  const names = Predicate.isObject(properties) ? Object.keys(properties) : []
+  const isClosed = schema.type !== "object" ||
+    (schema.additionalProperties === false && Array.isArray(required) && names.every((name) => required.includes(name)))
+  const children = [Object.values(properties ?? {}), Object.values($defs ?? {}), anyOf, items ?? []].flat()
+  return isClosed && Object.keys(schema).every((key) => STRICT_KEYWORDS.has(key)) && children.every(isStrict)
+}
+
+const STRICT_KEYWORDS = new Set([
+  "$defs",
+  "$ref",
+  "additionalProperties",
+  "anyOf",
+  "description",
+  "enum",
+  "exclusiveMaximum",
+  "exclusiveMinimum",
+  "items",
+  "maxItems",
+  "maximum",
+  "minItems",
+  "minimum",
+  "multipleOf",
+  "pattern",
+  "properties",
+  "required",
+  "title",
+  "type"
+])
+
+// Effect writes draft 2020-12 and types it as open records; the AI SDK types the same JSON after draft 7.
+const asJsonSchema7 = (schema: object): JSONSchema7 => schema

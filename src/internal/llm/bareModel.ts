@@ -1,0 +1,125 @@
+/**
+ * Splits a model's call from the tools around it: what is asked of the model is a bare call, which leaves its tool calls
+ * for others to answer.
+ *
+ * @internal
+ */
+import type * as AiError from "effect/ai/AiError"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Response from "effect/ai/Response"
+import type * as Tool from "effect/ai/Tool"
+import * as Toolkit from "effect/ai/Toolkit"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+
+/** @internal */
+export type Tools = Record<string, Tool.Any>
+
+/** @internal */
+export type Part = Response.StreamPart<Tools, "deferred">
+
+/** @internal */
+export type Answer = LanguageModel.GenerateTextResponse<Tools, "deferred">
+
+/** @internal */
+export interface CallOptions extends Omit<LanguageModel.GenerateTextOptions<Tools>, "toolkit" | "toolChoice"> {
+  readonly toolkit?: Toolkit.Any | Effect.Effect<Toolkit.WithHandler<Tools>> | undefined
+  readonly toolChoice?: LanguageModel.ToolChoice<string> | undefined
+  readonly schema?: Schema.Top | undefined
+  readonly objectName?: string | undefined
+}
+
+/**
+ * A `LanguageModel` whose signatures leave out what the toolkit and the schema of one call require and fail with: that is
+ * between the caller and the call, and in the fiber's context when it runs.
+ *
+ * @internal
+ */
+export interface BareModel {
+  readonly generateText: (options: CallOptions) => Effect.Effect<Answer, AiError.AiError>
+  readonly generateObject: (options: CallOptions) => Effect.Effect<Answer, AiError.AiError>
+  readonly streamText: (options: CallOptions) => Stream.Stream<Part, AiError.AiError>
+}
+
+/** @internal */
+export const toBare = (model: LanguageModel.LanguageModel): BareModel => model as unknown as BareModel
+
+/**
+ * The model again, with other calls behind its signatures.
+ *
+ * @internal
+ */
+export const fromBare = (model: LanguageModel.LanguageModel, calls: BareModel): LanguageModel.LanguageModel =>
+  ({ ...model, ...calls }) as unknown as LanguageModel.LanguageModel
+
+/**
+ * A model that runs tools around bare calls, and is what the caller of a `LanguageModel` expects.
+ *
+ * @internal
+ */
+export const framed = (
+  model: BareModel,
+  supportsSystemMessagesInHistory: LanguageModel.LanguageModel["supportsSystemMessagesInHistory"]
+): Effect.Effect<LanguageModel.LanguageModel> =>
+  LanguageModel.make({
+    generateText: (request) => generate(model, request),
+    streamText: (request) => stream(model, request),
+    supportsSystemMessagesInHistory
+  })
+
+/**
+ * Makes a bare call and gives its answer as a provider would.
+ *
+ * @internal
+ */
+export const generate = (
+  model: BareModel,
+  request: LanguageModel.ProviderOptions
+): Effect.Effect<Array<Response.PartEncoded>, AiError.AiError> =>
+  request.responseFormat.type === "json"
+    ? generateObject(model, toOptions(request), request.responseFormat)
+    : Effect.map(model.generateText(toOptions(request)), ({ content }) => content.map((part) => encodePart(part)))
+
+/**
+ * Makes a bare streamed call and gives its parts as a provider would.
+ *
+ * @internal
+ */
+export const stream = (
+  model: BareModel,
+  request: LanguageModel.ProviderOptions
+): Stream.Stream<Response.StreamPartEncoded, AiError.AiError> =>
+  Stream.map(model.streamText(toOptions(request)), (part) => encodeStreamPart(part))
+
+const toOptions = ({ prompt, toolChoice, tools }: LanguageModel.ProviderOptions): CallOptions => ({
+  prompt,
+  toolkit: Toolkit.make(...tools),
+  toolChoice,
+  disableToolCallResolution: true,
+  toolCallValidation: "deferred"
+})
+
+// The provider may have fitted the schema to what it takes, so its text is not what the caller's schema reads: the value is.
+const generateObject = (
+  model: BareModel,
+  options: CallOptions,
+  { objectName, schema }: Extract<LanguageModel.ProviderOptions["responseFormat"], { type: "json" }>
+): Effect.Effect<Array<Response.PartEncoded>, AiError.AiError> =>
+  Effect.map(model.generateObject({ ...options, objectName, schema }), (answer) => [
+    { type: "text", text: encodeObject(schema, "value" in answer ? answer.value : undefined) },
+    ...answer.content.filter((part) => part.type !== "text").map((part) => encodePart(part))
+  ])
+
+const encodeObject = (schema: Schema.Top, value: unknown): string =>
+  Schema.encodeUnknownSync(Schema.fromJsonString(schema as Schema.Codec<unknown>))(value)
+
+const withEncodedResult = <P extends { readonly type: string }>(part: P) =>
+  "encodedResult" in part ? { ...part, result: part.encodedResult } : part
+
+const encodeAnyPart = Schema.encodeUnknownSync(Response.Part())
+const encodeAnyStreamPart = Schema.encodeUnknownSync(Response.StreamPart())
+
+const encodePart = (part: Answer["content"][number]): Response.PartEncoded => encodeAnyPart(withEncodedResult(part))
+
+const encodeStreamPart = (part: Part): Response.StreamPartEncoded => encodeAnyStreamPart(withEncodedResult(part))

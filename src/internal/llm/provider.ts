@@ -1,0 +1,140 @@
+/**
+ * What provider modules share: loading their optional package, and reading keys and addresses from configuration.
+ *
+ * @internal
+ */
+import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
+import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import { PackageMissing } from "../../Llm/AiSdk.ts"
+
+/**
+ * Imports an optional package; any failure but its own absence is a defect, so a package that it misses in turn is named.
+ *
+ * @internal
+ */
+export const load = <A>(
+  provider: string,
+  packageName: string,
+  load: () => Promise<A>
+): Effect.Effect<A, PackageMissing> =>
+  Effect.tryPromise({ try: load, catch: (error) => error }).pipe(
+    Effect.catch((error) =>
+      isMissing(error, packageName)
+        ? Effect.fail(new PackageMissing({ provider, packageName }))
+        : Effect.die(error)
+    )
+  )
+
+/**
+ * A variable that is empty counts as absent, which is what a shell script means by it. A key from a file often ends with a
+ * line break, which no request carries and no provider repeats, so that it would not be found where it must not be shown.
+ *
+ * @internal
+ */
+export const optionalKey = (variable: string): Config.Config<Option.Option<Redacted.Redacted>> =>
+  Config.option(Config.Redacted(variable)).pipe(
+    Config.map(Option.map((key) => Redacted.make(Redacted.value(key).trim()))),
+    Config.map(Option.filter((key) => Redacted.value(key) !== ""))
+  )
+
+/**
+ * As {@link optionalKey}, for what is no secret.
+ *
+ * @internal
+ */
+export const optionalString = (variable: string): Config.Config<Option.Option<string>> =>
+  Config.option(Config.String(variable)).pipe(
+    Config.map(Option.filter((value) => value.trim() !== ""))
+  )
+
+/**
+ * As {@link optionalKey}, for a provider that wants one.
+ *
+ * @internal
+ */
+export const requiredKey = (
+  provider: string,
+  variable: string
+): Effect.Effect<Redacted.Redacted, Config.ConfigError> =>
+  Effect.flatMap(
+    optionalKey(variable),
+    Option.match({ onNone: () => Effect.fail(missingKey(provider, variable)), onSome: Effect.succeed })
+  )
+
+/**
+ * The address in a variable, if there is one; `complete` writes out what its short forms leave out.
+ *
+ * @internal
+ */
+export const optionalUrl = (
+  variable: string,
+  complete: (value: string) => string = identity
+): Config.Config<Option.Option<URL>> =>
+  optionalString(variable).pipe(
+    Config.mapEffect(Option.match({
+      onNone: () => Effect.succeedNone,
+      onSome: (value) => {
+        const url = httpUrl(complete(value.trim()))
+        return url !== undefined
+          ? Effect.succeedSome(url)
+          : Effect.fail(configError(notHttpUrl(variable, value)))
+      }
+    }))
+  )
+
+/**
+ * The address in a variable or else the vendor's own, without a slash at its end.
+ *
+ * @internal
+ */
+export const baseUrl = (
+  variable: string,
+  vendor: string,
+  complete?: (value: string) => string
+): Effect.Effect<string, Config.ConfigError> =>
+  Effect.map(
+    optionalUrl(variable, complete),
+    Option.match({ onNone: () => vendor, onSome: ({ href }) => href.replace(/\/+$/, "") })
+  )
+
+/**
+ * Nothing for a text that is no http address (`localhost:8080` is one of scheme `localhost`), nor for one with a password:
+ * `fetch` refuses it, and says it aloud.
+ *
+ * @internal
+ */
+export const httpUrl = (text: string): URL | undefined => {
+  const url = URL.parse(text)
+  return url !== null && /^https?:$/.test(url.protocol) && url.username + url.password === "" ? url : undefined
+}
+
+/** @internal */
+export const notHttpUrl = (what: string, text: string): string =>
+  `${what} must be an http address without user and password, got ${
+    JSON.stringify(text.replace(/\/\/.*@/, "//<redacted>@"))
+  }`
+
+/** @internal */
+export const configError = (message: string): Config.ConfigError =>
+  new Config.ConfigError(new ConfigProvider.SourceError({ message }))
+
+/**
+ * Says which variable of which provider is missing.
+ *
+ * @internal
+ */
+export const missingKey = (provider: string, variable: string): Config.ConfigError =>
+  configError(`${provider} needs an API key: set the variable ${variable}`)
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const isMissing = (error: unknown, packageName: string) =>
+  error instanceof Error && Predicate.hasProperty(error, "code") && error.code === "ERR_MODULE_NOT_FOUND" &&
+  error.message.includes(`'${packageName}'`)

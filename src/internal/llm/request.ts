@@ -1,0 +1,87 @@
+/**
+ * A model request as JSON: the same for requests that ask the same.
+ *
+ * @internal
+ */
+import type * as LanguageModel from "effect/ai/LanguageModel"
+import * as Prompt from "effect/ai/Prompt"
+import * as Tool from "effect/ai/Tool"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import { RequestSettings } from "../../Llm/AiSdk.ts"
+import type { CallOptions } from "./bareModel.ts"
+
+/** @internal */
+export interface MessageJson {
+  readonly [field: string]: Schema.Json
+}
+
+/** @internal */
+export interface RequestJson {
+  readonly prompt: ReadonlyArray<MessageJson>
+  readonly tools: ReadonlyArray<Schema.Json>
+  readonly toolChoice: Schema.Json
+  /** The name and the JSON schema of a structured answer. */
+  readonly object?: Schema.Json
+  /** The settings of the surroundings. */
+  readonly settings?: { readonly [name: string]: Schema.Json }
+}
+
+/** @internal */
+export const fromProviderOptions = (
+  { prompt, responseFormat, toolChoice, tools }: LanguageModel.ProviderOptions
+): Effect.Effect<RequestJson> =>
+  make(prompt, tools, toolChoice, responseFormat.type === "json" ? responseFormat : undefined)
+
+/** @internal */
+export const fromCallOptions = (
+  { objectName, prompt, schema, toolChoice = "auto", toolkit }: CallOptions
+): Effect.Effect<RequestJson> =>
+  Effect.flatMap(
+    toolsOf(toolkit),
+    (tools) => make(Prompt.make(prompt), tools, toolChoice, schema && { objectName, schema })
+  )
+
+const make = (
+  prompt: Prompt.Prompt,
+  tools: ReadonlyArray<Tool.Any>,
+  toolChoice: LanguageModel.ToolChoice<string>,
+  object: { readonly objectName: string | undefined; readonly schema: Schema.Top } | undefined
+): Effect.Effect<RequestJson> =>
+  Effect.map(RequestSettings, (settings) => ({
+    prompt: encodePrompt(prompt),
+    tools: tools.map(toolJson),
+    toolChoice: toolChoice as Schema.Json,
+    ...(object && { object: { name: object.objectName ?? "", schema: jsonSchemaOf(object.schema) } }),
+    ...(Object.keys(settings).length > 0 && { settings: settings as Record<string, Schema.Json> })
+  }))
+
+/**
+ * The messages of a prompt, as JSON.
+ *
+ * @internal
+ */
+export const encodePrompt = (prompt: Prompt.Prompt): ReadonlyArray<MessageJson> => encodeMessages(prompt).content
+
+const encodeMessages = Schema.encodeSync(Schema.toCodecJson(Prompt.Prompt)) as (
+  prompt: Prompt.Prompt
+) => { readonly content: ReadonlyArray<MessageJson> }
+
+// A toolkit has its tools at hand; any other effect must be asked for one.
+const toolsOf = (toolkit: CallOptions["toolkit"]): Effect.Effect<ReadonlyArray<Tool.Any>> =>
+  toolkit === undefined
+    ? Effect.succeed([])
+    : "tools" in toolkit
+    ? Effect.succeed(Object.values(toolkit.tools))
+    : Effect.map(toolkit, ({ tools }) => Object.values(tools))
+
+const toolJson = (tool: Tool.Any): Schema.Json =>
+  Tool.isProviderDefined(tool)
+    ? { name: tool.name, args: tool.args as Schema.Json }
+    : {
+      name: tool.name,
+      ...(tool.description !== undefined && { description: tool.description }),
+      parameters: Tool.getJsonSchema(tool) as Schema.Json
+    }
+
+const jsonSchemaOf = (schema: Schema.Top): Schema.Json => Tool.getJsonSchemaFromSchema(schema) as Schema.Json
