@@ -2,7 +2,7 @@
 import { run as aiSdk } from "./agents/aiSdk.ts"
 import { run as langgraph } from "./agents/langgraph.ts"
 import { run as openaiAgents } from "./agents/openaiAgents.ts"
-import { longTranscript, run as ours } from "./agents/ours.ts"
+import { longTranscript, run as ours, runActor, team } from "./agents/ours.ts"
 import { type Bench, rate, type Side } from "./harness.ts"
 
 /** Each round warms its side up again: the collection before it makes the engine drop code that it had optimized. */
@@ -26,12 +26,27 @@ export const bench: Bench = {
       }
     },
     {
+      name: "run-actor",
+      unit: "1/s",
+      better: "higher",
+      ours: runs(10_000, runActor),
+      baselines: { "ai-sdk": runs(5000, aiSdk) }
+    },
+    {
       name: "long-transcript",
       unit: "x 20 messages",
       better: "lower",
       isolated: true,
       ours: longTranscript,
       baselines: { limit: 1.5 }
+    },
+    {
+      name: "team",
+      unit: "x 5 runs",
+      better: "lower",
+      isolated: true,
+      ours: team,
+      baselines: { limit: 1.2 }
     }
   ]
 }
