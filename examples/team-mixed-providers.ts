@@ -1,39 +1,29 @@
 /**
- * Three stages with three providers: a small model at home drafts, one behind OpenRouter criticises, one of OpenAI
- * decides. Each stage whose key is missing is played by a script.
+ * Three stages with three providers: Gemini drafts, Claude criticises, GPT decides. Each stage whose key is missing is
+ * played by a script.
  *
  * Shows: agents with models of their own in one team, and a team as a member of a team.
- * Run: `node examples/team-mixed-providers.ts` (after `npm run build`), with any of OLLAMA_MODEL (and a running
- * Ollama), OPENROUTER_API_KEY and OPENAI_API_KEY.
+ * Run: `node examples/team-mixed-providers.ts` (after `npm run build`), with any of GEMINI_API_KEY, ANTHROPIC_API_KEY and
+ * OPENAI_API_KEY.
  */
 import { NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Config, Effect, Layer, Stream } from "effect"
-import { Actor, ActorSystem, Agent, Ollama, OpenAiCompatible, Team } from "effect-troupe"
+import { Effect, Stream } from "effect"
+import { Actor, ActorSystem, Agent, Anthropic, Gemini, Team } from "effect-troupe"
 import { modelOr, openAiOr, questionOf } from "./lib/models.ts"
 import { printer } from "./lib/print.ts"
 
-const ollama = Layer.unwrap(Effect.map(Config.NonEmptyString("OLLAMA_MODEL"), (name) => Ollama.model(name)))
-
-const openRouter = Layer.unwrap(
-  Effect.map(
-    Config.Redacted("OPENROUTER_API_KEY"),
-    (apiKey) =>
-      OpenAiCompatible.model("mistralai/mistral-small-3.2-24b-instruct", {
-        provider: "openrouter",
-        baseUrl: "https://openrouter.ai/api/v1",
-        apiKey
-      })
-  )
-)
-
 const drafter = Agent.make("drafter", {
   instructions: "Propose a name for the product, in one sentence.",
-  model: modelOr("OLLAMA_MODEL", ollama, () => "Call it Lantern, because it shows the way.")
+  model: modelOr("GEMINI_API_KEY", Gemini.model("gemini-2.5-flash"), () => "Call it Lantern, because it shows the way.")
 })
 
 const critic = Agent.make("critic", {
   instructions: "Repeat the proposal, then say in one sentence what is wrong with it.",
-  model: modelOr("OPENROUTER_API_KEY", openRouter, (request) => `${questionOf(request)} But everybody has a lantern.`)
+  model: modelOr(
+    "ANTHROPIC_API_KEY",
+    Anthropic.model("claude-haiku-4-5"),
+    (request) => `${questionOf(request)} But everybody has a lantern.`
+  )
 })
 
 const decider = Agent.make("decider", {

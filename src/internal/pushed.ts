@@ -20,35 +20,37 @@ const SourceTypeId = "~effect-troupe/internal/Pushed"
 export const make = <A, E, R>(
   source: Source<A, E, R>,
   bufferSize = 16
-): Stream.Stream<A, E, Exclude<R, Scope.Scope>> =>
-  withSource(
-    Stream.callback<A, E, R>((queue) => {
-      const pushed = source((items) => items.length === 0 ? Effect.void : Effect.asVoid(Queue.offerAll(queue, items)))
-      return Effect.andThen(pushed, Queue.end(queue))
-    }, { bufferSize }),
-    source
-  )
+): Stream.Stream<A, E, Exclude<R, Scope.Scope>> => {
+  const buffered = Stream.callback<A, E, R>((queue) => {
+    const pushed = source((items) => items.length === 0 ? Effect.void : Effect.asVoid(Queue.offerAll(queue, items)))
+    return Effect.andThen(pushed, Queue.end(queue))
+  }, { bufferSize })
+  return withSource(() => buffered, (emit) => Effect.scoped(source(emit)))
+}
 
-/** The same stream, said to come from this source. */
-export const withSource = <A, E, R, R2>(stream: Stream.Stream<A, E, R>, source: Source<A, E, R2>) =>
-  Object.assign(stream, { [SourceTypeId]: source })
+/** A stream, made when somebody reads it as one, said to come from this source. */
+export const withSource = <A, E, R>(stream: () => Stream.Stream<A, E, R>, source: Source<A, E, R>) =>
+  Object.assign(Stream.suspend(stream), { [SourceTypeId]: source })
 
 /** Runs a stream and hands on its items, batch by batch. */
-export const runForEach = <A, E, R>(stream: Stream.Stream<A, E, R>, emit: Emit<A>): Effect.Effect<void, E, R> => {
+export const runForEach = <A, E, R>(stream: Stream.Stream<A, E, R>, emit: Emit<A>): Effect.Effect<unknown, E, R> => {
   const source = sourceOf(stream)
-  return source === undefined ? Stream.runForEachArray(stream, emit) : Effect.asVoid(Effect.scoped(source(emit)))
+  return source === undefined ? Stream.runForEachArray(stream, emit) : source(emit)
 }
 
 export const map = <A, E, R>(stream: Stream.Stream<A, E, R>, f: (item: A) => A): Stream.Stream<A, E, R> => {
   const source = sourceOf(stream)
-  const mapped = Stream.map(stream, f)
-  return source === undefined ? mapped : withSource(mapped, (emit) => source((items) => emit(items.map(f))))
+  const mapped = () => Stream.map(stream, f)
+  return source === undefined ? mapped() : withSource(mapped, (emit) => source((items) => emit(items.map(f))))
 }
 
-export const mapError = <A, E, R, E2>(stream: Stream.Stream<A, E, R>, f: (error: E) => E2): Stream.Stream<A, E2, R> => {
+export const mapError = <A, E, R, E2>(
+  stream: Stream.Stream<A, E, R>,
+  f: (error: E) => E2
+): Stream.Stream<A, E2, R> => {
   const source = sourceOf(stream)
-  const mapped = Stream.mapError(stream, f)
-  return source === undefined ? mapped : withSource(mapped, (emit) => Effect.mapError(source(emit), f))
+  const mapped = () => Stream.mapError(stream, f)
+  return source === undefined ? mapped() : withSource(mapped, (emit) => Effect.mapError(source(emit), f))
 }
 
 // -----------------------------------------------------------------------------
@@ -56,5 +58,5 @@ export const mapError = <A, E, R, E2>(stream: Stream.Stream<A, E, R>, f: (error:
 // -----------------------------------------------------------------------------
 
 /** Only `withSource` sets it, so its types are the stream's. */
-const sourceOf = <A, E, R>(stream: Stream.Stream<A, E, R>): Source<A, E, R | Scope.Scope> | undefined =>
-  (stream as { readonly [SourceTypeId]?: Source<A, E, R | Scope.Scope> })[SourceTypeId]
+const sourceOf = <A, E, R>(stream: Stream.Stream<A, E, R>): Source<A, E, R> | undefined =>
+  (stream as { readonly [SourceTypeId]?: Source<A, E, R> })[SourceTypeId]

@@ -85,25 +85,27 @@ const ask = (self: LocalRef, tag: string, input: unknown): Effect.Effect<unknown
 
 const stream = (self: LocalRef, tag: string, input: unknown): Stream.Stream<unknown, unknown> =>
   Pushed.withSource(
-    Stream.unwrap(Effect.gen(function*() {
-      const cell = self.cell
-      const queue = yield* Queue.bounded<ReadonlyArray<unknown>, unknown>(1)
-      const end = (exit: Exit.Exit<unknown, unknown>) => {
-        if (Exit.isSuccess(exit)) Queue.endUnsafe(queue as Queue.Enqueue<ReadonlyArray<unknown>, Cause.Done>)
-        else Queue.failCauseUnsafe(queue, exit.cause)
-      }
-      const sink: Envelope.Sink = (items) => items.length === 0 ? Effect.void : Effect.asVoid(Queue.offer(queue, items))
-      const envelope = Envelope.make(tag, self.protocol.payload(tag, input), end, sink, currentSpan())
-      yield* Effect.acquireRelease(
-        Effect.sync(() => {
-          const refused = Delivery.offer(cell, envelope)
-          if (refused === undefined) Delivery.wait(cell, envelope)
-          else if (Exit.isFailure(refused)) end(refused)
-        }),
-        () => Effect.suspend(() => Delivery.cancel(cell, envelope))
-      )
-      return Stream.flattenArray(Stream.fromQueue(queue) as Stream.Stream<[unknown], unknown>)
-    })),
+    () =>
+      Stream.unwrap(Effect.gen(function*() {
+        const cell = self.cell
+        const queue = yield* Queue.bounded<ReadonlyArray<unknown>, unknown>(1)
+        const end = (exit: Exit.Exit<unknown, unknown>) => {
+          if (Exit.isSuccess(exit)) Queue.endUnsafe(queue as Queue.Enqueue<ReadonlyArray<unknown>, Cause.Done>)
+          else Queue.failCauseUnsafe(queue, exit.cause)
+        }
+        const sink: Envelope.Sink = (items) =>
+          items.length === 0 ? Effect.void : Effect.asVoid(Queue.offer(queue, items))
+        const envelope = Envelope.make(tag, self.protocol.payload(tag, input), end, sink, currentSpan())
+        yield* Effect.acquireRelease(
+          Effect.sync(() => {
+            const refused = Delivery.offer(cell, envelope)
+            if (refused === undefined) Delivery.wait(cell, envelope)
+            else if (Exit.isFailure(refused)) end(refused)
+          }),
+          () => Effect.suspend(() => Delivery.cancel(cell, envelope))
+        )
+        return Stream.flattenArray(Stream.fromQueue(queue) as Stream.Stream<[unknown], unknown>)
+      })),
     (sink) => listen(self, tag, input, sink)
   )
 
