@@ -6,6 +6,8 @@
  *
  * @internal
  */
+import * as Exit from "effect/Exit"
+import * as Predicate from "effect/Predicate"
 import type * as Rpc from "effect/rpc/Rpc"
 import type * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
@@ -68,6 +70,8 @@ const baseTestOf = (ast: SchemaAST.AST): Test | undefined => {
       return always
     case "Objects":
       return fieldsTestOf(ast)
+    case "Union":
+      return unionTestOf(ast)
     default:
       return undefined
   }
@@ -89,5 +93,39 @@ const fieldsTestOf = (ast: SchemaAST.Objects): Test | undefined => {
       if (value !== undefined && !test(value)) return false
     }
     return true
+  }
+}
+
+/** Finds the members by which a value can go through as it is; the others need the schema. */
+const unionTestOf = (ast: SchemaAST.Union): Test | undefined => {
+  const recognizers = ast.types.flatMap((type) => recognizerOf(type) ?? [])
+  return recognizers.length === 0 ? undefined : (input) => recognizers.some((recognize) => recognize(input))
+}
+
+const recognizerOf = (ast: SchemaAST.AST): Test | undefined => {
+  if (ast.context?.constructorDefault !== undefined || ast.checks !== undefined) return undefined
+  switch (ast._tag) {
+    case "Undefined":
+      return Predicate.isUndefined
+    case "Null":
+      return Predicate.isNull
+    case "String":
+      return Predicate.isString
+    case "Number":
+      return Predicate.isNumber
+    case "Boolean":
+      return Predicate.isBoolean
+    case "Literal":
+      return (input) => input === ast.literal
+    case "Declaration": {
+      if (ast.typeParameters.length > 0) return undefined
+      const run = ast.run([])
+      return (input) => {
+        const exit = run(input, ast, parseOptions)
+        return Exit.isExit(exit) && Exit.isSuccess(exit) && exit.value === input
+      }
+    }
+    default:
+      return undefined
   }
 }
