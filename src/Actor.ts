@@ -460,6 +460,7 @@ const define = (
     stashCapacity,
     idleTimeout,
     stopsAtOnce: false,
+    traced: true,
     reference: undefined
   }
 }

@@ -214,6 +214,31 @@ describe("Actor", () => {
         assert.isTrue(Exit.isFailure(nan) && Cause.hasDies(nan.cause))
       })))
 
+    it.effect("a payload of unions goes through as it is, and what fits none of them is refused", () =>
+      run(Effect.gen(function*() {
+        class Point extends Schema.Class<Point>("Point")({ x: Schema.Number }) {}
+        const Fields = Schema.Struct({
+          size: Schema.Literals(["small", "large"]),
+          note: Schema.optional(Schema.String),
+          at: Schema.Union([Schema.Null, Schema.Number, Schema.Date, Point])
+        })
+        const Plotter = Actor.make("Plotter", [Rpc.make("Plot", { payload: Fields, success: Schema.Boolean })])
+        const point = new Point({ x: 1 })
+        const date = new Date(0)
+        const ref = yield* Actor.spawn(Plotter.behavior(Effect.succeed({
+          Plot: ({ at }) => Effect.succeed(at === point || at === date || at === null || at === 2)
+        })))
+        for (const at of [null, 2, date, point]) {
+          assert.isTrue(yield* ref.ask("Plot", { size: "small", note: undefined, at }))
+        }
+        for (
+          const wrong of [{ size: "huge", at: 2 }, { size: "small", at: "2" }]
+        ) {
+          const exit = yield* Effect.exit(ref.ask("Plot", wrong as typeof Fields.Type))
+          assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
+        }
+      })))
+
     it.effect("an actor that asks itself gets Deadlock, and one that asks itself in the background its answer", () =>
       run(Effect.gen(function*() {
         const Narcissus = Actor.make("Narcissus", [
@@ -238,6 +263,36 @@ describe("Actor", () => {
         assert.strictEqual(yield* ref.ask("Peek", { late: false }), "Deadlock")
         assert.strictEqual(yield* ref.ask("Peek", { late: true }), "Deadlock")
         assert.strictEqual(yield* ref.ask("Glance"), "me")
+      })))
+
+    it.effect("askers that never wait for an answer leave others their turn", () =>
+      run(Effect.gen(function*() {
+        const ref = yield* Actor.spawn(counter)
+        let turns = 0
+        const other = yield* Effect.forkChild(Effect.forever(Effect.andThen(
+          Effect.sync(() => turns++),
+          Effect.yieldNow
+        )))
+        for (let i = 0; i < 10_000; i++) yield* ref.ask("Get")
+        yield* Fiber.interrupt(other)
+        assert.isAbove(turns, 2)
+      })))
+
+    it.effect("a handler may interrupt its asker before it has an answer, and the actor goes on", () =>
+      run(Effect.gen(function*() {
+        const Rude = Actor.make("Rude", [
+          Rpc.make("Hangup", { success: Schema.String }),
+          Rpc.make("Hello", { success: Schema.String })
+        ])
+        let asker: Fiber.Fiber<unknown, unknown> | undefined
+        const ref = yield* Actor.spawn(Rude.behavior(Effect.succeed({
+          Hangup: () => Effect.sync(() => (asker!.interruptUnsafe(), "too late")),
+          Hello: () => Effect.succeed("hello")
+        })))
+        asker = yield* Effect.forkChild(ref.ask("Hangup"))
+        const exit = yield* Fiber.await(asker)
+        assert.isTrue(Exit.isFailure(exit) && Cause.hasInterruptsOnly(exit.cause))
+        assert.strictEqual(yield* ref.ask("Hello"), "hello")
       })))
 
     it.effect("asks that wait for each other ten thousand deep do not overflow the stack", () =>

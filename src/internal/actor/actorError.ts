@@ -87,16 +87,12 @@ export class ActorError extends Schema.TaggedError<ActorError>()("ActorError", {
 
 /**
  * What `new ActorError` gives, in a fraction of the time: without the constructor, which checks its input against the
- * schema, and without a stack, which would show this runtime.
+ * schema, and without what makes an error a native one, which is mostly a stack that would show this runtime.
  *
  * @internal
  */
 export const makeActorError = (actor: string, tag: string, reason: ActorErrorReason): ActorError => {
-  const limit = Error.stackTraceLimit
-  Error.stackTraceLimit = 0
-  // An `Error` with the class's prototype; the assignments below make it the class's instance.
-  const error = Reflect.construct(Error, [], ActorError) as { -readonly [Key in keyof ActorError]: ActorError[Key] }
-  Error.stackTraceLimit = limit
+  const error = Object.create(ActorError.prototype) as { -readonly [Key in keyof ActorError]: ActorError[Key] }
   error._tag = "ActorError"
   error.actor = actor
   error.tag = tag

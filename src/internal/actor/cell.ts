@@ -45,6 +45,8 @@ export interface Definition {
   readonly idleTimeout: Duration.Duration | undefined
   /** Whether a stop interrupts the current message instead of waiting for it. */
   readonly stopsAtOnce: boolean
+  /** Whether a message that comes with a span is handled in one of its own; not where handlers make theirs. */
+  readonly traced: boolean
   /** Makes the reference that others get of the actor's own one. */
   readonly reference: ((ref: object) => object) | undefined
 }
@@ -112,7 +114,7 @@ export interface System {
   readonly deliver: (cell: Cell) => void
   /** Crashes a parent by its child: `crash` of restart.ts, handed in because stop.ts comes before that. */
   readonly crash: (cell: Cell, cause: Cause.Cause<unknown>) => void
-  /** How many answers are resuming each other on the current stack. */
+  /** How many deliveries to askers and answers to them are on the current stack. */
   depth: number
 }
 
@@ -234,6 +236,9 @@ export const failure = (cell: Cell, tag: string, reason: ActorErrorReason): Acto
 
 export const stopped: ActorErrorReason = { _tag: "Stopped" }
 
+/** How many handlers and answers may run on top of each other. */
+export const maxDepth = 16
+
 /**
  * Answers whoever waits for the message. Answers resume askers on this very stack, which is fast; a long chain of them
  * goes through the dispatcher, so that it cannot overflow the stack.
@@ -243,7 +248,7 @@ export const answer = (cell: Cell, envelope: Envelope, exit: Exit.Exit<unknown, 
   const reply = envelope.reply
   if (reply === undefined) return
   const system = cell.system
-  if (system.depth >= 16) return system.dispatcher.scheduleTask(() => reply(exit), 0)
+  if (system.depth >= maxDepth) return system.dispatcher.scheduleTask(() => reply(exit), 0)
   system.depth++
   reply(exit)
   system.depth--

@@ -1,9 +1,9 @@
 /**
  * Brings messages into mailboxes and, one after the other, to their handlers.
  *
- * An idle actor has no fiber. A message that arrives schedules a delivery, which takes messages and runs their
- * handlers; most end at once, and it goes on with the next. A handler that suspends ends the delivery, and its end
- * schedules another one.
+ * An idle actor has no fiber. A message that arrives schedules a delivery, or is one if somebody waits for its answer. A
+ * delivery takes messages and runs their handlers; most end at once, and it goes on with the next. A handler that
+ * suspends ends the delivery, and its end schedules another one.
  *
  * @internal
  */
@@ -24,12 +24,7 @@ const deliveryLimit = 1024
 export const deliver = (cell: Cell.Cell): void => {
   cell.delivery = "running"
   cell.share = deliveryLimit
-  while (canTake(cell)) {
-    const envelope = take(cell)
-    if (envelope === undefined) break
-    if (cell.definition.concurrency === 1 && isTold(envelope)) Run.runTold(cell, envelope, takeTold)
-    else Run.run(cell, envelope)
-  }
+  handleAll(cell)
   cell.delivery = "none"
   if (cell.share === 0) return Cell.wake(cell)
   if (cell.state._tag === "Draining" && cell.busy === 0 && MailboxQueue.isEmpty(cell.queue)) {
@@ -42,7 +37,11 @@ export const deliver = (cell: Cell.Cell): void => {
  * Puts a message into the mailbox. Succeeds when it was accepted (or dropped unasked), fails when it was refused;
  * `undefined` when the sender has to wait: see `wait`.
  */
-export const offer = (cell: Cell.Cell, envelope: Envelope): Exit.Exit<void, ActorError> | undefined => {
+export const offer = (
+  cell: Cell.Cell,
+  envelope: Envelope,
+  wake: (cell: Cell.Cell) => void = Cell.wake
+): Exit.Exit<void, ActorError> | undefined => {
   const queue = cell.queue
   if (cell.state !== Cell.Running && !Cell.isOpen(cell)) {
     cell.stats.sent++
@@ -55,8 +54,22 @@ export const offer = (cell: Cell.Cell, envelope: Envelope): Exit.Exit<void, Acto
   }
   cell.stats.sent++
   MailboxQueue.append(queue, envelope)
-  if (cell.delivery === "none" && cell.busy < cell.definition.concurrency) Cell.wake(cell)
+  if (cell.busy < cell.definition.concurrency) wake(cell)
   return accepted
+}
+
+/**
+ * Wakes an idle actor for a message that somebody waits for: its handler runs on the asker's own stack until it
+ * suspends, which is much faster than a way through the dispatcher. Where that stack is deep already, it is not.
+ */
+export const deliverAtOnce = (cell: Cell.Cell): void => {
+  const { system } = cell
+  if (system.depth >= Cell.maxDepth) return Cell.wake(cell)
+  system.depth++
+  if (cell.delivery === "none") deliver(cell)
+  // The asker was just answered on top of a delivery.
+  else if (cell.delivery === "running") handleAll(cell)
+  system.depth--
 }
 
 /** Lets a message wait for capacity; `envelope.accepted` is resumed when it has it. */
@@ -139,6 +152,15 @@ const interruptRun = (envelope: Envelope): Effect.Effect<unknown> =>
   })
 
 const accepted = Exit.void
+
+const handleAll = (cell: Cell.Cell): void => {
+  while (canTake(cell)) {
+    const envelope = take(cell)
+    if (envelope === undefined) return
+    if (cell.definition.concurrency === 1 && isTold(envelope)) Run.runTold(cell, envelope, takeTold)
+    else Run.run(cell, envelope)
+  }
+}
 
 const canTake = (cell: Cell.Cell): boolean => takes(cell) && cell.busy < cell.definition.concurrency
 

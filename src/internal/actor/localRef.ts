@@ -134,7 +134,7 @@ const sizes = (cell: Cell.Cell) => ({
 
 /** Sends an envelope that somebody waits for; the effect takes it back. */
 const send = (cell: Cell.Cell, envelope: Envelope.Envelope): Effect.Effect<unknown> => {
-  const refused = Delivery.offer(cell, envelope)
+  const refused = Delivery.offer(cell, envelope, Delivery.deliverAtOnce)
   if (refused === undefined) Delivery.wait(cell, envelope)
   else if (Exit.isFailure(refused)) envelope.reply!(refused)
   return Effect.suspend(() => Delivery.cancel(cell, envelope))

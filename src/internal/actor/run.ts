@@ -162,7 +162,7 @@ const start = (
     ? cell.context
     : Context.add(cell.context, Tracer.ParentSpan, envelope.span)
   const fiber = Effect.runForkWith(context)(
-    envelope.span === undefined ? effect : traced(cell, envelope, effect),
+    envelope.span !== undefined && cell.definition.traced ? traced(cell, envelope, effect) : effect,
     uninterruptible ? { uninterruptible: true } : undefined
   )
   const exit = fiber.pollUnsafe()

@@ -64,6 +64,7 @@ const rootDefinition: Cell.Definition = {
   stashCapacity: 0,
   idleTimeout: undefined,
   stopsAtOnce: false,
+  traced: false,
   reference: undefined
 }
 
