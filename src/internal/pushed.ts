@@ -4,6 +4,7 @@
  *
  * @internal
  */
+import * as Channel from "effect/Channel"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
@@ -30,27 +31,13 @@ export const make = <A, E, R>(
 
 /** A stream, made when somebody reads it as one, said to come from this source. */
 export const withSource = <A, E, R>(stream: () => Stream.Stream<A, E, R>, source: Source<A, E, R>) =>
-  Object.assign(Stream.suspend(stream), { [SourceTypeId]: source })
+  // `Stream.suspend` would do the same, but enters each of its streams in a `WeakMap`.
+  Object.assign(Stream.fromChannel(Channel.suspend(() => Stream.toChannel(stream()))), { [SourceTypeId]: source })
 
 /** Runs a stream and hands on its items, batch by batch. */
 export const runForEach = <A, E, R>(stream: Stream.Stream<A, E, R>, emit: Emit<A>): Effect.Effect<unknown, E, R> => {
   const source = sourceOf(stream)
   return source === undefined ? Stream.runForEachArray(stream, emit) : source(emit)
-}
-
-export const map = <A, E, R>(stream: Stream.Stream<A, E, R>, f: (item: A) => A): Stream.Stream<A, E, R> => {
-  const source = sourceOf(stream)
-  const mapped = () => Stream.map(stream, f)
-  return source === undefined ? mapped() : withSource(mapped, (emit) => source((items) => emit(items.map(f))))
-}
-
-export const mapError = <A, E, R, E2>(
-  stream: Stream.Stream<A, E, R>,
-  f: (error: E) => E2
-): Stream.Stream<A, E2, R> => {
-  const source = sourceOf(stream)
-  const mapped = () => Stream.mapError(stream, f)
-  return source === undefined ? mapped() : withSource(mapped, (emit) => Effect.mapError(source(emit), f))
 }
 
 // -----------------------------------------------------------------------------

@@ -25,7 +25,7 @@ import {
   protocol,
   type Request
 } from "./protocol.ts"
-import { response } from "./response.ts"
+import { responseOf } from "./response.ts"
 
 /**
  * How an agent or a team runs as an actor.
@@ -39,15 +39,16 @@ export interface BehaviorOptions extends Pick<Actor.BehaviorOptions, "mailbox" |
 }
 
 /**
- * What an agent or a team does with a prompt: the run as its events, written into `transcript`.
+ * What an agent or a team does with a prompt: says the events of the run, and writes it into `transcript`.
  *
  * @internal
  */
 export interface Speaker<R> {
   readonly run: (
     request: Request,
-    transcript: Ref.Ref<Transcript.Transcript>
-  ) => Stream.Stream<AgentEvent, AgentError, R>
+    transcript: Ref.Ref<Transcript.Transcript>,
+    emit: Pushed.Emit<AgentEvent>
+  ) => Effect.Effect<unknown, AgentError, R>
   readonly reset: Effect.Effect<void>
 }
 
@@ -65,14 +66,14 @@ export const speak = <E, R>(
     Effect.gen(function*() {
       const transcript = yield* Ref.make(Transcript.empty)
       const { reset, run } = yield* speaker
-      const events = (request: Request) => {
+      const events = (request: Request): Pushed.Source<AgentEvent, AgentError, R> => (emit) => {
         const { as, history } = request
-        const said = run(request, history === undefined ? transcript : Ref.makeUnsafe(history))
-        return as === undefined ? said : Pushed.map(said, (event) => speakAs(event, name, as))
+        const conversation = history === undefined ? transcript : Ref.makeUnsafe(history)
+        return run(request, conversation, as === undefined ? emit : (events) => emit(speakAs(events, name, as)))
       }
       return {
-        Run: events,
-        Prompt: (request: Request) => response(events(request)),
+        Run: (request: Request) => Pushed.make(events(request)),
+        Prompt: (request: Request) => responseOf(events(request)),
         Transcript: () => Ref.get(transcript),
         Reset: () => Effect.andThen(Ref.set(transcript, Transcript.empty), reset)
       }
@@ -80,10 +81,13 @@ export const speak = <E, R>(
     options
   )
   // What is excluded from an `R` that is not known here can't be worked out here.
-  return Object.assign(behavior, { agent: name, description: options.description }) as unknown as AgentBehavior<
-    E,
-    Exclude<R, Scope.Scope>
-  >
+  return {
+    ...behavior,
+    // A run has a span, which says more.
+    definition: { ...behavior.definition, traced: false },
+    agent: name,
+    description: options.description
+  } as unknown as AgentBehavior<E, Exclude<R, Scope.Scope>>
 }
 
 /**
@@ -117,9 +121,12 @@ export const behaviorWith = <E, R>(
       const built = yield* agent.build(tools)
       const memory = yield* built.memory
       const speaker: Speaker<R> = {
-        run: ({ history, input, output }, transcript) => {
+        run: ({ history, input, output }, transcript, emit) => {
           const options = { transcript, output, memory: history === undefined ? memory : undefined }
-          return Pushed.mapError(built.run(input, options), (error) => toAgentError(agent.name, error))
+          return Effect.mapError(
+            Pushed.runForEach(built.run(input, options), emit),
+            (error) => toAgentError(agent.name, error)
+          )
         },
         reset: memory === undefined ? Effect.void : memory.clear
       }
@@ -196,8 +203,8 @@ export const reset = (ref: AgentRef): Effect.Effect<void, Actor.ActorError> => r
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const speakAs = (event: AgentEvent, name: string, as: string): AgentEvent =>
-  event._tag === "TextDelta" && event.agent === name ? { ...event, agent: as } : event
+const speakAs = (events: ReadonlyArray<AgentEvent>, name: string, as: string): ReadonlyArray<AgentEvent> =>
+  events.map((event) => event._tag === "TextDelta" && event.agent === name ? { ...event, agent: as } : event)
 
 /** What is not an `AgentError` comes from a model that was to be built in the run. */
 const toAgentError = (agent: string, error: unknown): AgentError => {

@@ -29,20 +29,8 @@ export const callTools = <E, R>(run: Run<E, R>, turn: Turn.Turn, last: boolean):
     Effect.forEach(turn.calls, (call) =>
       Effect.flatMap(callTool(run, turn, call, last), (outcome) => {
         Turn.settle(call, outcome)
-        return tell(run, turn)
+        return run.emit(Turn.dueResults(turn))
       }), { concurrency: turn.calls.length === 1 ? 1 : "unbounded", discard: true })
-
-/** Tells the results that are due. One call's fiber at a time does it, so that they stay in order. */
-const tell = <E, R>(run: Run<E, R>, turn: Turn.Turn): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const event = turn.telling ? undefined : Turn.nextResult(turn)
-    if (event === undefined) return Effect.void
-    turn.telling = true
-    return Effect.flatMap(run.emit([event]), () => {
-      turn.telling = false
-      return tell(run, turn)
-    })
-  })
 
 const callTool = <E, R>(
   run: Run<E, R>,

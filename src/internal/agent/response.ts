@@ -27,13 +27,21 @@ import * as Pushed from "../pushed.ts"
  * @category running
  */
 export const response = <E, R>(events: Stream.Stream<AgentEvent, E, R>): Effect.Effect<AgentResponse, E, R> =>
+  responseOf((emit) => Pushed.runForEach(events, emit))
+
+/**
+ * The same of what pushes the events.
+ *
+ * @internal
+ */
+export const responseOf = <E, R>(events: Pushed.Source<AgentEvent, E, R>): Effect.Effect<AgentResponse, E, R> =>
   Effect.suspend(() => {
     let last: AgentEvent | undefined
     const note = (events: ReadonlyArray<AgentEvent>) => {
       last = events.at(-1) ?? last
       return Effect.void
     }
-    return Effect.flatMap(Pushed.runForEach(events, note), () =>
+    return Effect.flatMap(events(note), () =>
       last?._tag === "Completed"
         ? Effect.succeed(last.response)
         : Effect.die(new Error("Agent.response: the stream of events must end with Completed")))

@@ -148,13 +148,11 @@ export const make = <M extends Member, R = never>(
     }
     const refs = started.map(toRef)
     return {
-      run: (request: Request, transcript: Ref.Ref<Transcript.Transcript>) =>
-        Pushed.make((emit: Run["emit"]) =>
-          perform(name, request, transcript, emit, (run) => plan.answer(refs, run)).pipe(
-            Effect.withSpan(`invoke_agent ${name}`, {
-              attributes: { "gen_ai.agent.name": name, "troupe.team": plan.kind }
-            }, { captureStackTrace: false })
-          )
+      run: (request: Request, transcript: Ref.Ref<Transcript.Transcript>, emit: Run["emit"]) =>
+        perform(name, request, transcript, emit, (run) => plan.answer(refs, run)).pipe(
+          Effect.withSpan(`invoke_agent ${name}`, {
+            attributes: { "gen_ai.agent.name": name, "troupe.team": plan.kind }
+          }, { captureStackTrace: false })
         ),
       reset: Effect.forEach(started, resetMember, { discard: true })
     }
@@ -197,7 +195,7 @@ export const prompt = (
       const last = events.at(-1)
       if (last?._tag !== "Completed") return run.emit(events)
       response = last.response
-      return run.emit(events.slice(0, -1))
+      return events.length === 1 ? Effect.void : run.emit(events.slice(0, -1))
     }
     return Pushed.runForEach(ref.stream("Run", { history: run.request.history, ...request }), relay).pipe(
       Effect.catchTag("ActorError", (error) => fail(run, new MemberFailed({ error }))),

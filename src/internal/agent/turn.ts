@@ -50,9 +50,8 @@ export interface Turn {
   readonly blocks: Map<string, Block>
   /** The calls that are ours to answer, in the model's order. */
   readonly calls: Array<Call>
-  /** How many results of `calls` were told, and whether one is being told. */
+  /** How many results of `calls` were told. */
   told: number
-  telling: boolean
   finish: Response.FinishPart | undefined
   error: AiError.AiError | undefined
 }
@@ -65,7 +64,6 @@ export const make = (agent: string, number: number): Turn => ({
   blocks: new Map(),
   calls: [],
   told: 0,
-  telling: false,
   finish: undefined,
   error: undefined
 })
@@ -166,15 +164,17 @@ export const settle = (call: Call, outcome: Tool.Outcome): void => {
 }
 
 /**
- * The next result to tell, in the calls' order; none while the call whose turn it is has none.
+ * The results to tell now, in the calls' order: up to the first call that has none.
  *
  * @internal
  */
-export const nextResult = (self: Turn): AgentEvent | undefined => {
-  const call = self.calls[self.told]
-  if (call?.outcome === undefined) return undefined
-  self.told++
-  return toResult(self, call, call.outcome)
+export const dueResults = (self: Turn): Array<AgentEvent> => {
+  const events: Array<AgentEvent> = []
+  for (let call = self.calls[self.told]; call?.outcome !== undefined; call = self.calls[self.told]) {
+    events.push(toResult(self, call, call.outcome))
+    self.told++
+  }
+  return events
 }
 
 const toResult = (self: Turn, call: Call, outcome: Tool.Outcome): AgentEvent => ({
