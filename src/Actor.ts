@@ -427,7 +427,7 @@ const refOf = <Name extends string, Rpcs extends Rpc.Any>(cell: Cell.Cell): Loca
 const currentOf = (protocol: { readonly name: string }, context: Context.Context<never>): Cell.Cell => {
   const cell = Cell.current(context)
   if (cell.definition.protocol.name === protocol.name) return cell
-  throw new Error(`Actor.self(${protocol.name}): ${Cell.path(cell)} speaks ${cell.definition.name}`)
+  throw new Error(`Actor.self(${protocol.name}): ${cell.path} speaks ${cell.definition.name}`)
 }
 
 const define = (

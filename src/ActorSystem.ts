@@ -128,7 +128,7 @@ export const list: Effect.Effect<ReadonlyArray<ActorInfo>, never, ActorSystem> =
     const infos: Array<ActorInfo> = []
     const visit = (cell: Cell.Cell) => {
       infos.push({
-        path: Cell.path(cell),
+        path: cell.path,
         protocol: cell.definition.name,
         state: cell.state._tag,
         mailboxSize: MailboxQueue.size(cell.queue)

@@ -151,6 +151,7 @@ export interface Cell {
   readonly system: System
   readonly parent: Cell | undefined
   readonly name: string
+  readonly path: string
   readonly definition: Definition
   readonly stats: Stats
   readonly queue: MailboxQueue.MailboxQueue
@@ -203,12 +204,6 @@ export const makeStats = (protocol: string): Stats => ({
   restarts: 0
 })
 
-export const path = (cell: Cell): string => {
-  let path = `/${cell.name}`
-  for (let parent = cell.parent; parent !== undefined; parent = parent.parent) path = `/${parent.name}${path}`
-  return path
-}
-
 /** Whether the actor takes new messages, now or after its restart. */
 export const isOpen = (cell: Cell): boolean => {
   const state = cell.state
@@ -227,12 +222,12 @@ export const statsOf = (system: System, protocol: string): Stats => {
 export const emit = (cell: Cell, event: (path: string, protocol: string) => ActorEvent): void => {
   const listeners = cell.system.listeners
   if (listeners.size === 0) return
-  const value = event(path(cell), cell.definition.name)
+  const value = event(cell.path, cell.definition.name)
   for (const listener of listeners) listener(value)
 }
 
 export const failure = (cell: Cell, tag: string, reason: ActorErrorReason): ActorError =>
-  makeActorError(path(cell), tag, reason)
+  makeActorError(cell.path, tag, reason)
 
 export const stopped: ActorErrorReason = { _tag: "Stopped" }
 

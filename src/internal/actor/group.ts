@@ -93,7 +93,7 @@ const onEnded = (group: Group, cell: Cell.Cell): Effect.Effect<void> => {
   const child = group.children.find((child) => child.cell === cell)
   if (child === undefined) return Effect.void
   if (child.spec.restart === "permanent") {
-    return mend(group, child, Cause.die(new Error(`${Cell.path(cell)} stopped, though it is permanent`)))
+    return mend(group, child, Cause.die(new Error(`${cell.path} stopped, though it is permanent`)))
   }
   group.children = group.children.filter((other) => other !== child)
   return Effect.void

@@ -171,7 +171,7 @@ const Proto = {
     return stream(this, tag, payload)
   },
   get path() {
-    return Cell.path(cellOf(this))
+    return cellOf(this).path
   },
   get stop() {
     return stop(cellOf(this), "stop")
@@ -186,10 +186,10 @@ const Proto = {
     return Effect.sync(() => sizes(cellOf(this)))
   },
   toString() {
-    return `ActorRef(${Cell.path(cellOf(this))})`
+    return `ActorRef(${cellOf(this).path})`
   },
   toJSON() {
-    return { _id: "ActorRef", path: Cell.path(cellOf(this)) }
+    return { _id: "ActorRef", path: cellOf(this).path }
   }
 }
 

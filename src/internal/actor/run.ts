@@ -193,7 +193,7 @@ const follow = (
 
 const traced = (cell: Cell.Cell, envelope: Envelope.Envelope, effect: Effect.Effect<unknown, unknown>) =>
   effect.pipe(
-    Effect.withSpan(`${cell.definition.name}.${envelope.tag}`, { attributes: { actor: Cell.path(cell) } }, {
+    Effect.withSpan(`${cell.definition.name}.${envelope.tag}`, { attributes: { actor: cell.path } }, {
       captureStackTrace: false
     })
   )

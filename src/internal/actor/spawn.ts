@@ -41,6 +41,7 @@ export const makeRoot = (system: Cell.System, context: Context.Context<never>): 
   system,
   parent: undefined,
   name: "user",
+  path: "/user",
   definition: rootDefinition,
   stats: Cell.makeStats("user"),
   queue: MailboxQueue.make(rootDefinition.mailbox),
@@ -100,6 +101,7 @@ const makeCell = (
     system: parent.system,
     parent,
     name,
+    path: `${parent.path}/${name}`,
     definition,
     stats: Cell.statsOf(parent.system, definition.name),
     queue: MailboxQueue.make(definition.mailbox),
@@ -110,15 +112,14 @@ const makeCell = (
     Context.add(Cell.CurrentCell, cell),
     Context.add(References.CurrentLogAnnotations, {
       ...Context.get(context, References.CurrentLogAnnotations),
-      actor: Cell.path(cell)
+      actor: cell.path
     })
   )
   return cell
 }
 
 const refuseName = (parent: Cell.Cell, name: string | undefined): SpawnError | undefined => {
-  const fail = (reason: SpawnError["reason"]) =>
-    new SpawnError({ actor: `${Cell.path(parent)}/${name ?? "$"}`, reason })
+  const fail = (reason: SpawnError["reason"]) => new SpawnError({ actor: `${parent.path}/${name ?? "$"}`, reason })
   switch (parent.state._tag) {
     case "Stopping":
     case "Ending":
@@ -140,7 +141,7 @@ const settleStart = (cell: Cell.Cell, exit: Exit.Exit<Cell.Handlers, unknown>): 
     Restart.crashOfEscalated(cell)
     return Effect.void
   }
-  const refused = new SpawnError({ actor: Cell.path(cell), reason: { _tag: "ParentStopped" } })
+  const refused = new SpawnError({ actor: cell.path, reason: { _tag: "ParentStopped" } })
   if (cell.state._tag === "Ending" || cell.state._tag === "Stopped") return Effect.fail(refused)
   Stop.flush(cell)
   const reason: Cell.TerminatedReason = Exit.isSuccess(exit)

@@ -94,7 +94,7 @@ export const endIfQuiet = (cell: Cell.Cell): void => {
 }
 
 export const terminate = (cell: Cell.Cell, reason: Cell.TerminatedReason, escalate: boolean): void => {
-  const terminated: Cell.Terminated = { path: Cell.path(cell), protocol: cell.definition.name, reason }
+  const terminated: Cell.Terminated = { path: cell.path, protocol: cell.definition.name, reason }
   cell.state = { _tag: "Stopped", terminated }
   cell.context = Context.empty()
   cell.handlers = {}
@@ -168,7 +168,7 @@ const stopChildren = Effect.fnUntraced(function*(cell: Cell.Cell) {
 })
 
 const logged = (cell: Cell.Cell, closing: Effect.Effect<unknown>): Effect.Effect<unknown> =>
-  Effect.catchCause(closing, (cause) => Effect.logError(`${Cell.path(cell)}: releasing its resources failed`, cause))
+  Effect.catchCause(closing, (cause) => Effect.logError(`${cell.path}: releasing its resources failed`, cause))
 
 /** Crashes a parent by its child. While its setup is on the way, that has to wait for the setup's end. */
 const climb = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
