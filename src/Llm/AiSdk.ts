@@ -295,7 +295,7 @@ const pullParts = (
   const take = (batch: Batch): Array<Response.StreamPartEncoded> => {
     const parts: Array<Response.StreamPartEncoded> = []
     for (const part of batch.parts) {
-      if (part.type === "error") end = Errors.fail(part.error, origin)
+      if (part.type === "error" && !Errors.isUnknownEvent(part.error)) end = Errors.fail(part.error, origin)
       else if (part.type === "finish" && isTruncated(part.finishReason)) end = truncated
       if (end !== undefined) return parts
       answered ||= part.type === "finish"
