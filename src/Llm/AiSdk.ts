@@ -43,6 +43,7 @@ import { toPromptV3 } from "../internal/llm/aiSdkPrompt.ts"
 import { mergeSettings, toCallOptions } from "../internal/llm/aiSdkRequest.ts"
 import { type GenerateResult, isTruncated, toParts, toStreamPart } from "../internal/llm/aiSdkResponse.ts"
 import { type Batch, batchReader, type PartReader } from "../internal/llm/aiSdkStream.ts"
+import * as CallSpan from "../internal/llm/callSpan.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
 
 /**
@@ -233,9 +234,16 @@ const callOptions = Effect.fnUntraced(function*(
   })
 })
 
+const callSpan = (
+  { model, provider }: Bridge,
+  { responseFormat, span }: LanguageModel.ProviderOptions,
+  streamed: boolean
+) => CallSpan.begin(span, { provider, model: model.modelId, output: responseFormat.type, streamed })
+
 const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
   const origin = originOf(bridge, "generateText")
   const { model } = bridge
+  const { fails, notes } = yield* callSpan(bridge, request, false)
   const call = yield* callOptions(bridge, request, origin)
   const result = yield* sdkCall(
     origin,
@@ -243,14 +251,17 @@ const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: Langua
       model.specificationVersion === "v3"
         ? model.doGenerate({ ...call, prompt: toPromptV3(call.prompt), abortSignal })
         : model.doGenerate({ ...call, abortSignal })
-  )
+  ).pipe(Effect.tapError(fails))
   yield* logWarnings(bridge, result.warnings)
-  return toParts(result, Errors.safeHeaders(result.response?.headers, origin))
+  const parts = toParts(result, Errors.safeHeaders(result.response?.headers, origin))
+  notes(parts)
+  return parts
 })
 
 const streamText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
   const origin = originOf(bridge, "streamText")
   const { model } = bridge
+  const span = yield* callSpan(bridge, request, true)
   const call = yield* callOptions(bridge, request, origin)
   // Outlives the call below: the body is read under it, and closing the stream's scope hangs up.
   const controller = yield* Effect.acquireRelease(
@@ -261,13 +272,13 @@ const streamText = Effect.fnUntraced(function*(bridge: Bridge, request: Language
   const result = yield* sdkCall(origin, (): PromiseLike<StreamResult> =>
     model.specificationVersion === "v3"
       ? model.doStream({ ...call, prompt: toPromptV3(call.prompt), abortSignal })
-      : model.doStream({ ...call, abortSignal }))
+      : model.doStream({ ...call, abortSignal })).pipe(Effect.tapError(span.fails))
   // Not every model listens to the signal. A stream that it has failed already has nothing more to say.
   const reader = yield* Effect.acquireRelease(
     Effect.sync(() => result.stream.getReader()),
     (reader) => Effect.sync(() => void reader.cancel().catch(() => undefined))
   )
-  return Stream.fromPull(Effect.succeed(pullParts(bridge, origin, result, reader)))
+  return Stream.fromPull(Effect.succeed(pullParts(bridge, origin, result, reader, span)))
 })
 
 const sdkCall = <A>(origin: Errors.Origin, call: (signal: AbortSignal) => PromiseLike<A>) =>
@@ -284,26 +295,29 @@ const pullParts = (
   bridge: Bridge,
   origin: Errors.Origin,
   { request, response }: StreamResult,
-  reader: PartReader
+  reader: PartReader,
+  { fails, notes }: CallSpan.CallSpan
 ): PartsPull => {
   const nextBatch = batchReader(reader)
   const headers = Errors.safeHeaders(response?.headers, origin)
-  const truncated = Effect.suspend(() => Errors.failTruncated(request, origin))
+  const truncated = Effect.tapError(Effect.suspend(() => Errors.failTruncated(request, origin)), fails)
+  const broken = (error: unknown) => Effect.tapError(Errors.fail(error, origin), fails)
   let answered = false
   let end: Effect.Effect<never, AiError.AiError | Cause.Done> | undefined
 
   const take = (batch: Batch): Array<Response.StreamPartEncoded> => {
     const parts: Array<Response.StreamPartEncoded> = []
     for (const part of batch.parts) {
-      if (part.type === "error" && !Errors.isUnknownEvent(part.error)) end = Errors.fail(part.error, origin)
+      if (part.type === "error" && !Errors.isUnknownEvent(part.error)) end = broken(part.error)
       else if (part.type === "finish" && isTruncated(part.finishReason)) end = truncated
-      if (end !== undefined) return parts
+      if (end !== undefined) break
       answered ||= part.type === "finish"
       const encoded = toStreamPart(part, headers)
       if (encoded !== undefined) parts.push(encoded)
     }
+    notes(parts)
     if (batch.end !== undefined) {
-      end = answered ? Cause.done() : batch.end._tag === "Closed" ? truncated : Errors.fail(batch.end.error, origin)
+      end ??= answered ? Cause.done() : batch.end._tag === "Closed" ? truncated : broken(batch.end.error)
     }
     return parts
   }

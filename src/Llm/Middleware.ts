@@ -101,19 +101,32 @@ export const log = (options: { readonly prompts?: boolean | undefined } = {}): M
  * Tries a failed call again while the schedule goes on, if its `AiError` is retryable.
  *
  * An attempt waits for the schedule's delay, and at least as long as the provider asked for in `retryAfter` or a header.
- * A stream is tried again only before its first content part. Nothing else in this package retries a model call.
+ * A call whose provider asks for more than `maxRetryAfter` (default: 1 minute) fails at once with that error, so that a
+ * quota of the day holds nobody up for hours: a `fallback` around it answers instead. A stream is tried again only before
+ * its first content part. Nothing else in this package retries a model call.
  *
  * @since 0.1.0
  * @category middleware
  */
-export const retry = (schedule: Schedule.Schedule<unknown, AiError.AiError>): Middleware => {
+export const retry = (
+  schedule: Schedule.Schedule<unknown, AiError.AiError>,
+  options: { readonly maxRetryAfter?: Duration.Input | undefined } = {}
+): Middleware => {
+  const { maxRetryAfter = "1 minute" } = options
+  requireDuration("retry", "maxRetryAfter", maxRetryAfter)
+  const longest = Duration.fromInputUnsafe(maxRetryAfter)
+  const isWorthIt = (error: AiError.AiError) =>
+    Effect.map(
+      retryAfterOf(error),
+      (wanted = Duration.zero) => error.isRetryable && Duration.isLessThanOrEqualTo(wanted, longest)
+    )
   const patient = Schedule.modifyDelay(
     schedule,
     ({ duration, input }) => Effect.map(retryAfterOf(input), (wanted = Duration.zero) => Duration.max(duration, wanted))
   )
   return Internal.layer((model) =>
     Effect.succeed(
-      Internal.around((run) => Effect.retry(run(model), { schedule: patient, while: (error) => error.isRetryable }))
+      Internal.around((run) => Effect.retry(run(model), { schedule: patient, while: isWorthIt }))
     )
   )
 }

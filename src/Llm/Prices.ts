@@ -89,7 +89,7 @@ export const Prices = Context.Reference<PriceTable>("effect-troupe/Llm/Prices", 
  * @since 0.1.0
  * @category costs
  */
-export const cost = (prices: PriceTable, model: string, usage: Response.Usage): number | undefined => {
+export const cost = (prices: PriceTable, model: string, usage: typeof Response.Usage.Encoded): number | undefined => {
   const price = priceOf(prices, model)
   const { inputTokens, outputTokens } = usage
   const cacheRead = inputTokens.cacheRead ?? 0

@@ -17,6 +17,7 @@ import * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Answer, type BareModel, type CallOptions, framed, fromBare, type Part, toBare } from "./bareModel.ts"
+import { isContent } from "./callSpan.ts"
 
 /** @internal */
 export interface Call {
@@ -110,13 +111,6 @@ const openIn = Effect.fnUntraced(function*(stream: Stream.Stream<Part, AiError.A
     return next
   })))
 })
-
-/**
- * Whether a part says something of the answer: what a provider says of the response as such does not.
- *
- * @internal
- */
-export const isContent = (part: Part): boolean => part.type !== "response-metadata" && part.type !== "error"
 
 /**
  * What is known of a call when it is over.
