@@ -33,18 +33,16 @@ import * as Prompt from "effect/ai/Prompt"
 import * as Cache from "effect/Cache"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { type Answer, type Part, toBare } from "../internal/llm/bareModel.ts"
+import * as Circuit from "../internal/llm/circuit.ts"
 import * as Internal from "../internal/llm/middleware.ts"
 import * as RateWindow from "../internal/llm/rateWindow.ts"
 import { redactJson, redactText } from "../internal/llm/redact.ts"
@@ -279,18 +277,10 @@ export const circuitBreaker = (
   requireDuration("circuitBreaker", "openFor", openFor)
   return Internal.layer((model) =>
     Effect.gen(function*() {
-      const store = yield* Layer.build(CircuitBreaker.layerStoreMemory())
-      const breaker = yield* Effect.provide(
-        CircuitBreaker.make({ tripPolicy: CircuitBreaker.consecutive(failures), openDuration: openFor }),
-        store
-      )
-      const guard = <A>(call: Effect.Effect<A, AiError.AiError>): Effect.Effect<A, AiError.AiError> =>
-        breaker.execute(call, { key: "model", classify: toOutcome }).pipe(
-          Effect.catchTag("CircuitBreakerError", (error) => Effect.fail(circuitOpen(error)))
-        )
+      const circuit = yield* Circuit.make(failures, openFor)
       return {
-        generate: (run) => guard(run(model)),
-        stream: (run) => guardStream(guard, run(model))
+        generate: (run) => Circuit.guard(circuit, run(model)),
+        stream: (run) => Circuit.guardStream(circuit, run(model))
       } satisfies Internal.Middleware
     })
   )
@@ -393,12 +383,9 @@ const crowded = (method: string) => fail(method, new AiError.RateLimitError({}))
 const toText = (prompt: Prompt.RawInput): string =>
   JSON.stringify(redactJson(ModelRequest.encodePrompt(Prompt.make(prompt))))
 
-const failureOf = (exit: Exit.Exit<unknown, AiError.AiError>): AiError.AiError | undefined =>
-  Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
-
 const toLogFields = (ending: Internal.Ending) => {
   const { endedAt, exit, finish, firstPartAt, startedAt } = ending
-  const error = failureOf(exit)
+  const error = Internal.failureOf(exit)
   return withoutUndefined({
     outcome: outcomeOf(ending),
     error: error && error.reason._tag,
@@ -426,50 +413,6 @@ const silence = (field: keyof Timeouts, limit: Duration.Input) =>
 
 const within = <A, R>(self: Effect.Effect<A, AiError.AiError, R>, field: keyof Timeouts, limit: Duration.Input) =>
   Effect.timeoutOrElse(self, { duration: limit, orElse: () => silence(field, limit) })
-
-const toOutcome = (exit: Exit.Exit<unknown, AiError.AiError>): Effect.Effect<CircuitBreaker.Outcome> => {
-  if (Exit.isSuccess(exit)) return Effect.succeed(CircuitBreaker.success)
-  const error = failureOf(exit)
-  return error !== undefined && outages.has(error.reason._tag)
-    ? Effect.map(retryAfterOf(error), (retryAfter) => CircuitBreaker.failure({ retryAfter }))
-    : Effect.succeed(CircuitBreaker.ignored)
-}
-
-const outages: ReadonlySet<string> = new Set<AiError.AiErrorReason["_tag"]>([
-  "NetworkError",
-  "RateLimitError",
-  "InternalProviderError"
-])
-
-const circuitOpen = ({ reason }: CircuitBreaker.CircuitBreakerError): AiError.AiError =>
-  AiError.make({
-    module: "Middleware",
-    method: "circuitBreaker",
-    reason: new AiError.InternalProviderError({
-      description: reason._tag === "CircuitOpen"
-        ? `not asked for another ${Duration.format(reason.retryAfter)}, because the model failed too often`
-        : "not asked while a first call tries whether the model is back"
-    })
-  })
-
-// The breaker guards an effect, so beside the stream runs one that ends as the stream does.
-const guardStream = (
-  guard: (call: Effect.Effect<void, AiError.AiError>) => Effect.Effect<void, AiError.AiError>,
-  stream: Stream.Stream<Part, AiError.AiError>
-): Stream.Stream<Part, AiError.AiError> =>
-  Stream.unwrap(Effect.gen(function*() {
-    const admitted = yield* Deferred.make<void, AiError.AiError>()
-    const ended = yield* Deferred.make<void, AiError.AiError>()
-    const fiber = yield* guard(Effect.andThen(Deferred.succeed(admitted, undefined), Deferred.await(ended))).pipe(
-      Effect.onError((cause) => Deferred.failCause(admitted, cause)),
-      Effect.forkScoped({ startImmediately: true })
-    )
-    yield* Deferred.await(admitted)
-    return Stream.onExit(
-      stream,
-      (exit) => Effect.andThen(Deferred.done(ended, Exit.asVoid(exit)), Fiber.await(fiber))
-    )
-  }))
 
 const mayDifferElsewhere = ({ reason }: AiError.AiError): boolean => providerReasons.has(reason._tag)
 
