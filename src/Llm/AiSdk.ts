@@ -44,6 +44,7 @@ import { mergeSettings, toCallOptions } from "../internal/llm/aiSdkRequest.ts"
 import { type GenerateResult, isTruncated, toParts, toStreamPart } from "../internal/llm/aiSdkResponse.ts"
 import { type Batch, batchReader, type PartReader } from "../internal/llm/aiSdkStream.ts"
 import * as CallSpan from "../internal/llm/callSpan.ts"
+import { secretsOf } from "../internal/llm/headers.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
 
 /**
@@ -83,8 +84,8 @@ export interface Settings {
   readonly seed?: number | undefined
   /** How much the model thinks before it answers. */
   readonly reasoning?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max" | undefined
-  /** Sent with each request, after the provider's own headers. */
-  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Sent with each request, after the provider's own headers. No error and no file shows a value that is `Redacted`. */
+  readonly headers?: Readonly<Record<string, string | Redacted.Redacted>> | undefined
   /** What only this provider knows, under the provider's AI SDK name: `{ openai: { serviceTier: "flex" } }`. */
   readonly providerOptions?: SharedV4ProviderOptions | undefined
 }
@@ -215,23 +216,21 @@ const checkSettings = ({ maxOutputTokens, temperature, topP }: Settings): void =
 
 type Bridge = Options & { readonly codecTransformer: LanguageModel.CodecTransformer }
 
-const originOf = (bridge: Bridge, method: Errors.Origin["method"]): Errors.Origin => ({
-  provider: bridge.provider,
-  method,
-  secrets: bridge.secrets ?? []
-})
-
-const callOptions = Effect.fnUntraced(function*(
+/** The call to make, and from where its errors come; the settings of the surroundings may hold secrets of their own. */
+const prepare = Effect.fnUntraced(function*(
   bridge: Bridge,
   request: LanguageModel.ProviderOptions,
-  origin: Errors.Origin
+  method: Errors.Origin["method"]
 ) {
   const settings = mergeSettings(bridge.settings ?? {}, yield* RequestSettings)
+  const secrets = [...(bridge.secrets ?? []), ...secretsOf(settings.headers ?? {})]
+  const origin: Errors.Origin = { provider: bridge.provider, method, secrets }
   const dialect = { codecTransformer: bridge.codecTransformer, strictTools: bridge.strictTools === "whenPossible" }
-  return yield* Effect.try({
+  const call = yield* Effect.try({
     try: () => toCallOptions(request, settings, dialect),
     catch: (error) => Errors.make(new AiError.UnsupportedSchemaError({ description: String(error) }), origin)
   })
+  return { call, origin }
 })
 
 const callSpan = (
@@ -241,10 +240,9 @@ const callSpan = (
 ) => CallSpan.begin(span, { provider, model: model.modelId, output: responseFormat.type, streamed })
 
 const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
-  const origin = originOf(bridge, "generateText")
   const { model } = bridge
   const { fails, notes } = yield* callSpan(bridge, request, false)
-  const call = yield* callOptions(bridge, request, origin)
+  const { call, origin } = yield* prepare(bridge, request, "generateText")
   const result = yield* sdkCall(
     origin,
     (abortSignal): PromiseLike<GenerateResult> =>
@@ -259,10 +257,9 @@ const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: Langua
 })
 
 const streamText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
-  const origin = originOf(bridge, "streamText")
   const { model } = bridge
   const span = yield* callSpan(bridge, request, true)
-  const call = yield* callOptions(bridge, request, origin)
+  const { call, origin } = yield* prepare(bridge, request, "streamText")
   // Outlives the call below: the body is read under it, and closing the stream's scope hangs up.
   const controller = yield* Effect.acquireRelease(
     Effect.sync(() => new AbortController()),

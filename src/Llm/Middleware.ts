@@ -43,12 +43,14 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { type Answer, type Part, toBare } from "../internal/llm/bareModel.ts"
 import * as Circuit from "../internal/llm/circuit.ts"
+import { reveal } from "../internal/llm/headers.ts"
 import * as Internal from "../internal/llm/middleware.ts"
 import * as RateWindow from "../internal/llm/rateWindow.ts"
 import { redactJson, redactText } from "../internal/llm/redact.ts"
 import * as ModelRequest from "../internal/llm/request.ts"
 import { retryAfterOf } from "../internal/llm/retryAfter.ts"
 import { whenSilent } from "../internal/llm/whenSilent.ts"
+import { RequestSettings } from "./AiSdk.ts"
 
 /**
  * A function from a model layer to a layer of the same services, which may need and fail with more to be built.
@@ -432,8 +434,13 @@ const makeStore = <A>(options: { readonly capacity: number; readonly timeToLive:
   // Answers are put in when they are complete; nothing is ever looked up.
   Cache.make<string, A>({ ...options, lookup: () => Effect.never })
 
+// Who asks with another tenant's header asks for another answer.
 const toKey = ({ method, options }: Internal.Call): Effect.Effect<string> =>
-  Effect.map(ModelRequest.fromCallOptions(options), (request) => JSON.stringify({ method, ...request }))
+  Effect.zipWith(
+    ModelRequest.fromCallOptions(options),
+    RequestSettings,
+    (request, { headers = {} }) => JSON.stringify({ method, headers: reveal(headers), ...request })
+  )
 
 /** Passes a stream on and hands it over as a whole once its finish reason was read. */
 const keep = (
