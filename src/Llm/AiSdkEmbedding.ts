@@ -16,6 +16,7 @@ import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Errors from "../internal/llm/aiSdkError.ts"
+import * as CallSpan from "../internal/llm/callSpan.ts"
 import { reveal, secretsOf } from "../internal/llm/headers.ts"
 
 /**
@@ -96,11 +97,14 @@ export const make = (options: Options): Effect.Effect<EmbeddingModel.EmbeddingMo
     ({ concurrency, limit }) =>
       EmbeddingModel.make({
         embedMany: ({ inputs }) =>
-          Effect.forEach(Arr.chunksOf(inputs, limit), (values) => embed(options, values), { concurrency }).pipe(
-            Effect.map((calls) => ({
-              results: calls.flatMap(({ embeddings }) => embeddings),
-              usage: { inputTokens: totalTokens(calls) }
-            }))
+          CallSpan.embeddings(
+            Effect.forEach(Arr.chunksOf(inputs, limit), (values) => embed(options, values), { concurrency }).pipe(
+              Effect.map((calls) => ({
+                results: calls.flatMap(({ embeddings }) => embeddings),
+                usage: { inputTokens: totalTokens(calls) }
+              }))
+            ),
+            { provider: options.provider, model: options.model.modelId }
           )
       })
   )

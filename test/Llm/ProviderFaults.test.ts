@@ -168,6 +168,14 @@ describe.each(providers)("%s", (name, { answer, closing, error, unknown }, at) =
       yield* server.idle
     }))
 
+  it.live("an image reaches the server, and an answer to it comes back", () =>
+    Effect.gen(function*() {
+      const server = yield* Loopback.make(Loopback.sse(whole))
+      yield* Asking.image(at(server.url))
+      assert.include(JSON.stringify(server.requests[0]!.body), Asking.PNG)
+      yield* server.idle
+    }))
+
   it.live("a reader that leaves closes the socket", () =>
     Effect.gen(function*() {
       const server = yield* Loopback.make(Loopback.sse(begun, { finish: "open" }))

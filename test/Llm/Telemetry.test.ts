@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber, Layer, Schedule, Schema, Stream, Tracer } from "effect"
-import { AiError, LanguageModel, Model, Response } from "effect/ai"
+import { AiError, EmbeddingModel, LanguageModel, Model, Response } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as Agent from "../../src/Agent.ts"
 import * as AzureOpenAi from "../../src/Llm/AzureOpenAi.ts"
@@ -13,6 +13,7 @@ import * as Scripted from "../../src/Llm/Scripted.ts"
 import * as Telemetry from "../../src/Llm/Telemetry.ts"
 import * as Vertex from "../../src/Llm/Vertex.ts"
 import { variables } from "../fixtures/config.ts"
+import * as Embeddings from "../fixtures/embeddingsWire.ts"
 import * as Loopback from "../fixtures/loopbackServer.ts"
 import * as Wire from "../fixtures/openAiWire.ts"
 
@@ -146,6 +147,37 @@ describe("Telemetry", () => {
         undefined,
         "InternalProviderError",
         "NetworkError"
+      ])
+    }))
+
+  it.live("calls for embeddings say what they ask and use, one text or many", () =>
+    Effect.gen(function*() {
+      const server = yield* Loopback.make(
+        Embeddings.numbers,
+        Embeddings.numbers,
+        Loopback.json(503, Wire.errorBody("Later."))
+      )
+      const embeddings = OpenAi.embeddings("text-embedding-3-small").pipe(
+        Layer.provide(variables({ OPENAI_API_KEY: "sk-test", OPENAI_BASE_URL: `${server.url}/v1` }))
+      )
+      const spans = yield* spansOf(
+        Effect.gen(function*() {
+          const model = yield* EmbeddingModel.EmbeddingModel
+          yield* model.embedMany(["1", "2"])
+          yield* model.embed("3")
+          yield* Effect.exit(model.embedMany(["4"]))
+        }).pipe(Effect.provide(embeddings))
+      )
+      const calls = spans.map(attributes).filter((call) => "gen_ai.operation.name" in call)
+      const asked = {
+        "gen_ai.operation.name": "embeddings",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "text-embedding-3-small"
+      }
+      assert.deepStrictEqual(calls, [
+        { ...asked, "gen_ai.usage.input_tokens": 6 },
+        { ...asked, batchSize: 1, "gen_ai.usage.input_tokens": 3 },
+        { ...asked, "error.type": "InternalProviderError" }
       ])
     }))
 

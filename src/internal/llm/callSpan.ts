@@ -9,6 +9,7 @@ import * as Telemetry from "effect/ai/Telemetry"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as String from "effect/String"
 import type * as Tracer from "effect/Tracer"
 import * as Prices from "../../Llm/Prices.ts"
@@ -74,9 +75,35 @@ export const begin = (span: Tracer.Span, call: Call): Effect.Effect<CallSpan> =>
           } else if (part.type === "finish") finish(span, part, models, prices)
         }
       },
-      fails: ({ reason }) => Effect.sync(() => span.attribute("error.type", reason._tag))
+      fails: (error) => failed(span, error)
     }
   })
+
+/**
+ * Says on the span around a call for embeddings what it asks, and what it used.
+ *
+ * @internal
+ */
+export const embeddings = <A extends { readonly usage: { readonly inputTokens: number | undefined } }>(
+  self: Effect.Effect<A, AiError.AiError>,
+  { model, provider }: Pick<Call, "model" | "provider">
+): Effect.Effect<A, AiError.AiError> =>
+  Effect.flatMap(Effect.option(Effect.currentSpan), (current) => {
+    if (Option.isNone(current)) return self
+    const span = current.value
+    Telemetry.addGenAIAnnotations(span, {
+      operation: { name: "embeddings" },
+      provider: { name: toProviderName(provider) },
+      request: { model }
+    })
+    return self.pipe(
+      Effect.tap(({ usage }) => Effect.sync(() => Telemetry.addGenAIAnnotations(span, { usage }))),
+      Effect.tapError((error) => failed(span, error))
+    )
+  })
+
+const failed = (span: Tracer.Span, { reason }: AiError.AiError): Effect.Effect<void> =>
+  Effect.sync(() => span.attribute("error.type", reason._tag))
 
 /**
  * Whether a part says something of the answer: what a provider says of the response as such does not.
