@@ -116,6 +116,25 @@ describe("Agent turns", () => {
       assert.deepStrictEqual((yield* requests)[0]!.tools, ["echo"])
     }).pipe(Effect.provide(Scripted.model([[Scripted.toolCall("echo", {}), lagos], "Done."]))))
 
+  it.effect("a turn that is given no tools has the agent's own again", () =>
+    Effect.gen(function*() {
+      const agent = Agent.make("assistant", {
+        tools: [weather],
+        prepareTurn: ({ turn }) => Effect.succeed(turn === 1 ? { tools: [] } : {})
+      })
+      const events = yield* collect(Agent.run(agent, "Weather?"))
+      assert.deepStrictEqual(results(events), ["There is no tool get_weather. The tools are: none", "18 C in Lagos"])
+      assert.deepStrictEqual((yield* requests).map(({ tools }) => tools), [[], ["get_weather"], ["get_weather"]])
+    }).pipe(Effect.provide(Scripted.model([lagos, lagos, "Done."]))))
+
+  it.effect("two tools of one name fail the run before the turn is asked", () =>
+    Effect.gen(function*() {
+      const agent = Agent.make("assistant", { prepareTurn: () => Effect.succeed({ tools: [weather, weather] }) })
+      const error = yield* Effect.flip(collect(Agent.run(agent, "Weather?")))
+      assert.strictEqual(error.message, "agent assistant: two tools are called \"get_weather\"")
+      assert.deepStrictEqual(yield* requests, [])
+    }).pipe(Effect.provide(Scripted.model(["Never said."]))))
+
   it.effect("settings of the agent and of a turn reach the model's request", () =>
     Effect.gen(function*() {
       const seen: Array<AiSdk.Settings> = []
@@ -269,6 +288,30 @@ describe("Agent guardrails", () => {
       assert.notInclude(JSON.stringify(error), "hunter2")
       assert.deepStrictEqual(lines(yield* Ref.get(transcript)), ["user: Tell."])
     }).pipe(Effect.provide(Scripted.model(["It is hunter2."]))))
+
+  it.effect("text that no output guardrail has seen is not remembered, however the turn ends", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      const watch = Guardrail.output("watch", (text) => {
+        seen.push(text)
+        return Effect.succeed(Guardrail.pass)
+      })
+      const transcript = yield* Ref.make(Transcript.empty)
+      const agent = Agent.make("assistant", { guardrails: [watch] })
+      const error = yield* Effect.flip(collect(Agent.run(agent, "1", { transcript })))
+      assert.strictEqual(error.reason._tag, "ModelFailed")
+      const fiber = yield* Effect.forkChild(collect(Agent.run(agent, "2", { transcript })))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(fiber)
+      yield* collect(Agent.run(agent, "3", { transcript }))
+      assert.deepStrictEqual(lines(error.transcript), ["user: 1"])
+      assert.deepStrictEqual(lines(yield* Ref.get(transcript)), ["user: 1", "user: 2", "user: 3", "text: Fine."])
+      assert.deepStrictEqual(seen, ["Fine."])
+    }).pipe(Effect.provide(Scripted.model([
+      [Scripted.text("It is hunt"), Scripted.cut],
+      [Scripted.text("It is hunt"), Scripted.delay("1 hour")],
+      "Fine."
+    ]))))
 
   it.effect("a tool call guardrail changes arguments, or trips before the tool runs", () =>
     Effect.gen(function*() {

@@ -234,6 +234,57 @@ describe("What goes through teams", () => {
       ))
     ))
 
+  it.effect("interrupting the asker takes back what a member at any depth waits for, and everybody goes on", () =>
+    Effect.gen(function*() {
+      const paid: Array<string> = []
+      const pay = Tool.fn("pay", { description: "", needsApproval: true }, () => Effect.sync(() => paid.push("paid")))
+      const clerk = Agent.make("clerk", { instructions: "clerk", tools: [pay] })
+      const desk = Team.handoff("desk", { clerk, b })
+      const office = Team.hierarchy("office", a, { desk }, { delegation: "tools" })
+      const ref = yield* Actor.spawn(nest(Team.router("router", { office }, { key: () => "" })))
+      const asker = yield* Effect.forkChild(Agent.ask(ref, "Pay"))
+      yield* TestClock.adjust(0)
+      const approvals = yield* Approvals.Approvals
+      const [pending] = yield* approvals.list
+      assert(pending?.agent === "clerk")
+      yield* Fiber.interrupt(asker)
+      assert.deepStrictEqual(yield* approvals.list, [])
+      assert.strictEqual((yield* Effect.flip(approvals.approve(pending.id)))._tag, "AlreadyDecided")
+      for (const { path } of yield* ActorSystem.list) {
+        const member = yield* ActorSystem.lookup(Agent.protocol, path)
+        yield* Schema.encodeEffect(Transcript.Transcript)(yield* Agent.transcript(member))
+        assert.strictEqual((yield* Agent.ask(member, "Hello")).text, "Yes.", path)
+      }
+      assert.deepStrictEqual(paid, [])
+    }).pipe(Effect.provide(Layer.mergeAll(
+      cast({
+        a: (question) => question === "Pay" ? Scripted.toolCall("desk", { prompt: "Pay" }) : "Yes.",
+        b: () => "Yes.",
+        clerk: (question) => question === "Pay" ? Scripted.toolCall("pay", {}) : "Yes."
+      }),
+      ActorSystem.layer({ name: "test" }),
+      Approvals.layer()
+    ))))
+
+  it.effect("members at work at once, at any depth, can't overshoot a budget by more than what is in flight", () =>
+    Effect.gen(function*() {
+      // Each call reserves about 1,050 tokens and takes 1,400: of six five fit, and each passes its reservation by 350.
+      const budget = yield* Budget.make({ maxTokens: 6_000, expectedOutputTokens: 1_000 })
+      const wide = (name: string) =>
+        Team.broadcast(name, [nest(a), nest(a), Team.pipeline("p", [b])], { onFailure: "collect", budget })
+      const ref = yield* Actor.spawn(Team.broadcast("all", [wide("x"), wide("y")], { onFailure: "collect", budget }))
+      const asker = yield* Effect.forkChild(Effect.exit(Agent.ask(ref, "Go")))
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(asker)
+      const { tokens } = yield* budget.used
+      assert.isAbove(tokens, 6_000)
+      assert.isAtMost(tokens, 6_000 + 5 * 400)
+      assert.strictEqual((yield* questions).length, 5)
+    }).pipe(play({
+      a: () => [Scripted.delay("1 second"), Scripted.text("x"), Scripted.usage(10, 1_390)],
+      b: () => [Scripted.delay("1 second"), Scripted.text("x"), Scripted.usage(10, 1_390)]
+    })))
+
   it.effect("a team's budget pays for its members and theirs", () =>
     Effect.gen(function*() {
       const budget = yield* Budget.make({ maxTokens: 2_000 })

@@ -29,8 +29,20 @@ export const callTools = <E, R>(run: Run<E, R>, turn: Turn.Turn, last: boolean):
     Effect.forEach(turn.calls, (call) =>
       Effect.flatMap(callTool(run, turn, call, last), (outcome) => {
         Turn.settle(call, outcome)
-        return run.emit(Turn.dueResults(turn))
+        return tell(run, turn)
       }), { concurrency: turn.calls.length === 1 ? 1 : "unbounded", discard: true })
+
+/** Tells the results that are due: one call's fiber at a time, so that a reader who takes his time has them in order. */
+const tell = <E, R>(run: Run<E, R>, turn: Turn.Turn): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const due = turn.telling ? [] : Turn.dueResults(turn)
+    if (due.length === 0) return Effect.void
+    turn.telling = true
+    return Effect.flatMap(run.emit(due), () => {
+      turn.telling = false
+      return tell(run, turn)
+    })
+  })
 
 const callTool = <E, R>(
   run: Run<E, R>,

@@ -137,10 +137,7 @@ export const make = <M extends Member, R = never>(
 ): AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>> => {
   const speaker = Effect.gen(function*() {
     if (plan.problem !== undefined) return yield* invalid(name, plan.problem)
-    const around = yield* Budget.Current
-    const budgets = options.budget === undefined || around.includes(options.budget)
-      ? around
-      : [...around, options.budget]
+    const budgets = Budget.join(yield* Budget.Current, options.budget)
     const started: Array<Started> = []
     for (const [name, member] of plan.members) {
       const starting = start(name, typeof member === "function" ? member(started.map(toRef)) : member)
