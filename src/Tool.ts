@@ -368,8 +368,9 @@ export const fromToolkit = <Tools extends Record<string, AiTool.Any>>(
  * The tools of an MCP server.
  *
  * `connect` makes a client over stdio or HTTP (`McpClient.make`). The connection is kept until the scope closes; one that
- * breaks is made anew at the next call. The call that it broke under is a failed result, except that a tool which its
- * server marks as read-only or idempotent is tried once more. `prefix` goes before each name, where servers share names.
+ * breaks is made anew at the next call. The call that finds it broken is a failed result, since nobody knows whether it
+ * ran; it is tried once more where its server marks the tool as read-only or idempotent, or has only forgotten the
+ * session. `prefix` goes before each name, where servers share names.
  * What the server has is asked once: `prepareTurn` can give an agent other tools later.
  *
  * @since 0.1.0
