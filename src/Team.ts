@@ -530,18 +530,20 @@ const converse = Effect.fnUntraced(function*(
   let { conversation: history, index } = begin
   let { input } = run.request
   for (let handoffs = 0; handoffs <= begin.maxHandoffs; handoffs++) {
+    if (handoffs > 0) run.said.push(Transcript.user(input))
+    const [name, member] = members[index]!
+    run.speaker = isAgent(member) ? member.name : undefined
     const request = { input, history, output: run.request.output, as: run.team }
     const response: AgentResponse = yield* Effect.tapError(
       TeamRun.prompt(run, refs[index]!, request),
-      (error) =>
-        Effect.sync(() => error.agent !== run.team && TeamRun.adopt(run, error.transcript.entries, handoffs === 0))
+      (error) => Effect.sync(() => error.reason._tag !== "MemberFailed" && TeamRun.adopt(run, error.transcript.entries))
     )
     const { entries } = response.transcript
-    TeamRun.adopt(run, entries, handoffs === 0)
+    TeamRun.adopt(run, entries)
     const next = handoffIn(entries.at(-1), members)
     if (next === undefined) return { ...toAnswer(response), entries: [] }
     history = Transcript.append(history, ...entries)
-    input = `${members[index]![0]} has handed over to you: ${next.message}`
+    input = `${name} has handed over to you: ${next.message}`
     index = next.index
   }
   return yield* TeamRun.fail(run, new TeamLimitExceeded({ limit: "maxHandoffs", max: begin.maxHandoffs }))

@@ -5,7 +5,7 @@
  */
 import * as AiError from "effect/ai/AiError"
 import * as Prompt from "effect/ai/Prompt"
-import type * as Response from "effect/ai/Response"
+import * as Response from "effect/ai/Response"
 import type * as AiTool from "effect/ai/Tool"
 import { isObject } from "effect/Predicate"
 import type { AgentEvent } from "../../AgentEvent.ts"
@@ -157,6 +157,32 @@ const absorbProviderResult = (
   const outcome = { result: part.encodedResult, isFailure: part.isFailure }
   settle(call, outcome)
   events.push(toResult(self, call, outcome))
+}
+
+/**
+ * Takes in what somebody else's run says of a turn.
+ *
+ * @internal
+ */
+export const hear = (self: Turn, event: AgentEvent): void => {
+  switch (event._tag) {
+    case "TextDelta": {
+      const last = self.content.at(-1)
+      const block = last?.type === "text" ? last : open(self, "text", "", {})
+      block.text += event.delta
+      return
+    }
+    case "ToolCall": {
+      const { id, name, params } = event
+      absorbCall(self, Response.toolCallPart({ id, name, params, providerExecuted: false }), [])
+      return
+    }
+    case "ToolResult": {
+      const call = self.calls.find(({ part }) => part.id === event.id)
+      if (call !== undefined) settle(call, { result: event.result, isFailure: event.isFailure })
+      return
+    }
+  }
 }
 
 /**
