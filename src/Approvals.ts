@@ -147,15 +147,19 @@ export class Approvals extends Context.Service<Approvals, {
  */
 export const layer = (options?: {
   readonly expireAfter?: Duration.Input | undefined
-}): Layer.Layer<Approvals> =>
-  Layer.effect(
+}): Layer.Layer<Approvals> => {
+  const expireAfter = options?.expireAfter === undefined ? undefined : Duration.toMillis(options.expireAfter)
+  if (expireAfter !== undefined && !(expireAfter > 0)) {
+    throw new Error(`Approvals.layer: expireAfter must be positive, got ${expireAfter} ms`)
+  }
+  return Layer.effect(
     Approvals,
     Effect.map(Random.nextIntBetween(0, 0xffffff), (random) => {
       const state: State = {
         // An id that outlives its process must not name a request of the next one.
         prefix: random.toString(16).padStart(6, "0"),
         count: 0,
-        expireAfter: options?.expireAfter === undefined ? undefined : Duration.toMillis(options.expireAfter),
+        expireAfter,
         waiting: new Map(),
         decided: new Map()
       }
@@ -167,6 +171,7 @@ export const layer = (options?: {
       }
     })
   )
+}
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals

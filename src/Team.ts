@@ -223,7 +223,7 @@ export const hierarchy = <const Workers extends Record<string, Member>, Lead ext
   return TeamRun.make<Workers[keyof Workers] | Lead>(name, {
     kind: "hierarchy",
     members: [...entries, ["lead", callsWorkers ? (refs) => behaviorWith(leader, workerTools(entries, refs)) : lead]],
-    problem: noMembers(entries.length),
+    problem: noMembers(entries.length) ?? (callsWorkers ? badToolName(entries) : undefined),
     answer: Effect.fnUntraced(function*(refs, run) {
       const { input } = run.request
       if (callsWorkers) return yield* TeamRun.answer(run, refs.at(-1)!, input)
@@ -477,6 +477,11 @@ const workerTools = (workers: ReadonlyArray<NamedMember>, refs: ReadonlyArray<Ag
   workers.map(([name, member], index) =>
     Tool.fromAgent(refs[index]!, { name, description: TeamRun.descriptionOf(member) ?? `Asks ${name}` })
   )
+
+const badToolName = (workers: ReadonlyArray<NamedMember>): string | undefined => {
+  const problems = workers.flatMap(([name]) => Tool.nameProblem(name) ?? [])
+  return problems.length === 0 ? undefined : `a worker is a tool: its ${problems[0]}`
+}
 
 const handoffName = "handoff"
 

@@ -275,7 +275,8 @@ export function fromAgent<E, R>(target: Agent<E, R> | AgentRef, options: FromAge
     parameters: {
       prompt: Schema.String.annotate({ description: "What the agent is asked, with all that it must know" })
     },
-    success: Schema.String
+    success: Schema.String,
+    timeout: options.timeout
   }, ({ prompt }) =>
     Effect.flatMap(CurrentTool, ({ emit }) => {
       const events: Stream.Stream<AgentEvent, unknown, R> = "run" in target
@@ -296,6 +297,8 @@ export interface FromAgentOptions {
   readonly description: string
   /** Default: the agent's name, with "_" for what a tool's name can't have. */
   readonly name?: string | undefined
+  /** How long a call may take. Two actors that ask each other wait until then. Default: for ever. */
+  readonly timeout?: Duration.Input | undefined
 }
 
 /**
@@ -317,24 +320,28 @@ export const handoff = <const Name extends string>(
     { description: options.description, parameters: { message: handoffMessage } },
     () => Effect.void
   )
-  const hand = Effect.fnUntraced(function*(message: string) {
-    const { agent, conversation, emit } = yield* CurrentTool
-    const events = ref.stream("Run", { input: message, history: yield* conversation, as: agent })
-    const { output, text } = yield* forward(events, emit)
-    const outcome: Outcome = {
-      result: text,
-      isFailure: false,
-      answer: { text, ...(output !== undefined && { output }) }
-    }
-    return outcome
-  }, Effect.catch((error) => Effect.succeed(failure(errorMessage(error)))))
+  const hand = withPolicies(
+    options.name,
+    { timeout: options.timeout },
+    Effect.fnUntraced(function*(message: string) {
+      const { agent, conversation, emit } = yield* CurrentTool
+      const events = ref.stream("Run", { input: message, history: yield* conversation, as: agent })
+      const { output, text } = yield* forward(events, emit)
+      const outcome: Outcome = {
+        result: text,
+        isFailure: false,
+        answer: { text, ...(output !== undefined && { output }) }
+      }
+      return outcome
+    })
+  )
   const decode = Schema.decodeUnknownEffect(Schema.Struct({ message: handoffMessage }))
   return {
     ...tool,
     handle: (params) =>
       Effect.matchEffect(decode(params), {
         onFailure: (error) => Effect.succeed(invalidArguments(options.name, error.message)),
-        onSuccess: ({ message }) => hand(message)
+        onSuccess: ({ message }) => Effect.catch(hand(message), (error) => Effect.succeed(failure(errorMessage(error))))
       })
   }
 }
@@ -406,6 +413,16 @@ export const failure = (message: string): Outcome => ({ result: message, isFailu
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
+/**
+ * What is wrong with a name. Every provider takes these; most refuse the whole request for one other character.
+ *
+ * @internal
+ */
+export const nameProblem = (name: string): string | undefined =>
+  /^[A-Za-z0-9_-]{1,64}$/.test(name)
+    ? undefined
+    : `name must be 1 to 64 letters, digits, "_" or "-", got ${JSON.stringify(name)}`
+
 const invalidArguments = (name: string, problem: string): Outcome =>
   failure(`Invalid arguments for tool ${name}: ${problem}`)
 
@@ -431,7 +448,7 @@ const catchDefects =
 /** The handler within the policies that are set; what isn't set adds nothing. */
 const withPolicies = <Params, A, E, R>(
   name: string,
-  { concurrency, effect, retry, timeout }: Omit<FnOptions<{}, Schema.Top>, "success"> & Repetition,
+  { concurrency, effect, retry, timeout }: Pick<FnOptions<{}, Schema.Top>, "concurrency" | "timeout"> & Repetition,
   handler: (params: Params) => Effect.Effect<A, E, R>
 ): (params: Params) => Effect.Effect<A, E | string, R> => {
   let execute: (params: Params) => Effect.Effect<A, E | string, R> = handler
@@ -453,13 +470,17 @@ const withPolicies = <Params, A, E, R>(
   return execute
 }
 
-const checkOptions = (name: string, { concurrency, effect, retry }: FnOptions<{}, Schema.Top> & Repetition): void => {
-  // What every provider takes; most refuse the whole request for one other character.
-  if (!/^[A-Za-z0-9_-]{1,64}$/.test(name)) {
-    throw new Error(`Tool.fn: name must be 1 to 64 letters, digits, "_" or "-", got ${JSON.stringify(name)}`)
-  }
+const checkOptions = (
+  name: string,
+  { concurrency, effect, retry, timeout }: FnOptions<{}, Schema.Top> & Repetition
+): void => {
+  const problem = nameProblem(name)
+  if (problem !== undefined) throw new Error(`Tool.fn: ${problem}`)
   if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency > 0)) {
     throw new Error(`Tool.fn: concurrency of ${name} must be a positive integer, got ${concurrency}`)
+  }
+  if (timeout !== undefined && !(Duration.toMillis(timeout) > 0)) {
+    throw new Error(`Tool.fn: timeout of ${name} must be positive, got ${Duration.toMillis(timeout)} ms`)
   }
   const declared: EffectClass = effect ?? "once"
   if (retry !== undefined && declared === "once") {

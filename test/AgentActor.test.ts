@@ -345,6 +345,43 @@ describe("Agents behind refs as tools", () => {
       [Scripted.text("42!"), Scripted.usage(0, 100)]
     ])))
 
+  it.effect("two actors that ask each other wait no longer than the tool's timeout, and both go on", () =>
+    Effect.gen(function*() {
+      const asksBack = yield* Deferred.make<Agent.AgentRef>()
+      const back = Tool.fn(
+        "back",
+        { description: "" },
+        () => Effect.asVoid(Effect.flatMap(Deferred.await(asksBack), (ref) => Agent.ask(ref, "?")))
+      )
+      const call = Scripted.toolCall("back", {})
+      const second = yield* Agent.spawn(
+        Agent.make("second", { tools: [back], model: Scripted.model([call, call, call, "Done."]) })
+      )
+      const first = yield* Agent.spawn(Agent.make("first", {
+        tools: [
+          Tool.fromAgent(second, { name: "ask", description: "", timeout: "1 minute" }),
+          Tool.handoff(second, { name: "hand", description: "", timeout: "1 minute" })
+        ],
+        model: Scripted.model([
+          Scripted.toolCall("ask", { prompt: "?" }),
+          "No answer.",
+          Scripted.toolCall("hand", { message: "?" }),
+          "No answer.",
+          "Here."
+        ])
+      }))
+      yield* Deferred.succeed(asksBack, first)
+      for (const prompt of ["1", "2"]) {
+        const fiber = yield* Effect.forkChild(collect(Agent.stream(first, prompt)))
+        yield* TestClock.adjust("59 seconds")
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust("1 second")
+        const [result] = only(yield* Fiber.join(fiber), "ToolResult")
+        assert.include(String(result!.result), "timed out after 1m")
+      }
+      assert.strictEqual((yield* Agent.ask(second, "3")).text, "Done.")
+    }).pipe(run([])))
+
   it.effect("a stopped ref is a failed result", () =>
     Effect.gen(function*() {
       const expert = yield* Agent.spawn(Agent.make("expert"))

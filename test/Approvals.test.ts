@@ -100,6 +100,10 @@ describe("Approvals", () => {
       assert.deepStrictEqual(yield* Ref.get(sent), [])
     }).pipe(Effect.provide([layer({ expireAfter: "10 minutes" }), paying(500)])))
 
+  it("an expiry that is over at once is a defect that names it", () => {
+    assert.throws(() => layer({ expireAfter: -1 }), "Approvals.layer: expireAfter must be positive, got -1 ms")
+  })
+
   it.effect("of two decisions the first counts, the second is a typed error, and nothing runs twice", () =>
     Effect.gen(function*() {
       const approvals = yield* Approvals

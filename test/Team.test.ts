@@ -348,6 +348,14 @@ describe("Team.handoff that breaks off", () => {
 })
 
 describe("A team that can't work", () => {
+  it.effect("because a worker's name can't be a tool's says so", () =>
+    Effect.gen(function*() {
+      const office = Team.hierarchy("office", a, { "law office": b }, { delegation: "tools" })
+      const error = reasonOf(yield* Effect.flip(Actor.spawn(office)))
+      assert.strictEqual(error._tag, "InvalidAgent")
+      assert.include(error.message, "got \"law office\"")
+    }).pipe(play({})))
+
   it.effect("fails to start, and says what is wrong", () =>
     Effect.gen(function*() {
       const none: Array<typeof a> = []
