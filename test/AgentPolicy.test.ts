@@ -238,6 +238,19 @@ describe("Agent recover", () => {
       assert.strictEqual((yield* Ref.get(transcript)).length, 6)
     }).pipe(Effect.provide(Scripted.model([Scripted.fail(overloaded), lagos, "Done."]))))
 
+  it.effect("a compaction that shortens entries helps as well as one that drops them", () =>
+    Effect.gen(function*() {
+      const transcript = yield* Ref.make(Transcript.make([Transcript.user("Long. ".repeat(100))]))
+      const agent = Agent.make("assistant", {
+        recover: () =>
+          Recover.compact(({ entries }) =>
+            Effect.succeed(Transcript.make([Transcript.user("Short."), ...entries.slice(1)]))
+          )
+      })
+      assert.strictEqual((yield* Agent.response(Agent.run(agent, "Go.", { transcript }))).text, "Done.")
+      assert.strictEqual((yield* requests)[1]!.prompt.content.length, 2)
+    }).pipe(Effect.provide(Scripted.model([Scripted.fail(overloaded), "Done."]))))
+
   it.effect("a compaction that gains nothing fails the run instead of going on for ever", () =>
     Effect.gen(function*() {
       const agent = Agent.make("assistant", { recover: () => Recover.compact(Effect.succeed) })

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope, Stream } from "effect"
-import { LanguageModel, Response } from "effect/ai"
+import { LanguageModel, Prompt, Response } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import * as Agent from "../src/Agent.ts"
@@ -194,6 +194,13 @@ describe("Budget", () => {
       const unlimited = yield* Budget.make({ maxTokens: 10_000, price })
       yield* collect(Agent.run(Agent.make("a", { budget: unlimited }), "Hi"))
     }).pipe(Effect.scoped, Effect.provide(Scripted.model(["Hi."]))))
+
+  it.effect("a file of any size is estimated as a file, not as its bytes", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ maxTokens: 5_000, maxDuration: "1 minute" })
+      const image = Prompt.filePart({ mediaType: "image/png", data: new Uint8Array(100_000) })
+      yield* collect(Agent.run(Agent.make("a", { budget }), [Prompt.textPart({ text: "What is it?" }), image]))
+    }).pipe(Effect.provide(Scripted.model([[Scripted.text("A cat."), Scripted.usage(800, 5)]]))))
 
   it.effect("a provider that doesn't count tokens is charged the estimate", () =>
     Effect.gen(function*() {

@@ -10,7 +10,7 @@ import * as Scripted from "../src/Llm/Scripted.ts"
 import * as Recover from "../src/Recover.ts"
 import * as Team from "../src/Team.ts"
 import * as Tool from "../src/Tool.ts"
-import { collect, lines, only } from "./fixtures/agents.ts"
+import { collect, lines, only, weather } from "./fixtures/agents.ts"
 import { actor, play, questions, textBy } from "./fixtures/teams.ts"
 
 const a = actor("a")
@@ -324,14 +324,25 @@ describe("Team.handoff that breaks off", () => {
 
   it.effect("text of a turn that was restarted is not remembered", () =>
     Effect.gen(function*() {
-      const again = Agent.make("a", { instructions: "a", recover: () => Recover.retry(Schedule.recurs(1)) })
+      const again = Agent.make("a", {
+        instructions: "a",
+        tools: [weather],
+        recover: () => Recover.retry(Schedule.recurs(1))
+      })
       const ref = yield* Actor.spawn(Team.handoff("support", { again }))
       const asker = yield* Effect.forkChild(Agent.ask(ref, "Hi"))
       yield* TestClock.adjust("1 second")
       yield* Fiber.interrupt(asker)
-      assert.deepStrictEqual(lines(yield* Agent.transcript(ref)), ["user: Hi", "text: Hello"])
+      assert.deepStrictEqual(lines(yield* Agent.transcript(ref)), [
+        "user: Hi",
+        "get_weather gave \"18 C in Lagos\"",
+        "text: Hello"
+      ])
     }).pipe(play({
-      a: [[Scripted.text("Hel"), Scripted.cut], [Scripted.text("Hello"), Scripted.delay("1 hour")]]
+      a: [Scripted.toolCall("get_weather", { city: "Lagos" }), [Scripted.text("Hel"), Scripted.cut], [
+        Scripted.text("Hello"),
+        Scripted.delay("1 hour")
+      ]]
     })))
 
   it.effect("a member's crash leaves the prompt and what it was heard saying", () =>

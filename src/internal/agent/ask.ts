@@ -22,6 +22,7 @@ import * as Guardrail from "../../Guardrail.ts"
 import { RequestSettings, type Settings } from "../../Llm/AiSdk.ts"
 import type { Reason, Recovery } from "../../Recover.ts"
 import * as Transcript from "../../Transcript.ts"
+import { estimateText, estimateTokens } from "../estimateTokens.ts"
 import { outputDefinition, outputTool, sameName } from "./output.ts"
 import { fail, type Run } from "./runState.ts"
 import * as Turn from "./turn.ts"
@@ -57,6 +58,8 @@ export const ask = Effect.fnUntraced(function*<E, R>(
 interface Request {
   readonly model: LanguageModel.LanguageModel
   readonly prompt: Prompt.Prompt
+  /** What the prompt will probably come to; counted only for budgets. */
+  readonly inputTokens: number
   readonly toolkit: Toolkit.Toolkit<Record<string, AiTool.Any>>
   readonly toolChoice: LanguageModel.ToolChoice<string>
   readonly settings: Settings | undefined
@@ -78,9 +81,12 @@ const plan = Effect.fnUntraced(function*<E, R>(
   const settings = chosen.settings === undefined ? agent.settings : { ...agent.settings, ...chosen.settings }
   const problem = (tools && sameName(definitions, output)) ?? unpriced(run, settings)
   if (problem !== undefined) return yield* fail(run, new InvalidAgent({ problem }))
+  const window = yield* windowOf(run, transcript)
+  const instructions = chosen.instructions ?? agent.instructions
   return {
     model: chosen.model === undefined ? run.model : yield* run.modelOf(chosen.model),
-    prompt: Transcript.toPrompt(yield* windowOf(run, transcript), chosen.instructions ?? agent.instructions),
+    prompt: Transcript.toPrompt(window, instructions),
+    inputTokens: run.budgets.length === 0 ? 0 : sizeOf(window) + estimateText(instructions ?? ""),
     toolkit: output !== undefined
       ? Toolkit.make(...definitions, outputDefinition(output.jsonSchema))
       : tools === undefined
@@ -156,7 +162,7 @@ const paid = <E, R>(run: Run<E, R>, turn: Turn.Turn, request: Request): Effect.E
     tokens: (usage.inputTokens.total ?? 0) + (usage.outputTokens.total ?? 0),
     cost: budget.price(usage) ?? 0
   })
-  const input = estimateTokens(request.prompt.content)
+  const input = request.inputTokens
   return Budget.spend(answer, {
     budgets: run.budgets,
     reserve: (budget) => amountOf(budget, usageOf(input, outputOf(request.settings, budget))),
@@ -173,7 +179,7 @@ const usageAfter = (turn: Turn.Turn, input: number): Response.Usage => {
   if (usage?.inputTokens.total !== undefined && usage.outputTokens.total !== undefined) return usage
   return usageOf(
     usage?.inputTokens.total ?? input,
-    usage?.outputTokens.total ?? estimateTokens(Turn.text(turn))
+    usage?.outputTokens.total ?? estimateText(Turn.text(turn))
   )
 }
 
@@ -183,9 +189,9 @@ const usageOf = (input: number, output: number): Response.Usage =>
     outputTokens: { total: output, text: output }
   })
 
-/** About four characters are a token; a provider's own count comes only with the answer. */
-const estimateTokens = (content: unknown): number =>
-  Math.ceil((typeof content === "string" ? content : JSON.stringify(content)).length / 4)
+/** A provider's own count comes only with the answer. */
+const sizeOf = ({ entries }: Transcript.Transcript): number =>
+  entries.reduce((sum, entry) => sum + estimateTokens(entry), 0)
 
 /** Passes the text of a turn by the output guardrails, and only then says it. */
 const checkText = Effect.fnUntraced(function*<E, R>(
@@ -233,10 +239,10 @@ const recovered = Effect.fnUntraced(function*<E, R>(
     }
     case "Compact": {
       const transcript = yield* Ref.get(run.transcript)
-      const before = (yield* windowOf(run, transcript)).length
+      const before = sizeOf(yield* windowOf(run, transcript))
       const after = yield* choice.compact(transcript)
       run.compacted = { transcript: after, at: transcript.length }
-      return after.length < before
+      return sizeOf(after) < before
     }
   }
 })

@@ -95,7 +95,7 @@ export interface Run {
   /** The agent that answers in the team's own conversation, where there is one. */
   speaker: string | undefined
   /** The answer's turns as far as they were heard; what a run that breaks off is remembered by. */
-  heard: ReadonlyArray<Turn.Turn>
+  readonly heard: Array<Turn.Turn>
   readonly usages: Array<Response.Usage>
   turns: number
 }
@@ -247,7 +247,7 @@ export const gather = (
 export const adopt = (run: Run, entries: ReadonlyArray<Transcript.Entry>): void => {
   // The prompt is the first of them, as the member's guardrails have let it through.
   if (entries.length > 0) run.said.splice(-1, 1, ...entries)
-  run.heard = []
+  run.heard.length = 0
 }
 
 /** @internal */
@@ -312,7 +312,7 @@ const perform = <R>(
 
 const settle = (run: Run, { entries, finishReason, output, text }: Answer): AgentResponse => {
   run.said.push(...entries ?? [toEntry(run, text)])
-  run.heard = []
+  run.heard.length = 0
   return {
     agent: run.team,
     text,
@@ -334,10 +334,10 @@ const note = (run: Run, event: AgentEvent): void => {
 
 const hear = (run: Run, event: AgentEvent): void => {
   const turn = (): Turn.Turn => Turn.make(run.speaker ?? run.team, run.heard.length + 1, false)
-  if (run.heard.length === 0) run.heard = [turn()]
-  if (event._tag === "TurnFinished") run.heard = [...run.heard, turn()]
-  else if (event._tag === "TurnRestarted") run.heard = run.heard.with(-1, turn())
-  else Turn.hear(run.heard.at(-1)!, event)
+  const isOver = event._tag === "TurnFinished" || event._tag === "TurnRestarted"
+  if (event._tag === "TurnRestarted") run.heard.pop()
+  if (run.heard.length === 0 || isOver) run.heard.push(turn())
+  Turn.hear(run.heard.at(-1)!, event)
 }
 
 const toEntry = (run: Run, text: string): Transcript.Entry => ({
