@@ -4,7 +4,7 @@
  * A budget is shared by whoever holds it. A model call reserves what it will probably cost before it starts and settles
  * what it did cost when it ends, so calls in parallel can't overshoot together: at any time what is used and what is
  * reserved stay below the limit, and only a call that costs more than its reservation can pass it, by that much.
- * An agent's budget also pays for the agents that its tools run.
+ * An agent's budget also pays for the agents that its tools run, but not for actors behind refs, which have their own.
  *
  * @since 0.1.0
  */

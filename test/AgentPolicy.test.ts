@@ -2,6 +2,7 @@ import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Ref, Schedule, Schema, Stream } from "effect"
 import { AiError, LanguageModel } from "effect/ai"
 import { TestClock } from "effect/testing"
+import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
 import * as Guardrail from "../src/Guardrail.ts"
 import * as AiSdk from "../src/Llm/AiSdk.ts"
@@ -325,6 +326,35 @@ describe("Agent guardrails", () => {
       [Scripted.text("It is hunt"), Scripted.delay("1 hour")],
       "Fine."
     ]))))
+
+  it.effect("an answer that a handoff gives passes by the output guardrails of the agent that it is given for", () =>
+    Effect.gen(function*() {
+      const card = Guardrail.output(
+        "card",
+        (text) =>
+          Effect.succeed(text.includes("no") ? Guardrail.trip("no") : Guardrail.replace(text.replaceAll(/\d/g, "#")))
+      )
+      const billing = yield* Agent.spawn(
+        Agent.make("billing", { model: Scripted.model(["It is 1234.", "It is no 1234."]) })
+      )
+      const agent = Agent.make("assistant", {
+        tools: [Tool.handoff(billing, { name: "to_billing", description: "" })],
+        guardrails: [card]
+      })
+      const events = yield* collect(Agent.run(agent, "Card?"))
+      assert.deepStrictEqual(only(events, "TextDelta"), [{
+        _tag: "TextDelta",
+        agent: "assistant",
+        delta: "It is ####."
+      }])
+      assert.strictEqual(only(events, "Completed")[0]!.response.text, "It is ####.")
+      const error = yield* Effect.flip(collect(Agent.run(agent, "Card?")))
+      assert.strictEqual(error.reason._tag, "GuardrailTripped")
+      assert.notInclude(JSON.stringify([events, error]), "1234")
+    }).pipe(Effect.provide([
+      Scripted.model(() => Scripted.toolCall("to_billing", { message: "?" })),
+      ActorSystem.layer({ name: "test" })
+    ])))
 
   it.effect("a tool call guardrail changes arguments, or trips before the tool runs", () =>
     Effect.gen(function*() {

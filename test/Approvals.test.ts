@@ -138,6 +138,18 @@ describe("Approvals", () => {
       assert.deepStrictEqual(yield* Ref.get(sent), [])
     }).pipe(Effect.provide([layer(), paying(500)])))
 
+  it.effect("a run that is out of time takes its request off the list", () =>
+    Effect.gen(function*() {
+      const approvals = yield* Approvals
+      const { pay, sent } = yield* makePay
+      const agent = Agent.make("payer", { tools: [pay], maxDuration: "1 minute" })
+      const fiber = yield* Effect.flip(collect(Agent.run(agent, "Pay."))).pipe(Effect.forkChild)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Fiber.join(fiber)).reason._tag, "MaxDurationExceeded")
+      assert.deepStrictEqual(yield* approvals.list, [])
+      assert.deepStrictEqual(yield* Ref.get(sent), [])
+    }).pipe(Effect.provide([layer(), paying(500)])))
+
   it.effect("calls of nested agents and of other runs are on the one list", () =>
     Effect.gen(function*() {
       const approvals = yield* Approvals

@@ -38,7 +38,7 @@ export const ask = Effect.fnUntraced(function*<E, R>(
   last: boolean
 ): Effect.fn.Return<Turn.Turn, AgentError | E, R> {
   const { guardrails, name } = run.agent
-  const guarded = guardrails.some(({ on }) => on === "output")
+  const guarded = Guardrail.checksOutput(guardrails)
   const attempts: Attempts<R> = { step: undefined }
   while (true) {
     const turn = Turn.make(name, number, guarded)
