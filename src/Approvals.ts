@@ -214,13 +214,13 @@ const wait = Effect.fnUntraced(function*(state: State, request: Request) {
     // A decision that came in the same moment counts.
     return Deferred.await(decision)
   })
-  const awaited = Deferred.await(decision)
+  // A reader that is slow to hear of it does not make it last longer than the list says.
+  const decided = Effect.andThen(request.announce(pending), Deferred.await(decision))
   return yield* Effect.sync(() => state.waiting.set(pending.id, { pending, request, decision })).pipe(
-    Effect.andThen(request.announce(pending)),
     Effect.andThen(
       expireAfter === undefined
-        ? awaited
-        : Effect.timeoutOrElse(awaited, { duration: expireAfter, orElse: () => expired })
+        ? decided
+        : Effect.timeoutOrElse(decided, { duration: expireAfter, orElse: () => expired })
     ),
     Effect.ensuring(Effect.sync(() => settle(state, pending.id, "withdrawn", { _tag: "Expired" })))
   )

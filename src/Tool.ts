@@ -377,8 +377,8 @@ export const fromToolkit = <Tools extends Record<string, AiTool.Any>>(
  * `connect` makes a client over stdio or HTTP (`McpClient.make`). The connection is kept until the scope closes; one that
  * breaks is made anew at the next call. The call that finds it broken is a failed result, since nobody knows whether it
  * ran; it is tried once more where its server marks the tool as read-only or idempotent, or has only forgotten the
- * session. `prefix` goes before each name, where servers share names.
- * What the server has is asked once: `prepareTurn` can give an agent other tools later.
+ * session. `prefix` goes before each name, where servers share names; what a tool's name can't have becomes "_". What the
+ * server has is asked once: `prepareTurn` can give an agent other tools later.
  *
  * @since 0.1.0
  * @category constructors
@@ -387,19 +387,22 @@ export const fromMcp = <R>(
   connect: Effect.Effect<McpClient.McpClient, McpClientError.McpClientError, R>,
   options?: { readonly prefix?: string | undefined }
 ): Effect.Effect<ReadonlyArray<Tool<string>>, McpClientError.McpClientError, R | Scope.Scope> =>
-  Effect.map(discover(connect, options?.prefix ?? ""), (tools) =>
-    tools.map(({ call, definition, effect }) => ({
-      [TypeId]: TypeId,
-      name: definition.name,
-      effect,
-      needsApproval: false,
-      definition,
-      handle: (params) =>
-        call(params).pipe(
-          Effect.catch((error) => Effect.succeed(failure(errorMessage(error)))),
-          catchDefects(definition.name)
-        )
-    })))
+  Effect.map(
+    discover(connect, (name) => toToolName(`${options?.prefix ?? ""}${name}`)),
+    (tools) =>
+      tools.map(({ call, definition, effect }) => ({
+        [TypeId]: TypeId,
+        name: definition.name,
+        effect,
+        needsApproval: false,
+        definition,
+        handle: (params) =>
+          call(params).pipe(
+            Effect.catch((error) => Effect.succeed(failure(errorMessage(error)))),
+            catchDefects(definition.name)
+          )
+      }))
+  )
 
 /**
  * The outcome of a call that failed, with the message that the model reads.
@@ -488,7 +491,12 @@ const checkOptions = (
   }
 }
 
-const toToolName = (name: string): string => name.replaceAll(/[^A-Za-z0-9_-]+/g, "_").slice(0, 64)
+/**
+ * The nearest name that a tool can have.
+ *
+ * @internal
+ */
+export const toToolName = (name: string): string => name.replaceAll(/[^A-Za-z0-9_-]+/g, "_").slice(0, 64)
 
 const problemOf = <A, R>(decode: (params: unknown) => Effect.Effect<A, Schema.SchemaError, R>) => (params: unknown) =>
   Effect.match(decode(params), { onFailure: ({ message }) => message, onSuccess: () => undefined })

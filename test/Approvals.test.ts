@@ -100,6 +100,21 @@ describe("Approvals", () => {
       assert.deepStrictEqual(yield* Ref.get(sent), [])
     }).pipe(Effect.provide([layer({ expireAfter: "10 minutes" }), paying(500)])))
 
+  it.effect("expires in time though nobody hears of it", () =>
+    Effect.gen(function*() {
+      const approvals = yield* Approvals
+      const fiber = yield* Effect.forkChild(approvals.request({
+        agent: "payer",
+        tool: "pay",
+        callId: "1",
+        params: {},
+        problemOf: () => Effect.undefined,
+        announce: () => Effect.never
+      }))
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual(yield* Fiber.join(fiber), { _tag: "Expired" })
+    }).pipe(Effect.provide(layer({ expireAfter: "10 minutes" }))))
+
   it("an expiry that is over at once is a defect that names it", () => {
     assert.throws(() => layer({ expireAfter: -1 }), "Approvals.layer: expireAfter must be positive, got -1 ms")
   })

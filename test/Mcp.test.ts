@@ -98,7 +98,7 @@ describe("MCP", () => {
 
   it.live("an agent served over stdio is a tool of another one", () =>
     Effect.gen(function*() {
-      const tools = yield* Tool.fromMcp(overStdio, { prefix: "remote_" })
+      const tools = yield* Tool.fromMcp(overStdio, { prefix: "remote/" })
       const events = yield* collect(Agent.run(Agent.make("client", { tools }), "Greet."))
       assert.deepStrictEqual(results(events), [{ answer: "Hello!" }])
     }).pipe(

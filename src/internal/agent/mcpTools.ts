@@ -24,7 +24,7 @@ export interface McpTool {
 /** @internal */
 export const discover = Effect.fnUntraced(function*<R>(
   connect: Effect.Effect<McpClient.McpClient, McpClientError.McpClientError, R>,
-  prefix: string
+  rename: (name: string) => string
 ): Effect.fn.Return<ReadonlyArray<McpTool>, McpClientError.McpClientError, R | Scope.Scope> {
   const connection: Connection = yield* RcRef.make({ acquire: connect, idleTimeToLive: "Infinity" })
   const retry = (effect: EffectClass) => ({ times: 1, while: effect === "once" ? neverRan : isBroken })
@@ -32,7 +32,7 @@ export const discover = Effect.fnUntraced(function*<R>(
   return tools.map((tool) => {
     const effect = effectOf(tool)
     return {
-      definition: AiTool.dynamic(`${prefix}${tool.name}`, {
+      definition: AiTool.dynamic(rename(tool.name), {
         description: tool.description,
         parameters: tool.inputSchema
       }),

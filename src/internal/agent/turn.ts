@@ -178,7 +178,7 @@ export const hear = (self: Turn, event: AgentEvent): void => {
       return
     }
     case "ToolResult": {
-      const call = self.calls.find(({ part }) => part.id === event.id)
+      const call = self.calls.find(({ outcome, part }) => part.id === event.id && outcome === undefined)
       if (call !== undefined) settle(call, { result: event.result, isFailure: event.isFailure })
       return
     }
