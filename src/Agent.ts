@@ -274,7 +274,7 @@ export const isAgent = (u: unknown): u is Agent<unknown, unknown> => hasProperty
  * @since 0.1.0
  * @category constructors
  */
-export const make = <const O extends NoExcessProperties<Options, O> = {}>(
+export const make = <O extends NoExcessProperties<Options, O> = {}>(
   name: string,
   options?: O & Options
 ): Agent<Failure<O>, Requirements<O>> => {

@@ -423,6 +423,10 @@ describe("Agent", () => {
     expectTypeOf(Agent.make("a", { tools: [pay, weather] })).toEqualTypeOf<
       Agent.Agent<never, LanguageModel.LanguageModel | Payments>
     >()
+    const more: ReadonlyArray<Tool.Tool<string>> = [weather]
+    expectTypeOf(Agent.make("a", { tools: [...more, pay] })).toEqualTypeOf<
+      Agent.Agent<never, LanguageModel.LanguageModel | Payments>
+    >()
     expectTypeOf(Agent.make("a", { tools: [pay], model: failing })).toEqualTypeOf<Agent.Agent<NoKey, Payments>>()
     expectTypeOf(Agent.run(Agent.make("a", { model: failing }), "Hi")).toEqualTypeOf<
       Stream.Stream<AgentEvent, AgentError | NoKey>

@@ -23,6 +23,18 @@ const c = actor("c")
 const nest = <M extends Team.Member>(agent: M) =>
   Team.pipeline("outer", [Team.broadcast("middle", [Team.loop("inner", agent, { until: () => true, maxRounds: 1 })])])
 
+/** Speaks slowly, works, and calls one more tool, for as long as it may; answers a greeting at once. */
+const workOr = (tool?: string) => (question: string) =>
+  question.includes("Hello") ? "Yes." : [
+    Scripted.delay("1 second"),
+    Scripted.text("Well"),
+    Scripted.delay("1 second"),
+    ...(tool === undefined ? [] : [Scripted.toolCall("work", {}), Scripted.toolCall(tool, { prompt: "Go" })])
+  ]
+
+const idsOf = (content: string | ReadonlyArray<{ readonly type: string }>, type: "tool-call" | "tool-result") =>
+  typeof content === "string" ? [] : content.flatMap((part) => part.type === type && "id" in part ? [part.id] : [])
+
 describe("Nested teams", () => {
   it.effect("every team is a member for every other", () =>
     Effect.gen(function*() {
@@ -262,6 +274,56 @@ describe("What goes through teams", () => {
         b: () => "Yes.",
         clerk: (question) => question === "Pay" ? Scripted.toolCall("pay", {}) : "Yes."
       }),
+      ActorSystem.layer({ name: "test" }),
+      Approvals.layer()
+    ))))
+
+  it.effect.prop("interrupted at any moment, it runs nothing more, and everybody can be asked again", [
+    Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 })),
+    Schema.Array(Schema.Boolean)
+  ], ([moment, approved]) =>
+    Effect.gen(function*() {
+      let ran = 0
+      const work = Effect.andThen(Effect.sleep("1 second"), Effect.sync(() => ran++))
+      const tools = [
+        Tool.fn("work", { description: "" }, () => work),
+        Tool.fn("pay", { description: "", needsApproval: true }, () => work)
+      ]
+      const [clerk, clerk2] = [
+        Agent.make("a", { instructions: "a", tools }),
+        Agent.make("b", { instructions: "b", tools: [...tools, Tool.fromAgent(c, { description: "" })] })
+      ]
+      const office = Team.hierarchy("office", a, { desk: Team.handoff("desk", { clerk, clerk2 }), other: clerk2 })
+      const ref = yield* Actor.spawn(nest(Team.debate("debate", { debaters: [office, c], arbiter: c, rounds: 1 })))
+      const approvals = yield* Approvals.Approvals
+      const asker = yield* Effect.forkChild(Effect.exit(Agent.ask(ref, "Go")))
+      for (let second = 0; second < moment; second++) {
+        yield* TestClock.adjust("1 second")
+        const [first] = yield* approvals.list
+        if (approved[second] !== false && first !== undefined) yield* approvals.approve(first.id)
+      }
+      yield* Fiber.interrupt(asker)
+      const before = ran
+      assert.deepStrictEqual(yield* approvals.list, [])
+      for (const { path } of yield* ActorSystem.list) {
+        assert.strictEqual(
+          (yield* Agent.ask(yield* ActorSystem.lookup(Agent.protocol, path), "Hello")).text,
+          "Yes.",
+          path
+        )
+      }
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(ran, before)
+      for (const { prompt } of yield* Effect.flatten(Scripted.Requests)) {
+        for (const [index, { content }] of prompt.content.entries()) {
+          assert.deepStrictEqual(
+            idsOf(content, "tool-call"),
+            idsOf(prompt.content[index + 1]?.content ?? "", "tool-result")
+          )
+        }
+      }
+    }).pipe(Effect.provide(Layer.mergeAll(
+      cast({ a: workOr("pay"), b: workOr("c"), c: workOr() }),
       ActorSystem.layer({ name: "test" }),
       Approvals.layer()
     ))))
