@@ -258,9 +258,20 @@ describe("Interrupting an agent actor", () => {
 
   it.effect("in mid-stream: what was said stays, the model's stream is released", () =>
     Effect.gen(function*() {
-      const ref = yield* Agent.spawn(poet)
+      let released = 0
+      const model = yield* LanguageModel.LanguageModel
+      const watched = LanguageModel.LanguageModel.of({
+        ...model,
+        streamText: ((options: Parameters<typeof model.streamText>[0]) =>
+          Stream.ensuring(
+            model.streamText(options),
+            Effect.sync(() => released++)
+          )) as typeof model.streamText
+      })
+      const ref = yield* Effect.provideService(Agent.spawn(poet), LanguageModel.LanguageModel, watched)
       const said = yield* Stream.runCollect(Stream.take(Agent.stream(ref, "1"), 1))
       assert.deepStrictEqual(tags(said), ["TextDelta"])
+      assert.strictEqual(released, 1)
       assert.strictEqual((yield* Agent.ask(ref, "2")).text, "Yes.")
       assert.deepStrictEqual(lines(yield* Agent.transcript(ref)), ["user: 1", "text: Half", "user: 2", "text: Yes."])
     }).pipe(run([[Scripted.text("Half"), Scripted.delay("1 hour"), Scripted.text(" done")], "Yes."])))

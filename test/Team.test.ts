@@ -6,6 +6,7 @@ import * as Actor from "../src/Actor.ts"
 import type * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
 import { AgentError } from "../src/AgentError.ts"
+import * as Budget from "../src/Budget.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
 import * as Recover from "../src/Recover.ts"
 import * as Team from "../src/Team.ts"
@@ -206,6 +207,19 @@ describe("Team.loop", () => {
       assert.strictEqual(textBy(events, "editor"), "Go!!")
       assert.deepStrictEqual(yield* questions, ["a: Go", "a: Go!"])
     }).pipe(play({ a: (text) => `${text}!` })))
+
+  it.effect("an agent that judges the answer is paid for by the team", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ maxTokens: 10_000 })
+      const judge = Agent.make("judge", { model: Scripted.model([[Scripted.text("Good."), Scripted.usage(500, 0)]]) })
+      const ref = yield* Actor.spawn(Team.loop("loop", a, {
+        until: () => Effect.map(Agent.response(Agent.run(judge, "Good?")), ({ text }) => text === "Good."),
+        maxRounds: 1,
+        budget
+      }))
+      yield* Agent.ask(ref, "Go")
+      assert.strictEqual((yield* budget.used).tokens, 700)
+    }).pipe(play({ a: [[Scripted.text("x"), Scripted.usage(100, 100)]] })))
 
   it.effect("fails with its limit when no answer was good", () =>
     Effect.gen(function*() {

@@ -38,7 +38,7 @@ export type Member = Agent<unknown, unknown> | AgentBehavior<unknown, unknown> |
  * @category models
  */
 export interface TeamOptions extends BehaviorOptions {
-  /** Pays for all members that the team starts, and for theirs. Default: the budgets around the team. */
+  /** Pays for what the team runs: members that it starts, and theirs. Default: the budgets around the team. */
   readonly budget?: Budget.Budget | undefined
 }
 
@@ -150,6 +150,7 @@ export const make = <M extends Member, R = never>(
     return {
       run: (request: Request, transcript: Ref.Ref<Transcript.Transcript>, emit: Run["emit"]) =>
         perform(name, request, transcript, emit, (run) => plan.answer(refs, run)).pipe(
+          Effect.provideService(Budget.Current, budgets),
           Effect.withSpan(`invoke_agent ${name}`, {
             attributes: { "gen_ai.agent.name": name, "troupe.team": plan.kind }
           }, { captureStackTrace: false })
