@@ -76,7 +76,7 @@ describe("middleware in any order", () => {
     { order, ask: Schema.Literals(["streamed", "generated"]) },
     Effect.fnUntraced(function*({ ask, order }) {
       const exit = yield* inTime(Effect.exit(Effect.provide(asks[ask], wrap(Scripted.model([down, turn]), order))))
-      const [first] = order.filter((name) => name === "retry" || name === "fallback")
+      const first = order.find((name) => name === "retry" || name === "fallback")
       assert.strictEqual(
         Exit.isSuccess(exit) ? exit.value : "failed",
         first === undefined ? "failed" : first === "retry" ? "Hello there." : "Other."

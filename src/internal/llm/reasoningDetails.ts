@@ -83,7 +83,7 @@ const collecting = () => {
 }
 
 /** The fields that stream in pieces; of every other one the last value counts. */
-const PIECES = ["text", "summary", "data"]
+const PIECES = new Set(["text", "summary", "data"])
 
 /** A piece goes on with the detail before it if both are of one type and place. */
 const append = (details: Array<JSONObject>, piece: JSONObject): void => {
@@ -94,7 +94,7 @@ const append = (details: Array<JSONObject>, piece: JSONObject): void => {
   }
   for (const [field, value] of Object.entries(piece)) {
     const before = last[field]
-    if (PIECES.includes(field) && typeof before === "string" && typeof value === "string") last[field] = before + value
+    if (PIECES.has(field) && typeof before === "string" && typeof value === "string") last[field] = before + value
     else if (value !== null && value !== undefined) last[field] = value
   }
 }
