@@ -251,6 +251,7 @@ const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: Langua
         : model.doGenerate({ ...call, abortSignal })
   ).pipe(Effect.tapError(fails))
   yield* logWarnings(bridge, result.warnings)
+  if (isTruncated(result.finishReason)) return yield* Effect.tapError(Errors.failUnfinished(origin), fails)
   const parts = toParts(result, Errors.safeHeaders(result.response?.headers, origin))
   notes(parts)
   return parts

@@ -231,6 +231,25 @@ describe.each(providers)("%s", (name, { answer, closing, error, unknown }, at) =
       yield* server.idle
     }))
 
+  it.live("a whole answer that is no JSON, cut short or empty is a typed error", () =>
+    Effect.gen(function*() {
+      const bodies = ["<html>", "{\"id\": \"x\", \"choi", "{}", "{\"choices\": []}"]
+      const server = yield* Loopback.make(
+        ...bodies.map((body) => Loopback.text(200, body, { "content-type": "application/json" }))
+      )
+      for (const body of bodies) {
+        const exit = yield* LanguageModel.generateText({ prompt: "Hi" }).pipe(
+          Effect.provide(at(server.url)),
+          Effect.exit
+        )
+        // OpenAI's package takes a response without output for a failed one.
+        const failed = body.startsWith("{") && body.endsWith("}") && answer === responses.answer
+        const expected = failed ? "InternalProviderError" : "InvalidResponseError"
+        assert.strictEqual(Asking.aiErrorOf(exit).reason._tag, expected, body)
+      }
+      yield* server.idle
+    }))
+
   it.live("a server that is not there is a NetworkError", () =>
     Effect.gen(function*() {
       const failure = yield* Asking.failure(at(yield* Loopback.refusedUrl))

@@ -62,6 +62,14 @@ export const failTruncated = (request: object | undefined, origin: Origin): Effe
 }
 
 /**
+ * Fails because a whole answer does not say that it is complete.
+ *
+ * @internal
+ */
+export const failUnfinished = (origin: Origin): Effect.Effect<never, AiError.AiError> =>
+  Effect.fail(make(new AiError.InvalidResponseError({ description: "the answer has no finish reason" }), origin))
+
+/**
  * Whether an error in a stream only says that an event is of a type that the provider's package does not know yet, which
  * vendors ask their clients to pass over. Anything else that does not validate may be a part of the answer.
  *
