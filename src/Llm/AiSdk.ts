@@ -43,6 +43,8 @@ import { toPromptV3 } from "../internal/llm/aiSdkPrompt.ts"
 import { mergeSettings, toCallOptions } from "../internal/llm/aiSdkRequest.ts"
 import { type GenerateResult, isTruncated, toParts, toStreamPart } from "../internal/llm/aiSdkResponse.ts"
 import { type Batch, batchReader, type PartReader } from "../internal/llm/aiSdkStream.ts"
+import * as CallSpan from "../internal/llm/callSpan.ts"
+import { secretsOf } from "../internal/llm/headers.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
 
 /**
@@ -82,8 +84,8 @@ export interface Settings {
   readonly seed?: number | undefined
   /** How much the model thinks before it answers. */
   readonly reasoning?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max" | undefined
-  /** Sent with each request, after the provider's own headers. */
-  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Sent with each request, after the provider's own headers. No error and no file shows a value that is `Redacted`. */
+  readonly headers?: Readonly<Record<string, string | Redacted.Redacted>> | undefined
   /** What only this provider knows, under the provider's AI SDK name: `{ openai: { serviceTier: "flex" } }`. */
   readonly providerOptions?: SharedV4ProviderOptions | undefined
 }
@@ -214,44 +216,51 @@ const checkSettings = ({ maxOutputTokens, temperature, topP }: Settings): void =
 
 type Bridge = Options & { readonly codecTransformer: LanguageModel.CodecTransformer }
 
-const originOf = (bridge: Bridge, method: Errors.Origin["method"]): Errors.Origin => ({
-  provider: bridge.provider,
-  method,
-  secrets: bridge.secrets ?? []
-})
-
-const callOptions = Effect.fnUntraced(function*(
+/** The call to make, and from where its errors come; the settings of the surroundings may hold secrets of their own. */
+const prepare = Effect.fnUntraced(function*(
   bridge: Bridge,
   request: LanguageModel.ProviderOptions,
-  origin: Errors.Origin
+  method: Errors.Origin["method"]
 ) {
   const settings = mergeSettings(bridge.settings ?? {}, yield* RequestSettings)
+  const secrets = [...(bridge.secrets ?? []), ...secretsOf(settings.headers ?? {})]
+  const origin: Errors.Origin = { provider: bridge.provider, method, secrets }
   const dialect = { codecTransformer: bridge.codecTransformer, strictTools: bridge.strictTools === "whenPossible" }
-  return yield* Effect.try({
+  const call = yield* Effect.try({
     try: () => toCallOptions(request, settings, dialect),
     catch: (error) => Errors.make(new AiError.UnsupportedSchemaError({ description: String(error) }), origin)
   })
+  return { call, origin }
 })
 
+const callSpan = (
+  { model, provider }: Bridge,
+  { responseFormat, span }: LanguageModel.ProviderOptions,
+  streamed: boolean
+) => CallSpan.begin(span, { provider, model: model.modelId, output: responseFormat.type, streamed })
+
 const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
-  const origin = originOf(bridge, "generateText")
   const { model } = bridge
-  const call = yield* callOptions(bridge, request, origin)
+  const { fails, notes } = yield* callSpan(bridge, request, false)
+  const { call, origin } = yield* prepare(bridge, request, "generateText")
   const result = yield* sdkCall(
     origin,
     (abortSignal): PromiseLike<GenerateResult> =>
       model.specificationVersion === "v3"
         ? model.doGenerate({ ...call, prompt: toPromptV3(call.prompt), abortSignal })
         : model.doGenerate({ ...call, abortSignal })
-  )
+  ).pipe(Effect.tapError(fails))
   yield* logWarnings(bridge, result.warnings)
-  return toParts(result, Errors.safeHeaders(result.response?.headers, origin))
+  if (isTruncated(result.finishReason)) return yield* Effect.tapError(Errors.failUnfinished(origin), fails)
+  const parts = toParts(result, Errors.safeHeaders(result.response?.headers, origin))
+  notes(parts)
+  return parts
 })
 
 const streamText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
-  const origin = originOf(bridge, "streamText")
   const { model } = bridge
-  const call = yield* callOptions(bridge, request, origin)
+  const span = yield* callSpan(bridge, request, true)
+  const { call, origin } = yield* prepare(bridge, request, "streamText")
   // Outlives the call below: the body is read under it, and closing the stream's scope hangs up.
   const controller = yield* Effect.acquireRelease(
     Effect.sync(() => new AbortController()),
@@ -261,13 +270,13 @@ const streamText = Effect.fnUntraced(function*(bridge: Bridge, request: Language
   const result = yield* sdkCall(origin, (): PromiseLike<StreamResult> =>
     model.specificationVersion === "v3"
       ? model.doStream({ ...call, prompt: toPromptV3(call.prompt), abortSignal })
-      : model.doStream({ ...call, abortSignal }))
+      : model.doStream({ ...call, abortSignal })).pipe(Effect.tapError(span.fails))
   // Not every model listens to the signal. A stream that it has failed already has nothing more to say.
   const reader = yield* Effect.acquireRelease(
     Effect.sync(() => result.stream.getReader()),
     (reader) => Effect.sync(() => void reader.cancel().catch(() => undefined))
   )
-  return Stream.fromPull(Effect.succeed(pullParts(bridge, origin, result, reader)))
+  return Stream.fromPull(Effect.succeed(pullParts(bridge, origin, result, reader, span)))
 })
 
 const sdkCall = <A>(origin: Errors.Origin, call: (signal: AbortSignal) => PromiseLike<A>) =>
@@ -284,26 +293,29 @@ const pullParts = (
   bridge: Bridge,
   origin: Errors.Origin,
   { request, response }: StreamResult,
-  reader: PartReader
+  reader: PartReader,
+  { fails, notes }: CallSpan.CallSpan
 ): PartsPull => {
   const nextBatch = batchReader(reader)
   const headers = Errors.safeHeaders(response?.headers, origin)
-  const truncated = Effect.suspend(() => Errors.failTruncated(request, origin))
+  const truncated = Effect.tapError(Effect.suspend(() => Errors.failTruncated(request, origin)), fails)
+  const broken = (error: unknown) => Effect.tapError(Errors.fail(error, origin), fails)
   let answered = false
   let end: Effect.Effect<never, AiError.AiError | Cause.Done> | undefined
 
   const take = (batch: Batch): Array<Response.StreamPartEncoded> => {
     const parts: Array<Response.StreamPartEncoded> = []
     for (const part of batch.parts) {
-      if (part.type === "error") end = Errors.fail(part.error, origin)
+      if (part.type === "error" && !Errors.isUnknownEvent(part.error)) end = broken(part.error)
       else if (part.type === "finish" && isTruncated(part.finishReason)) end = truncated
-      if (end !== undefined) return parts
+      if (end !== undefined) break
       answered ||= part.type === "finish"
       const encoded = toStreamPart(part, headers)
       if (encoded !== undefined) parts.push(encoded)
     }
+    notes(parts)
     if (batch.end !== undefined) {
-      end = answered ? Cause.done() : batch.end._tag === "Closed" ? truncated : Errors.fail(batch.end.error, origin)
+      end ??= answered ? Cause.done() : batch.end._tag === "Closed" ? truncated : broken(batch.end.error)
     }
     return parts
   }

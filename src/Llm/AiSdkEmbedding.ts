@@ -16,6 +16,8 @@ import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Errors from "../internal/llm/aiSdkError.ts"
+import * as CallSpan from "../internal/llm/callSpan.ts"
+import { reveal, secretsOf } from "../internal/llm/headers.ts"
 
 /**
  * An embedding model of any current AI SDK specification.
@@ -44,8 +46,8 @@ export type EmbeddingLayer<E = never, R = never> = Layer.Layer<EmbeddingModel.Em
 export interface Settings {
   /** The length of the vectors, where the model has more than one. */
   readonly dimensions?: number | undefined
-  /** Sent with each request, after the provider's own headers. */
-  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Sent with each request, after the provider's own headers. No error and no file shows a value that is `Redacted`. */
+  readonly headers?: Readonly<Record<string, string | Redacted.Redacted>> | undefined
   /** What only this provider knows, under the provider's AI SDK name: `{ google: { taskType: "RETRIEVAL_QUERY" } }`. */
   readonly providerOptions?: SharedV4ProviderOptions | undefined
 }
@@ -95,11 +97,14 @@ export const make = (options: Options): Effect.Effect<EmbeddingModel.EmbeddingMo
     ({ concurrency, limit }) =>
       EmbeddingModel.make({
         embedMany: ({ inputs }) =>
-          Effect.forEach(Arr.chunksOf(inputs, limit), (values) => embed(options, values), { concurrency }).pipe(
-            Effect.map((calls) => ({
-              results: calls.flatMap(({ embeddings }) => embeddings),
-              usage: { inputTokens: totalTokens(calls) }
-            }))
+          CallSpan.embeddings(
+            Effect.forEach(Arr.chunksOf(inputs, limit), (values) => embed(options, values), { concurrency }).pipe(
+              Effect.map((calls) => ({
+                results: calls.flatMap(({ embeddings }) => embeddings),
+                usage: { inputTokens: totalTokens(calls) }
+              }))
+            ),
+            { provider: options.provider, model: options.model.modelId }
           )
       })
   )
@@ -147,17 +152,18 @@ const PARALLEL_CALLS = 4
 
 const embed = ({ model, provider, secrets = [], settings = {} }: Options, values: Array<string>) => {
   const { dimensions, headers, providerOptions } = settings
+  const origin: Errors.Origin = { provider, method: "embedMany", secrets: [...secrets, ...secretsOf(headers ?? {})] }
   const call = {
     values,
     ...(dimensions !== undefined && { dimensions }),
-    ...(headers !== undefined && { headers: { ...headers } }),
+    ...(headers !== undefined && { headers: reveal(headers) }),
     ...(providerOptions !== undefined && { providerOptions })
   }
   return Effect.tryPromise({
     try: (abortSignal): PromiseLike<CallResult> => model.doEmbed({ ...call, abortSignal }),
     catch: (error) => error
   }).pipe(
-    Effect.catch((error) => Errors.fail(error, { provider, method: "embedMany", secrets }))
+    Effect.catch((error) => Errors.fail(error, origin))
   )
 }
 

@@ -2,8 +2,9 @@
  * Provides the models that are deployed in an Azure OpenAI resource.
  *
  * Needs the package `@ai-sdk/azure`. Reads `AZURE_OPENAI_ENDPOINT` (`https://NAME.openai.azure.com`) and
- * `AZURE_OPENAI_API_KEY`. Names are those of deployments, which you give, and not those of models. Requests go to Azure's
- * v1 API, which wants no API version.
+ * `AZURE_OPENAI_API_KEY`; with a `TokenProvider` in the surroundings, it signs in with Microsoft Entra ID and needs no key.
+ * Names are those of deployments, which you give, and not those of models. Requests go to Azure's v1 API, which wants no
+ * API version.
  *
  * **Example** (An answer from a deployment)
  *
@@ -19,11 +20,15 @@
  *
  * @since 0.1.0
  */
+import { LoadAPIKeyError } from "@ai-sdk/provider"
+import type * as AiError from "effect/ai/AiError"
 import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
 import type * as Config from "effect/Config"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import * as Errors from "../internal/llm/aiSdkError.ts"
 import { configError, load, optionalUrl, requiredKey } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
@@ -37,6 +42,30 @@ export interface Settings extends AiSdk.Settings {
   /** Which of the two APIs to use. Default: `"responses"`; models that are not OpenAI's have only `"chat"`. */
   readonly api?: "responses" | "chat" | undefined
 }
+
+/**
+ * Gives an access token of Microsoft Entra ID, asked for before each request: what `getBearerTokenProvider` of
+ * `@azure/identity` makes for the scope `https://cognitiveservices.azure.com/.default`. Default: none, the key is used.
+ *
+ * @example
+ * ```ts
+ * import { Layer } from "effect"
+ * import { AzureOpenAi } from "effect-troupe"
+ *
+ * declare const getToken: () => Promise<string>
+ *
+ * const model = AzureOpenAi.model("my-gpt-5-mini").pipe(
+ *   Layer.provide(Layer.succeed(AzureOpenAi.TokenProvider, getToken))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category references
+ */
+export const TokenProvider = Context.Reference<(() => Promise<string>) | undefined>(
+  "effect-troupe/Llm/AzureOpenAi/TokenProvider",
+  { defaultValue: () => undefined }
+)
 
 /**
  * A deployed model by the deployment's name.
@@ -64,11 +93,11 @@ export const embeddings = (
   settings: AiSdkEmbedding.Settings = {}
 ): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
   AiSdkEmbedding.layer(
-    Effect.map(provider, ({ azure, key }) => ({
+    Effect.map(provider, ({ azure, secrets }) => ({
       model: azure.embeddingModel(deployment),
       provider: "azure",
       settings: withDimensions(settings),
-      secrets: [key]
+      secrets
     }))
   )
 
@@ -79,18 +108,23 @@ export const embeddings = (
  * @category models
  */
 export const models: ModelList.ModelList = Effect.suspend(() =>
-  Effect.flatMap(connection, ({ key, url }) =>
+  Effect.flatMap(connection, ({ access, url }) =>
     ModelList.makeOpenAi({
       provider: "azure",
       url: `${url}/models`,
-      headers: { "api-key": Redacted.value(key) },
-      secrets: [key]
+      headers: authHeaders(access),
+      secrets: secretsOf(access)
     }))
 )
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+/** Who asks. */
+type Access =
+  | { readonly _tag: "Key"; readonly key: Redacted.Redacted }
+  | { readonly _tag: "Entra"; readonly token: () => Promise<string> }
 
 const connection = Effect.all({
   url: Effect.flatMap(
@@ -101,24 +135,50 @@ const connection = Effect.all({
       onSome: ({ href }) => Effect.succeed(href.replace(/(\/openai(\/v1)?)?\/*$/, "/openai/v1"))
     })
   ),
-  key: requiredKey("AzureOpenAi", "AZURE_OPENAI_API_KEY")
+  access: Effect.flatMap(TokenProvider, (token): Effect.Effect<Access, Config.ConfigError> =>
+    token === undefined
+      ? Effect.map(requiredKey("AzureOpenAi", "AZURE_OPENAI_API_KEY"), (key) => ({ _tag: "Key", key }))
+      : Effect.succeed({ _tag: "Entra", token: signIn(token) }))
 })
+
+// What the AI SDK throws for a missing key is told as an AuthenticationError.
+const signIn = (token: () => Promise<string>) => () =>
+  token().catch((error: unknown) => {
+    throw new LoadAPIKeyError({ message: error instanceof Error ? error.message : "no token of Microsoft Entra ID" })
+  })
+
+// Entra's tokens are known by their looks.
+const secretsOf = (access: Access): ReadonlyArray<Redacted.Redacted> => access._tag === "Key" ? [access.key] : []
+
+const authHeaders = (
+  access: Access
+): ModelList.RequestHeaders | Effect.Effect<ModelList.RequestHeaders, AiError.AiError> =>
+  access._tag === "Key"
+    ? { "api-key": Redacted.value(access.key) }
+    : Effect.tryPromise({ try: access.token, catch: (error) => error }).pipe(
+      Effect.catch((error) => Errors.fail(error, { provider: "azure", method: "models", secrets: [] })),
+      Effect.map((token) => ({ authorization: `Bearer ${token}` }))
+    )
 
 const provider = Effect.gen(function*() {
   const { createAzure } = yield* load("AzureOpenAi", "@ai-sdk/azure", () => import("@ai-sdk/azure"))
-  const { key, url } = yield* connection
-  return { azure: createAzure({ baseURL: url, apiKey: Redacted.value(key) }), key }
+  const { access, url } = yield* connection
+  const azure = createAzure({
+    baseURL: url,
+    ...(access._tag === "Key" ? { apiKey: Redacted.value(access.key) } : { tokenProvider: access.token })
+  })
+  return { azure, secrets: secretsOf(access) }
 })
 
 const options = Effect.fnUntraced(function*(deployment: string, { api = "responses", ...settings }: Settings) {
-  const { azure, key } = yield* provider
+  const { azure, secrets } = yield* provider
   return {
     model: azure[api](deployment),
     provider: "azure",
     settings: api === "responses" ? unstored(settings) : settings,
     codecTransformer: toCodecOpenAI,
     strictTools: "whenPossible",
-    secrets: [key]
+    secrets
   } as const
 })
 

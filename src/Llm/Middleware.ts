@@ -33,24 +33,24 @@ import * as Prompt from "effect/ai/Prompt"
 import * as Cache from "effect/Cache"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as CircuitBreaker from "effect/persistence/CircuitBreaker"
 import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import { type Answer, type Part, toBare } from "../internal/llm/bareModel.ts"
+import * as Circuit from "../internal/llm/circuit.ts"
+import { reveal } from "../internal/llm/headers.ts"
 import * as Internal from "../internal/llm/middleware.ts"
 import * as RateWindow from "../internal/llm/rateWindow.ts"
 import { redactJson, redactText } from "../internal/llm/redact.ts"
 import * as ModelRequest from "../internal/llm/request.ts"
 import { retryAfterOf } from "../internal/llm/retryAfter.ts"
 import { whenSilent } from "../internal/llm/whenSilent.ts"
+import { RequestSettings } from "./AiSdk.ts"
 
 /**
  * A function from a model layer to a layer of the same services, which may need and fail with more to be built.
@@ -101,19 +101,32 @@ export const log = (options: { readonly prompts?: boolean | undefined } = {}): M
  * Tries a failed call again while the schedule goes on, if its `AiError` is retryable.
  *
  * An attempt waits for the schedule's delay, and at least as long as the provider asked for in `retryAfter` or a header.
- * A stream is tried again only before its first content part. Nothing else in this package retries a model call.
+ * A call whose provider asks for more than `maxRetryAfter` (default: 1 minute) fails at once with that error, so that a
+ * quota of the day holds nobody up for hours: a `fallback` around it answers instead. A stream is tried again only before
+ * its first content part. Nothing else in this package retries a model call.
  *
  * @since 0.1.0
  * @category middleware
  */
-export const retry = (schedule: Schedule.Schedule<unknown, AiError.AiError>): Middleware => {
+export const retry = (
+  schedule: Schedule.Schedule<unknown, AiError.AiError>,
+  options: { readonly maxRetryAfter?: Duration.Input | undefined } = {}
+): Middleware => {
+  const { maxRetryAfter = "1 minute" } = options
+  requireDuration("retry", "maxRetryAfter", maxRetryAfter)
+  const longest = Duration.fromInputUnsafe(maxRetryAfter)
+  const isWorthIt = (error: AiError.AiError) =>
+    Effect.map(
+      retryAfterOf(error),
+      (wanted = Duration.zero) => error.isRetryable && Duration.isLessThanOrEqualTo(wanted, longest)
+    )
   const patient = Schedule.modifyDelay(
     schedule,
     ({ duration, input }) => Effect.map(retryAfterOf(input), (wanted = Duration.zero) => Duration.max(duration, wanted))
   )
   return Internal.layer((model) =>
     Effect.succeed(
-      Internal.around((run) => Effect.retry(run(model), { schedule: patient, while: (error) => error.isRetryable }))
+      Internal.around((run) => Effect.retry(run(model), { schedule: patient, while: isWorthIt }))
     )
   )
 }
@@ -266,18 +279,10 @@ export const circuitBreaker = (
   requireDuration("circuitBreaker", "openFor", openFor)
   return Internal.layer((model) =>
     Effect.gen(function*() {
-      const store = yield* Layer.build(CircuitBreaker.layerStoreMemory())
-      const breaker = yield* Effect.provide(
-        CircuitBreaker.make({ tripPolicy: CircuitBreaker.consecutive(failures), openDuration: openFor }),
-        store
-      )
-      const guard = <A>(call: Effect.Effect<A, AiError.AiError>): Effect.Effect<A, AiError.AiError> =>
-        breaker.execute(call, { key: "model", classify: toOutcome }).pipe(
-          Effect.catchTag("CircuitBreakerError", (error) => Effect.fail(circuitOpen(error)))
-        )
+      const circuit = yield* Circuit.make(failures, openFor)
       return {
-        generate: (run) => guard(run(model)),
-        stream: (run) => guardStream(guard, run(model))
+        generate: (run) => Circuit.guard(circuit, run(model)),
+        stream: (run) => Circuit.guardStream(circuit, run(model))
       } satisfies Internal.Middleware
     })
   )
@@ -380,12 +385,9 @@ const crowded = (method: string) => fail(method, new AiError.RateLimitError({}))
 const toText = (prompt: Prompt.RawInput): string =>
   JSON.stringify(redactJson(ModelRequest.encodePrompt(Prompt.make(prompt))))
 
-const failureOf = (exit: Exit.Exit<unknown, AiError.AiError>): AiError.AiError | undefined =>
-  Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
-
 const toLogFields = (ending: Internal.Ending) => {
   const { endedAt, exit, finish, firstPartAt, startedAt } = ending
-  const error = failureOf(exit)
+  const error = Internal.failureOf(exit)
   return withoutUndefined({
     outcome: outcomeOf(ending),
     error: error && error.reason._tag,
@@ -414,50 +416,6 @@ const silence = (field: keyof Timeouts, limit: Duration.Input) =>
 const within = <A, R>(self: Effect.Effect<A, AiError.AiError, R>, field: keyof Timeouts, limit: Duration.Input) =>
   Effect.timeoutOrElse(self, { duration: limit, orElse: () => silence(field, limit) })
 
-const toOutcome = (exit: Exit.Exit<unknown, AiError.AiError>): Effect.Effect<CircuitBreaker.Outcome> => {
-  if (Exit.isSuccess(exit)) return Effect.succeed(CircuitBreaker.success)
-  const error = failureOf(exit)
-  return error !== undefined && outages.has(error.reason._tag)
-    ? Effect.map(retryAfterOf(error), (retryAfter) => CircuitBreaker.failure({ retryAfter }))
-    : Effect.succeed(CircuitBreaker.ignored)
-}
-
-const outages: ReadonlySet<string> = new Set<AiError.AiErrorReason["_tag"]>([
-  "NetworkError",
-  "RateLimitError",
-  "InternalProviderError"
-])
-
-const circuitOpen = ({ reason }: CircuitBreaker.CircuitBreakerError): AiError.AiError =>
-  AiError.make({
-    module: "Middleware",
-    method: "circuitBreaker",
-    reason: new AiError.InternalProviderError({
-      description: reason._tag === "CircuitOpen"
-        ? `not asked for another ${Duration.format(reason.retryAfter)}, because the model failed too often`
-        : "not asked while a first call tries whether the model is back"
-    })
-  })
-
-// The breaker guards an effect, so beside the stream runs one that ends as the stream does.
-const guardStream = (
-  guard: (call: Effect.Effect<void, AiError.AiError>) => Effect.Effect<void, AiError.AiError>,
-  stream: Stream.Stream<Part, AiError.AiError>
-): Stream.Stream<Part, AiError.AiError> =>
-  Stream.unwrap(Effect.gen(function*() {
-    const admitted = yield* Deferred.make<void, AiError.AiError>()
-    const ended = yield* Deferred.make<void, AiError.AiError>()
-    const fiber = yield* guard(Effect.andThen(Deferred.succeed(admitted, undefined), Deferred.await(ended))).pipe(
-      Effect.onError((cause) => Deferred.failCause(admitted, cause)),
-      Effect.forkScoped({ startImmediately: true })
-    )
-    yield* Deferred.await(admitted)
-    return Stream.onExit(
-      stream,
-      (exit) => Effect.andThen(Deferred.done(ended, Exit.asVoid(exit)), Fiber.await(fiber))
-    )
-  }))
-
 const mayDifferElsewhere = ({ reason }: AiError.AiError): boolean => providerReasons.has(reason._tag)
 
 const providerReasons: ReadonlySet<string> = new Set<AiError.AiErrorReason["_tag"]>([
@@ -476,8 +434,13 @@ const makeStore = <A>(options: { readonly capacity: number; readonly timeToLive:
   // Answers are put in when they are complete; nothing is ever looked up.
   Cache.make<string, A>({ ...options, lookup: () => Effect.never })
 
+// Who asks with another tenant's header asks for another answer.
 const toKey = ({ method, options }: Internal.Call): Effect.Effect<string> =>
-  Effect.map(ModelRequest.fromCallOptions(options), (request) => JSON.stringify({ method, ...request }))
+  Effect.zipWith(
+    ModelRequest.fromCallOptions(options),
+    RequestSettings,
+    (request, { headers = {} }) => JSON.stringify({ method, headers: reveal(headers), ...request })
+  )
 
 /** Passes a stream on and hands it over as a whole once its finish reason was read. */
 const keep = (

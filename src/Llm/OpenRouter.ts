@@ -3,7 +3,8 @@
  *
  * Needs the package `@ai-sdk/openai-compatible`. Reads `OPENROUTER_API_KEY` and, if it is set, `OPENROUTER_BASE_URL` (up to
  * and including the version). What OpenRouter knows beyond OpenAI's API goes into the request as it is under
- * `providerOptions.openrouter`.
+ * `providerOptions.openrouter`. The `reasoning_details` of an answer (signatures, encrypted reasoning) are kept, and the next
+ * request carries them again.
  *
  * **Example** (A model, and another one when it is down)
  *
@@ -20,8 +21,10 @@
 import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { connect } from "../internal/llm/compatible.ts"
 import { baseUrl, requiredKey } from "../internal/llm/provider.ts"
-import type * as AiSdk from "./AiSdk.ts"
+import { keepDetails } from "../internal/llm/reasoningDetails.ts"
+import * as AiSdk from "./AiSdk.ts"
 import type * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import type * as ModelList from "./ModelList.ts"
 import * as OpenAiCompatible from "./OpenAiCompatible.ts"
@@ -36,7 +39,13 @@ export const model = (
   name: string,
   settings: AiSdk.Settings = {}
 ): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  Layer.unwrap(Effect.map(server, (server) => OpenAiCompatible.model(name, { ...settings, ...server })))
+  AiSdk.layer(
+    Effect.map(Effect.flatMap(server, connect), ({ sdk, ...origin }) => ({
+      ...origin,
+      model: keepDetails(sdk.chatModel(name)),
+      settings
+    }))
+  )
 
 /**
  * An embedding model by its name at OpenRouter, such as `"openai/text-embedding-3-small"`.

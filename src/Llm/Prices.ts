@@ -1,9 +1,11 @@
 /**
  * Says what a model call costs, from a table that can be replaced.
  *
- * The table that comes with the package has list prices of common models, as they were known in December 2025, in US
- * dollars a million tokens. Prices change and contracts differ: provide your own table where the figure matters. What is
- * not in the table has no cost, rather than a wrong one.
+ * The table that comes with the package has list prices of common models, gathered from public price lists in 2026, in US
+ * dollars a million tokens. They are those of plain calls: a surcharge for a very long prompt, Anthropic's price of a cache
+ * that lasts an hour, and rebates for batches or flexible tiers are not in it. Prices change and contracts differ: provide
+ * your own table where the figure matters. What is not in the table has no cost, rather than a wrong one; names that move to
+ * other models (`mistral-large-latest`) are therefore left out.
  *
  * @example
  * ```ts
@@ -51,6 +53,7 @@ export type PriceTable = Readonly<Record<string, Price>>
  * @category constants
  */
 export const defaults: PriceTable = {
+  "gpt-5.1": { input: 1.25, cacheRead: 0.125, output: 10 },
   "gpt-5": { input: 1.25, cacheRead: 0.125, output: 10 },
   "gpt-5-mini": { input: 0.25, cacheRead: 0.025, output: 2 },
   "gpt-5-nano": { input: 0.05, cacheRead: 0.005, output: 0.4 },
@@ -61,15 +64,16 @@ export const defaults: PriceTable = {
   "gpt-4o-mini": { input: 0.15, cacheRead: 0.075, output: 0.6 },
   "o3": { input: 2, cacheRead: 0.5, output: 8 },
   "o4-mini": { input: 1.1, cacheRead: 0.275, output: 4.4 },
+  "claude-opus-4-7": { input: 5, cacheRead: 0.5, cacheWrite: 6.25, output: 25 },
+  "claude-opus-4-6": { input: 5, cacheRead: 0.5, cacheWrite: 6.25, output: 25 },
   "claude-opus-4-5": { input: 5, cacheRead: 0.5, cacheWrite: 6.25, output: 25 },
   "claude-opus-4-1": { input: 15, cacheRead: 1.5, cacheWrite: 18.75, output: 75 },
+  "claude-sonnet-4-6": { input: 3, cacheRead: 0.3, cacheWrite: 3.75, output: 15 },
   "claude-sonnet-4-5": { input: 3, cacheRead: 0.3, cacheWrite: 3.75, output: 15 },
   "claude-haiku-4-5": { input: 1, cacheRead: 0.1, cacheWrite: 1.25, output: 5 },
   "gemini-2.5-pro": { input: 1.25, cacheRead: 0.125, output: 10 },
   "gemini-2.5-flash": { input: 0.3, cacheRead: 0.03, output: 2.5 },
-  "gemini-2.5-flash-lite": { input: 0.1, cacheRead: 0.01, output: 0.4 },
-  "mistral-large-latest": { input: 2, output: 6 },
-  "mistral-small-latest": { input: 0.1, output: 0.3 }
+  "gemini-2.5-flash-lite": { input: 0.1, cacheRead: 0.01, output: 0.4 }
 }
 
 /**
@@ -89,7 +93,7 @@ export const Prices = Context.Reference<PriceTable>("effect-troupe/Llm/Prices", 
  * @since 0.1.0
  * @category costs
  */
-export const cost = (prices: PriceTable, model: string, usage: Response.Usage): number | undefined => {
+export const cost = (prices: PriceTable, model: string, usage: typeof Response.Usage.Encoded): number | undefined => {
   const price = priceOf(prices, model)
   const { inputTokens, outputTokens } = usage
   const cacheRead = inputTokens.cacheRead ?? 0

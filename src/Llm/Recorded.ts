@@ -262,20 +262,14 @@ const toErrorJson = (error: AiError.AiError, secrets: ReadonlyArray<Redacted.Red
 // What is made of JSON by `redactJson` is JSON.
 const toJson = (value: unknown): Schema.Json => value as Schema.Json
 
-/** The request without its HTTP headers, which may carry anything. */
 const toRequest = (
   options: LanguageModel.ProviderOptions,
   secrets: ReadonlyArray<Redacted.Redacted>
 ): Effect.Effect<Schema.Json> =>
-  Effect.map(ModelRequest.fromProviderOptions(options), ({ prompt, settings, ...request }) => {
-    const { headers: _, ...kept } = settings ?? {}
-    const readable = {
-      prompt: prompt.map(withoutEmptyOptions),
-      ...request,
-      ...(!isEmpty(kept) && { settings: kept })
-    }
-    return toJson(redactJson(readable, secrets))
-  })
+  Effect.map(
+    ModelRequest.fromProviderOptions(options),
+    ({ prompt, ...request }) => toJson(redactJson({ prompt: prompt.map(withoutEmptyOptions), ...request }, secrets))
+  )
 
 const withoutEmptyOptions = ({ content, options, ...rest }: ModelRequest.MessageJson): Schema.Json => ({
   ...rest,

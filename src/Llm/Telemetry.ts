@@ -1,9 +1,13 @@
 /**
  * Traces model calls by OpenTelemetry's conventions for generative AI.
  *
- * Each call is a client span `chat MODEL` with `gen_ai.*` attributes: provider, model, response id, finish reason, tokens
- * (cached and reasoning ones too), time to the first part of a stream, and the cost where the price is known. No prompt
- * and no answer is in it. The spans go wherever Effect's tracer sends them.
+ * The calls of this package's providers need nothing for it: the span that `effect/ai` makes of each says provider, model,
+ * response id, finish reason, tokens (cached and reasoning ones too), time to the first part of a stream, and the cost
+ * where the price is known, in `gen_ai.*` attributes. No prompt and no answer is in it. The spans go wherever Effect's
+ * tracer sends them.
+ *
+ * `trace` says the same on a client span `chat MODEL` of its own, around any layer's calls: those of a model that says
+ * nothing itself, or all attempts of a retry. The spans inside of it leave it to that one, so that no token counts twice.
  *
  * @example
  * ```ts
@@ -20,19 +24,13 @@
  * @since 0.1.0
  */
 import * as Model from "effect/ai/Model"
-import type * as Response from "effect/ai/Response"
-import * as Telemetry from "effect/ai/Telemetry"
-import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import * as String from "effect/String"
-import type * as Tracer from "effect/Tracer"
+import * as CallSpan from "../internal/llm/callSpan.ts"
 import * as Internal from "../internal/llm/middleware.ts"
 import type { Middleware } from "./Middleware.ts"
-import * as Prices from "./Prices.ts"
 
 /**
  * A model layer whose calls are spans. Prices are those of `Prices.Prices` where the call is made.
@@ -46,83 +44,33 @@ export const trace: Middleware = Internal.layer((model, services) => {
 
   const begin = Effect.fnUntraced(function*({ method }: Internal.Call) {
     const span = yield* Effect.makeSpanScoped(name === undefined ? "chat" : `chat ${name}`, { kind: "client" })
-    const prices = yield* Prices.Prices
-    Telemetry.addGenAIAnnotations(span, {
-      operation: { name: "chat" },
-      provider: { name: toProviderName(provider) },
-      request: { model: name },
-      output: { type: method === "generateObject" ? "json" : "text" }
+    const { fails, notes } = yield* CallSpan.begin(span, {
+      provider,
+      model: name,
+      output: method === "generateObject" ? "json" : "text",
+      streamed: method === "streamText"
     })
-    if (method === "streamText") span.attribute("gen_ai.request.stream", true)
-    return { span, end: (ending: Internal.Ending) => Effect.sync(() => annotate(span, ending, prices, name)) }
+    const inside = <A, E, R>(call: Effect.Effect<A, E, R>) =>
+      call.pipe(Effect.withParentSpan(span), Effect.provideService(CallSpan.Told, true))
+    return { fails, inside, notes }
   })
 
   return Effect.succeed({
     generate: (run, call) =>
-      Effect.scoped(
-        Effect.flatMap(begin(call), ({ end, span }) =>
-          Internal.observeAnswer(Effect.withParentSpan(run(model), span), end))
-      ),
+      Effect.scoped(Effect.flatMap(begin(call), ({ fails, inside, notes }) =>
+        inside(run(model)).pipe(
+          Effect.tap(({ content }) => Effect.sync(() => notes(content))),
+          Effect.tapError(fails)
+        ))),
     stream: (run, call) =>
-      Stream.unwrap(Effect.map(begin(call), ({ end, span }) => {
+      Stream.unwrap(Effect.map(begin(call), ({ fails, inside, notes }) =>
         // Whatever the request makes is inside of the span; to provide it to each pull as well would cost as much again.
-        const parts = Stream.unwrap(Effect.withParentSpan(Internal.open(run(model)), span))
-        return Internal.observeParts(parts, end)
-      }))
+        Stream.unwrap(inside(Internal.open(run(model)))).pipe(
+          Stream.mapArray((parts) => {
+            notes(parts)
+            return parts
+          }),
+          Stream.tapError(fails)
+        )))
   })
 })
-
-// -----------------------------------------------------------------------------------------------------------------
-// internals
-// -----------------------------------------------------------------------------------------------------------------
-
-/** The names that the conventions fix, where ours differ. */
-const wellKnown: Readonly<Record<string, Telemetry.WellKnownProviderName>> = {
-  azure: "azure.ai.openai",
-  gemini: "gcp.gemini",
-  vertex: "gcp.vertex_ai",
-  mistral: "mistral_ai"
-}
-
-const toProviderName = (provider: string | undefined): string | undefined =>
-  provider !== undefined && Object.hasOwn(wellKnown, provider) ? wellKnown[provider] : provider
-
-const annotate = (
-  span: Tracer.Span,
-  { exit, finish, firstPartAt, metadata, startedAt }: Internal.Ending,
-  prices: Prices.PriceTable,
-  name: string | undefined
-): void => {
-  const usage = finish?.usage
-  Telemetry.addGenAIAnnotations(span, {
-    response: { id: metadata?.id, model: metadata?.modelId, finishReasons: finish && [finish.reason] },
-    usage: { inputTokens: usage?.inputTokens.total, outputTokens: usage?.outputTokens.total }
-  })
-  addUsageDetails(span, {
-    "cacheRead.inputTokens": usage?.inputTokens.cacheRead,
-    "cacheCreation.inputTokens": usage?.inputTokens.cacheWrite,
-    "reasoning.outputTokens": usage?.outputTokens.reasoning,
-    cost: usage && costOf(prices, [metadata?.modelId, name], usage)
-  })
-  if (firstPartAt !== undefined) {
-    span.attribute("gen_ai.response.time_to_first_chunk", (firstPartAt - startedAt) / 1000)
-  }
-  const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
-  if (error !== undefined) span.attribute("error.type", error.reason._tag)
-}
-
-// The conventions have these, effect/ai has not yet; the cost is as observability tools read it, in US dollars.
-const addUsageDetails = Telemetry.addSpanAttributes("gen_ai.usage", String.camelToSnake)
-
-/** By the model that answered, which may be more precise, or else by the one that was asked. */
-const costOf = (
-  prices: Prices.PriceTable,
-  models: ReadonlyArray<string | undefined>,
-  usage: Response.Usage
-): number | undefined => {
-  for (const model of models) {
-    const cost = model === undefined ? undefined : Prices.cost(prices, model, usage)
-    if (cost !== undefined) return cost
-  }
-  return undefined
-}

@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Duration, Effect, Exit, Fiber, Layer, Stream } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Fiber, Layer, Redacted, Stream } from "effect"
 import { type AiError, LanguageModel } from "effect/ai"
 import { inspect } from "node:util"
 import { load } from "../../src/internal/llm/provider.ts"
 import * as AiSdk from "../../src/Llm/AiSdk.ts"
 import * as OpenAi from "../../src/Llm/OpenAi.ts"
+import * as OpenAiCompatible from "../../src/Llm/OpenAiCompatible.ts"
+import * as Asking from "../fixtures/asking.ts"
 import { variables } from "../fixtures/config.ts"
 import * as Loopback from "../fixtures/loopbackServer.ts"
 import * as Wire from "../fixtures/openAiWire.ts"
@@ -148,6 +150,36 @@ describe("AiSdk secrets", () => {
         assert.notInclude(shown.join(), "set-cookie")
         assert.include(error.message, "Incorrect API key provided: <redacted>")
       }
+    }))
+
+  it.live("headers that are `Redacted` or named like a secret go out, and no error shows them", () =>
+    Effect.gen(function*() {
+      const quoting: Loopback.Reply = (exchange) => {
+        const { authorization, "proxy-authorization": proxy, "x-tenant": tenant } = exchange.request.headers
+        const quoted = [authorization, String(authorization).slice("Bearer ".length), proxy, tenant].join(" and ")
+        return Loopback.json(401, Wire.errorBody(`Refused: ${quoted}.`))(exchange)
+      }
+      const server = yield* Loopback.make(quoting, quoting, quoting)
+      const url = { baseUrl: `${server.url}/v1` }
+      const headers = { authorization: Redacted.make("Bearer own-0123456789"), "x-tenant": Redacted.make("acme") }
+      const model = OpenAiCompatible.model("m", { ...url, headers })
+      const embeddings = OpenAiCompatible.embeddings("m", { ...url, headers })
+      const errors = [
+        yield* Effect.flip(Asking.text(model)),
+        (yield* Asking.failure(model).pipe(
+          Effect.provideService(AiSdk.RequestSettings, { headers: { "proxy-authorization": "plain-0123456789" } })
+        )).error,
+        yield* Effect.flip(Asking.embed(embeddings, ["1"]))
+      ]
+      for (const error of errors) {
+        const shown = inspect(error, { depth: 20, showHidden: true })
+        assert.notMatch(shown, /own-0123456789|plain-0123456789|acme/)
+        assert.include(shown, "Refused: <redacted>")
+      }
+      for (const { headers } of server.requests) {
+        assert.deepInclude(headers, { authorization: "Bearer own-0123456789", "x-tenant": "acme" })
+      }
+      assert.strictEqual(server.requests[1]!.headers["proxy-authorization"], "plain-0123456789")
     }))
 
   it.live("an error that quotes the key without the line break that its variable ends with does not show it", () =>

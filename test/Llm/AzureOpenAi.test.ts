@@ -167,6 +167,53 @@ describe("AzureOpenAi", () => {
       assert.strictEqual(server.requests[0]?.headers["api-key"], KEY)
     }))
 
+  it.live("with a TokenProvider every request has a token of its own in the place of a key, and shows it to nobody", () =>
+    Effect.gen(function*() {
+      const jwt = (count: number) => `eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxMjM0In0.signature-${count}`
+      const refused = { error: { code: "401", message: `Access denied for ${jwt(2)}.` } }
+      const server = yield* Loopback.make(
+        Loopback.sse(Wire.responsesEvents([Wire.message(["ok"])])),
+        Loopback.json(401, refused),
+        Embeddings.numbers,
+        Loopback.json(200, Embeddings.modelList({ id: "gpt-5-mini" }))
+      )
+      let count = 0
+      const surroundings = Layer.mergeAll(
+        variables({ AZURE_OPENAI_ENDPOINT: server.url }),
+        Layer.succeed(AzureOpenAi.TokenProvider, () => Promise.resolve(jwt(++count)))
+      )
+      const model = AzureOpenAi.model("d").pipe(Layer.provide(surroundings))
+      assert.deepStrictEqual((yield* Asking.text(model)).deltas, ["ok"])
+      const { error } = yield* Asking.failure(model)
+      assert.strictEqual(error.reason._tag, "AuthenticationError")
+      assert.include(error.message, "Access denied for <redacted>.")
+      yield* Asking.embed(AzureOpenAi.embeddings("e").pipe(Layer.provide(surroundings)), ["1"])
+      yield* Effect.flatten(AzureOpenAi.models).pipe(Effect.provide(surroundings))
+      assert.deepStrictEqual(
+        server.requests.map(({ headers }) => [headers["authorization"], headers["api-key"]]),
+        [1, 2, 3, 4].map((count) => [`Bearer ${jwt(count)}`, undefined])
+      )
+    }))
+
+  it.live("without a token the call and the list are AuthenticationErrors that say why, and nothing is sent", () =>
+    Effect.gen(function*() {
+      const server = yield* Loopback.make()
+      const surroundings = Layer.mergeAll(
+        variables({ AZURE_OPENAI_ENDPOINT: server.url }),
+        Layer.succeed(AzureOpenAi.TokenProvider, () => Promise.reject(new Error("az login has expired")))
+      )
+      const errors = [
+        (yield* Asking.failure(AzureOpenAi.model("d").pipe(Layer.provide(surroundings)))).error,
+        yield* Effect.flatten(AzureOpenAi.models).pipe(Effect.provide(surroundings), Effect.flip)
+      ]
+      for (const error of errors) {
+        assert(error._tag === "AiError")
+        assert.strictEqual(error.reason._tag, "AuthenticationError")
+        assert.include(error.message, "az login has expired")
+      }
+      assert.isEmpty(server.requests)
+    }))
+
   it.live("the endpoint may be written with the path of the API", () =>
     Effect.gen(function*() {
       const reply = Loopback.sse(Wire.responsesEvents([Wire.message(["ok"])]))

@@ -121,6 +121,35 @@ describe("Middleware", () => {
           .pipe(Middleware.retry(fourTimes))
       )))
 
+    it.effect("a provider that asks for more than a minute, or the longest that is allowed, is not waited for", () =>
+      Effect.gen(function*() {
+        const script = [
+          Scripted.fail(rateLimited("60001 millis")),
+          Scripted.fail(
+            new AiError.InternalProviderError({
+              description: "Come back tomorrow.",
+              http: { response: { status: 503, headers: { "retry-after": "86400" } } }
+            })
+          ),
+          "Hello."
+        ]
+        const spare = Middleware.fallback(Scripted.model(() => "The other one."))
+        const asked = Effect.all([streamed, generated])
+        const model = Scripted.model(script).pipe(Middleware.retry(fourTimes))
+        assert.strictEqual(yield* Effect.provide(reasonOf(streamed), model), "RateLimitError")
+        assert.deepStrictEqual(yield* Effect.provide(asked, spare(model)), ["The other one.", "The other one."])
+        const fiber = yield* asked.pipe(
+          Effect.provide(
+            Scripted.model([...script, "Bye."]).pipe(
+              Middleware.retry(fourTimes, { maxRetryAfter: "2 days" })
+            )
+          ),
+          Effect.forkChild
+        )
+        yield* TestClock.adjust("2 days")
+        assert.deepStrictEqual(yield* Fiber.join(fiber), ["Hello.", "Bye."])
+      }))
+
     it.effect("what is not retryable fails at once", () =>
       Effect.gen(function*() {
         assert.strictEqual(yield* reasonOf(streamed), "ContentPolicyError")

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Fiber, Layer, Schema, Stream } from "effect"
+import { Clock, Duration, Effect, Fiber, Layer, Redacted, Schema, Stream } from "effect"
 import { AiError, LanguageModel, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as AiSdk from "../../src/Llm/AiSdk.ts"
@@ -299,6 +299,8 @@ describe("Middleware", () => {
           LanguageModel.generateText({ prompt: "Hello?" }),
           LanguageModel.generateText({ prompt: "Hello!" }),
           Effect.provideService(generated, AiSdk.RequestSettings, { temperature: 0 }),
+          Effect.provideService(generated, AiSdk.RequestSettings, { headers: { tenant: Redacted.make("a") } }),
+          Effect.provideService(generated, AiSdk.RequestSettings, { headers: { tenant: Redacted.make("b") } }),
           LanguageModel.generateText({ prompt: "Hello?", toolkit: tool("near"), ...bare }),
           LanguageModel.generateText({ prompt: "Hello?", toolkit: tool("far"), ...bare }),
           LanguageModel.generateText({ prompt: "Hello?", toolkit: tool("far"), toolChoice: "none", ...bare }),

@@ -102,6 +102,18 @@ describe("Mistral", () => {
       assert.strictEqual(error.reason._tag, "NetworkError", error.message)
     }))
 
+  it.live("a chunk with an empty choice list is an InvalidResponseError after what came before", () =>
+    Effect.gen(function*() {
+      const empty = Wire.event({ id: "1", object: "chat.completion.chunk", created: 1, model: "m", choices: [] })
+      const server = yield* Loopback.make(
+        Loopback.sse([Wire.opening, Wire.chunk({ content: "so far" }), empty], { finish: "open" })
+      )
+      const { before, error } = yield* Asking.failure(at(server))
+      assert.strictEqual(before, "so far")
+      assert.strictEqual(error.reason._tag, "InvalidResponseError")
+      yield* server.idle
+    }))
+
   it.live("embeddings go out in batches of 32, one after the other, and come back in order", () =>
     Effect.gen(function*() {
       const server = yield* Loopback.make(Embeddings.numbers, Embeddings.numbers, Embeddings.numbers)

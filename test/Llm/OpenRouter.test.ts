@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
+import { LanguageModel, Prompt } from "effect/ai"
 import type * as AiSdk from "../../src/Llm/AiSdk.ts"
 import * as OpenRouter from "../../src/Llm/OpenRouter.ts"
 import * as Asking from "../fixtures/asking.ts"
@@ -82,17 +83,68 @@ describe("OpenRouter", () => {
       assert.deepInclude(request?.body, { model: "anthropic/claude-sonnet-4.5", ...options })
     }))
 
-  it.live("a call and its result go back", () =>
+  const toolCall = [
+    chunk({
+      tool_calls: [{ index: 0, id: "toolu_1", type: "function", function: { name: "get_weather", arguments: "" } }]
+    }),
+    chunk({ tool_calls: [{ index: 0, function: { arguments: "{\"city\":\"Lagos\"}" } }] })
+  ]
+
+  it.live("reasoning details go back whole with the call that they came with, and in the place of their text", () =>
     Effect.gen(function*() {
-      const call = { index: 0, id: "toolu_1", type: "function", function: { name: "get_weather", arguments: "" } }
+      const format = "anthropic-claude-v1"
+      const piece = (fields: object) => ({
+        reasoning_details: [{ type: "reasoning.text", format, index: 0, ...fields }]
+      })
+      const encrypted = {
+        type: "reasoning.encrypted",
+        data: "opaque",
+        id: "rs_1",
+        format: "openai-responses-v1",
+        index: 1
+      }
       const server = yield* Loopback.make(
         Loopback.sse([
-          chunk({ tool_calls: [call] }),
-          chunk({ tool_calls: [{ index: 0, function: { arguments: "{\"city\":\"Lagos\"}" } }] }),
+          chunk({ reasoning: "Let me ", ...piece({ text: "Let me " }) }),
+          chunk({ reasoning: "see.", ...piece({ text: "see." }) }),
+          chunk(piece({ signature: "sig-1" })),
+          ...toolCall,
+          chunk({ reasoning_details: [encrypted] }),
           chunk({}, "tool_calls"),
           usage,
           Wire.done
         ]),
+        Loopback.sse(answer("31 C."))
+      )
+      const { entries, text } = yield* Asking.run(at(server))
+      assert.strictEqual(text, "31 C.")
+      assert.include(JSON.stringify(entries), "Let me see.")
+      const messages = (server.requests[1]!.body as { messages: ReadonlyArray<Record<string, unknown>> }).messages
+      assert.deepStrictEqual(messages[2]!["reasoning_details"], [
+        { type: "reasoning.text", format, index: 0, text: "Let me see.", signature: "sig-1" },
+        encrypted
+      ])
+      assert.notProperty(messages[2], "reasoning_content")
+      assert.deepNestedInclude(messages[2], { "tool_calls[0].id": "toolu_1" })
+    }))
+
+  it.live("an answer that is not streamed keeps its reasoning details too", () =>
+    Effect.gen(function*() {
+      const details = [{ type: "reasoning.encrypted", data: "opaque", format: "google-gemini-v1", index: 0 }]
+      const body = Wire.chatBody({ role: "assistant", content: "31 C.", reasoning_details: details })
+      const server = yield* Loopback.make(Loopback.json(200, body), Loopback.json(200, body))
+      yield* Effect.gen(function*() {
+        const first = yield* LanguageModel.generateText({ prompt: "Weather in Lagos?" })
+        const prompt = Prompt.concat(Prompt.fromResponseParts(first.content), "And tomorrow?")
+        yield* LanguageModel.generateText({ prompt })
+      }).pipe(Effect.provide(at(server)))
+      assert.deepNestedInclude(server.requests[1]!.body, { "messages[0].reasoning_details": details })
+    }))
+
+  it.live("a call and its result go back", () =>
+    Effect.gen(function*() {
+      const server = yield* Loopback.make(
+        Loopback.sse([...toolCall, chunk({}, "tool_calls"), usage, Wire.done]),
         Loopback.sse(answer("31 C."))
       )
       assert.strictEqual((yield* Asking.run(at(server))).text, "31 C.")

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Schedule, Schema, Stream, Tracer } from "effect"
-import { AiError, LanguageModel, Model, Response } from "effect/ai"
+import { Clock, Effect, Fiber, Layer, Schedule, Schema, Stream, Tracer } from "effect"
+import { AiError, EmbeddingModel, LanguageModel, Model, Response } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as Agent from "../../src/Agent.ts"
 import * as AzureOpenAi from "../../src/Llm/AzureOpenAi.ts"
@@ -13,6 +13,9 @@ import * as Scripted from "../../src/Llm/Scripted.ts"
 import * as Telemetry from "../../src/Llm/Telemetry.ts"
 import * as Vertex from "../../src/Llm/Vertex.ts"
 import { variables } from "../fixtures/config.ts"
+import * as Embeddings from "../fixtures/embeddingsWire.ts"
+import * as Loopback from "../fixtures/loopbackServer.ts"
+import * as Wire from "../fixtures/openAiWire.ts"
 
 /** The spans that an effect makes, by a tracer that keeps them. */
 const spansOf = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -26,10 +29,17 @@ const spansOf = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
       }
     })
     const fiber = yield* effect.pipe(Effect.withTracer(tracer), Effect.exit, Effect.forkChild)
-    yield* TestClock.adjust("1 minute")
+    if (isTestClock(yield* Clock.Clock)) yield* TestClock.adjust("1 minute")
     yield* Fiber.join(fiber)
     return spans
   })
+
+const isTestClock = (clock: Clock.Clock): boolean => "adjust" in clock
+
+const openAi = (server: Loopback.LoopbackServer) =>
+  OpenAi.model("gpt-4o-mini").pipe(
+    Layer.provide(variables({ OPENAI_API_KEY: "sk-test", OPENAI_BASE_URL: `${server.url}/v1` }))
+  )
 
 const attributes = (span: Tracer.NativeSpan) => Object.fromEntries(span.attributes)
 
@@ -97,6 +107,88 @@ describe("Telemetry", () => {
       assert.strictEqual(found["gen_ai.usage.input_tokens"], 1000)
       assert.notProperty(found, "gen_ai.request.stream")
       assert.notProperty(found, "gen_ai.response.time_to_first_chunk")
+    }))
+
+  it.live("the calls of a provider's model say all of it unasked, whole, streamed or failed", () =>
+    Effect.gen(function*() {
+      const usage = { input: 9, cached: 3, output: 2, reasoning: 1 }
+      const server = yield* Loopback.make(
+        Loopback.sse(Wire.chatText(["Hi"], usage)),
+        Loopback.json(200, Wire.chatBody({ role: "assistant", content: "Hi" }, "stop", usage)),
+        Loopback.json(503, Wire.errorBody("Later.")),
+        Loopback.sse([Wire.chatOpening])
+      )
+      const run = Agent.response(Agent.run(Agent.make("poet"), "A line?"))
+      const asks = [run, LanguageModel.generateText({ prompt: "?" }), streamed, streamed]
+      const spans = yield* spansOf(
+        Effect.forEach(asks, (ask) => Effect.exit<unknown, unknown, LanguageModel.LanguageModel>(ask)).pipe(
+          Effect.provide(openAi(server))
+        )
+      )
+      const calls = spans.filter(({ name }) => name.startsWith("LanguageModel.")).map(attributes)
+      assert.lengthOf(calls, 4)
+      for (const call of calls.slice(0, 2)) {
+        assert.deepInclude(call, {
+          "gen_ai.provider.name": "openai",
+          "gen_ai.operation.name": "chat",
+          "gen_ai.request.model": "gpt-4o-mini",
+          "gen_ai.response.finish_reasons": ["stop"],
+          "gen_ai.usage.input_tokens": 9,
+          "gen_ai.usage.output_tokens": 2,
+          "gen_ai.usage.cache_read.input_tokens": 3,
+          "gen_ai.usage.reasoning.output_tokens": 1,
+          "gen_ai.usage.cost": (6 * 0.15 + 3 * 0.075 + 2 * 0.6) / 1_000_000
+        })
+      }
+      assert.isAtLeast(Number(calls[0]!["gen_ai.response.time_to_first_chunk"]), 0)
+      assert.notProperty(calls[1], "gen_ai.response.time_to_first_chunk")
+      assert.deepStrictEqual(calls.map((call) => call["error.type"]), [
+        undefined,
+        undefined,
+        "InternalProviderError",
+        "NetworkError"
+      ])
+    }))
+
+  it.live("calls for embeddings say what they ask and use, one text or many", () =>
+    Effect.gen(function*() {
+      const server = yield* Loopback.make(
+        Embeddings.numbers,
+        Embeddings.numbers,
+        Loopback.json(503, Wire.errorBody("Later."))
+      )
+      const embeddings = OpenAi.embeddings("text-embedding-3-small").pipe(
+        Layer.provide(variables({ OPENAI_API_KEY: "sk-test", OPENAI_BASE_URL: `${server.url}/v1` }))
+      )
+      const spans = yield* spansOf(
+        Effect.gen(function*() {
+          const model = yield* EmbeddingModel.EmbeddingModel
+          yield* model.embedMany(["1", "2"])
+          yield* model.embed("3")
+          yield* Effect.exit(model.embedMany(["4"]))
+        }).pipe(Effect.provide(embeddings))
+      )
+      const calls = spans.map(attributes).filter((call) => "gen_ai.operation.name" in call)
+      const asked = {
+        "gen_ai.operation.name": "embeddings",
+        "gen_ai.provider.name": "openai",
+        "gen_ai.request.model": "text-embedding-3-small"
+      }
+      assert.deepStrictEqual(calls, [
+        { ...asked, "gen_ai.usage.input_tokens": 6 },
+        { ...asked, batchSize: 1, "gen_ai.usage.input_tokens": 3 },
+        { ...asked, "error.type": "InternalProviderError" }
+      ])
+    }))
+
+  it.live("a call inside of a traced one leaves its tokens to it, through whatever stands between", () =>
+    Effect.gen(function*() {
+      const reply = Loopback.sse(Wire.chatText(["Hi"]))
+      const server = yield* Loopback.make(reply, reply)
+      const between = openAi(server).pipe(Middleware.retry(Schedule.recurs(1)), Middleware.concurrency(1))
+      const spans = yield* spansOf(Effect.provide(streamed, Telemetry.trace(between)))
+      const counted = spans.filter((span) => span.attributes.has("gen_ai.usage.input_tokens"))
+      assert.deepStrictEqual(counted.map(({ name }) => name), ["chat gpt-4o-mini"])
     }))
 
   it.effect("a provider has the name that the conventions give it", () =>

@@ -13,6 +13,7 @@ import {
   InvalidPromptError,
   LoadAPIKeyError,
   NoSuchModelError,
+  TypeValidationError,
   UnsupportedFunctionalityError
 } from "@ai-sdk/provider"
 import * as AiError from "effect/ai/AiError"
@@ -61,6 +62,27 @@ export const failTruncated = (request: object | undefined, origin: Origin): Effe
 }
 
 /**
+ * Fails because a whole answer does not say that it is complete.
+ *
+ * @internal
+ */
+export const failUnfinished = (origin: Origin): Effect.Effect<never, AiError.AiError> =>
+  Effect.fail(make(new AiError.InvalidResponseError({ description: "the answer has no finish reason" }), origin))
+
+/**
+ * Whether an error in a stream only says that an event is of a type that the provider's package does not know yet, which
+ * vendors ask their clients to pass over. Anything else that does not validate may be a part of the answer.
+ *
+ * @internal
+ */
+export const isUnknownEvent = (error: unknown): boolean =>
+  TypeValidationError.isInstance(error) && Predicate.hasProperty(error.cause, "issues") &&
+  Array.isArray(error.cause.issues) && error.cause.issues.some((issue) =>
+    Predicate.hasProperty(issue, "code") && issue.code === "invalid_union" &&
+    Predicate.hasProperty(issue, "path") && String(issue.path) === "type"
+  )
+
+/**
  * Response headers worth keeping: all but the ones that carry credentials, and no secret in the others, because a proxy
  * may send back what it was sent.
  *
@@ -93,6 +115,8 @@ const toReason = (error: unknown, origin: Origin, now: number): AiError.AiErrorR
   if (APICallError.isInstance(error)) return fromCall(error, description, origin, now)
   if (AISDKError.isInstance(error)) return fromSdk(error, description)
   if (isNetworkFailure(error)) return network(undefined, description)
+  // The provider's package has tripped over something that the answer lacks.
+  if (description.startsWith("Cannot read properties of")) return new AiError.InvalidResponseError({ description })
   if (error instanceof Error) return new AiError.UnknownError({ description: `${error.name}: ${description}` })
   return fromStatus({ ...fromFrame(error), description, headers: {}, now })
 }

@@ -17,6 +17,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type { Settings } from "../../Llm/AiSdk.ts"
 import { toPrompt } from "./aiSdkPrompt.ts"
+import { reveal } from "./headers.ts"
 
 /** @internal */
 export interface Dialect {
@@ -72,7 +73,11 @@ const mergeProviderOptions = (
 }
 
 const toSettings = (settings: Settings): Omit<LanguageModelV4CallOptions, "prompt"> =>
-  definedOnly({ ...settings, stopSequences: settings.stopSequences && [...settings.stopSequences] })
+  definedOnly({
+    ...settings,
+    headers: settings.headers && reveal(settings.headers),
+    stopSequences: settings.stopSequences && [...settings.stopSequences]
+  })
 
 const toResponseFormat = (
   { objectName, schema }: Extract<LanguageModel.ProviderOptions["responseFormat"], { type: "json" }>,

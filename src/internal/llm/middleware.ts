@@ -7,16 +7,19 @@ import type * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Response from "effect/ai/Response"
 import * as Arr from "effect/Array"
+import * as Cause from "effect/Cause"
 import * as Channel from "effect/Channel"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { type Answer, type BareModel, type CallOptions, framed, fromBare, type Part, toBare } from "./bareModel.ts"
+import { isContent } from "./callSpan.ts"
 
 /** @internal */
 export interface Call {
@@ -112,13 +115,6 @@ const openIn = Effect.fnUntraced(function*(stream: Stream.Stream<Part, AiError.A
 })
 
 /**
- * Whether a part says something of the answer: what a provider says of the response as such does not.
- *
- * @internal
- */
-export const isContent = (part: Part): boolean => part.type !== "response-metadata" && part.type !== "error"
-
-/**
  * What is known of a call when it is over.
  *
  * @internal
@@ -166,6 +162,10 @@ export const observeParts = (
       Stream.onExit((exit) => onEnd(end(seen, clock, exit)))
     )
   }))
+
+/** @internal */
+export const failureOf = (exit: Exit.Exit<unknown, AiError.AiError>): AiError.AiError | undefined =>
+  Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
 
 /** The tokens that a call used, as far as its provider said so. */
 export const totalTokens = ({ finish }: Ending): number | undefined => {

@@ -23,7 +23,7 @@ export interface RequestJson {
   readonly toolChoice: Schema.Json
   /** The name and the JSON schema of a structured answer. */
   readonly object?: Schema.Json
-  /** The settings of the surroundings. */
+  /** The settings of the surroundings, without the headers: they may carry secrets. */
   readonly settings?: { readonly [name: string]: Schema.Json }
 }
 
@@ -48,13 +48,16 @@ const make = (
   toolChoice: LanguageModel.ToolChoice<string>,
   object: { readonly objectName: string | undefined; readonly schema: Schema.Top } | undefined
 ): Effect.Effect<RequestJson> =>
-  Effect.map(RequestSettings, (settings) => ({
-    prompt: encodePrompt(prompt),
-    tools: tools.map(toolJson),
-    toolChoice: toolChoice as Schema.Json,
-    ...(object && { object: { name: object.objectName ?? "", schema: jsonSchemaOf(object.schema) } }),
-    ...(Object.keys(settings).length > 0 && { settings: settings as Record<string, Schema.Json> })
-  }))
+  Effect.map(RequestSettings, (surroundings) => {
+    const { headers: _, ...settings } = surroundings
+    return {
+      prompt: encodePrompt(prompt),
+      tools: tools.map(toolJson),
+      toolChoice: toolChoice as Schema.Json,
+      ...(object && { object: { name: object.objectName ?? "", schema: jsonSchemaOf(object.schema) } }),
+      ...(Object.keys(settings).length > 0 && { settings: settings as Record<string, Schema.Json> })
+    }
+  })
 
 /**
  * The messages of a prompt, as JSON.
