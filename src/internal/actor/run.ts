@@ -58,6 +58,7 @@ export const runTold = (
   let begun = false
   cell.active++
   cell.busy++
+  cell.onStack++
   const fiber = Effect.runForkWith(cell.context)(Effect.whileLoop({
     while: () => {
       if (begun) current = next(cell)
@@ -71,6 +72,7 @@ export const runTold = (
       else if (value !== forked) current!.status = "done"
     }
   }))
+  cell.onStack--
   const end = (exit: Exit.Exit<unknown, unknown>, abort: Envelope.Envelope["abort"]) => {
     cell.active--
     cell.busy--
@@ -161,10 +163,12 @@ const start = (
   const context = envelope.span === undefined
     ? cell.context
     : Context.add(cell.context, Tracer.ParentSpan, envelope.span)
+  cell.onStack++
   const fiber = Effect.runForkWith(context)(
     envelope.span !== undefined && cell.definition.traced ? traced(cell, envelope, effect) : effect,
     uninterruptible ? { uninterruptible: true } : undefined
   )
+  cell.onStack--
   const exit = fiber.pollUnsafe()
   if (exit !== undefined) return end(cell, envelope, exit, forked)
   envelope.uninterruptible = uninterruptible
