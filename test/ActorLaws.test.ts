@@ -1,13 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Logger, Metric, Schedule, Schema, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Logger, Schema, Stream } from "effect"
 import { Rpc } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
-import * as Mailbox from "../src/Mailbox.ts"
-import * as Supervisor from "../src/Supervisor.ts"
 import { TestActor } from "../src/testing/index.ts"
+import { countsOf, optionsWith, supervisors } from "./fixtures/actorLaws.ts"
 
 /** What the handler does with a message. */
 const Kind = Schema.Literals([
@@ -128,40 +127,6 @@ const steps = (kinds: ReadonlyArray<Kind>): fc.Arbitrary<ReadonlyArray<Step>> =>
     { maxLength: 40 }
   )
 
-const options: fc.Arbitrary<Actor.BehaviorOptions> = fc.record({
-  mailbox: fc.oneof(
-    fc.constant(Mailbox.unbounded),
-    fc.tuple(fc.integer({ min: 1, max: 4 }), fc.constantFrom("block", "dropNewest", "dropOldest", "fail")).map(
-      ([capacity, policy]) => Mailbox.bounded(capacity, policy as Mailbox.Policy)
-    )
-  ),
-  supervisor: fc.constantFrom(
-    Supervisor.restart(Schedule.forever),
-    Supervisor.restart(Schedule.spaced("1 second")),
-    Supervisor.restart(Schedule.recurs(1)),
-    Supervisor.resume,
-    Supervisor.stop
-  ),
-  concurrency: fc.constantFrom(1, 2, "unbounded" as const),
-  stashCapacity: fc.constantFrom(1, 100)
-})
-
-const counts = Effect.map(Metric.snapshot, (snapshot) => {
-  const count = (id: string) => {
-    const metric = snapshot.find((metric) =>
-      metric.id === `troupe_${id}_total` && metric.attributes?.["system"] === "laws"
-    )
-    return metric?.type === "Counter" ? Number(metric.state.count) : 0
-  }
-  return {
-    sent: count("messages_sent"),
-    handled: count("messages_handled"),
-    dropped: count("messages_dropped"),
-    deadLetters: count("dead_letters"),
-    cancelled: count("messages_cancelled")
-  }
-})
-
 const send = (
   ref: Actor.RefOf<typeof Subject>,
   how: "tell" | "ask" | "stream",
@@ -217,7 +182,7 @@ const play = Effect.fnUntraced(function*(script: ReadonlyArray<Step>, options: A
   yield* ref.stop
   // What is on its way through the scheduler arrives; what is stuck stays so.
   for (let i = 0; i < 20; i++) yield* Effect.yieldNow
-  return { begun, exits: fibers.map((fiber) => fiber.pollUnsafe()), counts: yield* counts }
+  return { begun, exits: fibers.map((fiber) => fiber.pollUnsafe()), counts: yield* countsOf("laws") }
 })
 
 const all = ["sync", "yield", "sleep", "fail", "die", "fork", "stop", "stash", "unstash", "pinned", "later"] as const
@@ -232,7 +197,7 @@ const check = (
 ) =>
   Effect.promise(() =>
     fc.assert(
-      fc.asyncProperty(steps(kinds), options, (script, options) =>
+      fc.asyncProperty(steps(kinds), optionsWith(supervisors), (script, options) =>
         Effect.runPromise(
           play(script, options).pipe(
             Effect.provide(ActorSystem.layer({ name: "laws" })),
