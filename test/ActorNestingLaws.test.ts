@@ -243,7 +243,11 @@ const play = Effect.fnUntraced(function*(script: ReadonlyArray<Step>, options: W
   for (const ref of world.refs) yield* fork(ref.drain)
   // Some sleeps begin only when others are over.
   for (let i = 0; i < 20; i++) yield* TestClock.adjust("1 minute")
-  for (const ref of world.refs) yield* fork(ref.stop)
+  // What one stop lets go on may start to wait for another actor.
+  for (let i = 0; i < 20; i++) {
+    for (const ref of world.refs) yield* fork(ref.stop)
+    yield* TestClock.adjust("1 minute")
+  }
   // What is on its way through the scheduler arrives; what is stuck stays so.
   for (let i = 0; i < 50; i++) yield* Effect.yieldNow
   const left = (yield* ActorSystem.list).map(({ path, state }) => `${path} is ${state}`)
