@@ -1,12 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Logger, Schema, Stream } from "effect"
+import { Deferred, Effect, Exit, type Fiber, Logger, Schema, Stream } from "effect"
 import { Rpc } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
 import { TestActor } from "../src/testing/index.ts"
-import { countsOf, optionsWith, supervisors } from "./fixtures/actorLaws.ts"
+import { type Common, countsOf, optionsWith, playCommon, supervisors } from "./fixtures/actorLaws.ts"
 
 /** What the handler does with a message. */
 const Kind = Schema.Literals([
@@ -101,8 +101,8 @@ const makeSubject = (begun: Array<Begun>, options: Actor.BehaviorOptions) => {
 
 type Step =
   | { readonly _tag: "tell" | "ask" | "stream"; readonly sender: number; readonly kind: Kind }
-  | { readonly _tag: "interrupt"; readonly index: number }
-  | { readonly _tag: "yield" | "second" | "crash" | "stop" | "drain" }
+  | Common
+  | { readonly _tag: "crash" | "stop" | "drain" }
 
 const weighted = (kinds: ReadonlyArray<Kind>) => fc.constantFrom(...kinds)
 
@@ -162,16 +162,10 @@ const play = Effect.fnUntraced(function*(script: ReadonlyArray<Step>, options: A
       case "crash":
         yield* TestActor.crash(ref)
         break
-      case "interrupt": {
-        const fiber = fibers[step.index]
-        if (fiber !== undefined) yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
-        break
-      }
+      case "interrupt":
       case "yield":
-        yield* Effect.yieldNow
-        break
       case "second":
-        yield* TestClock.adjust("1 second")
+        yield* playCommon(step, fibers)
         break
       default:
         yield* Effect.forkChild(ref[step._tag], { startImmediately: true })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Logger, Schema, Stream } from "effect"
+import { Deferred, Effect, type Fiber, Logger, Schema, Stream } from "effect"
 import { Rpc } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
@@ -7,7 +7,7 @@ import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Supervisor from "../src/Supervisor.ts"
 import { TestActor } from "../src/testing/index.ts"
-import { countsOf, optionsWith, supervisors } from "./fixtures/actorLaws.ts"
+import { type Common, countsOf, optionsWith, playCommon, supervisors } from "./fixtures/actorLaws.ts"
 
 /** Actors 0 to 3, each the child of the one before. A handler sends only to actors further down, so none waits for itself. */
 const levels = 4
@@ -45,18 +45,14 @@ type NodeBehavior = typeof Node extends Actor.Protocol<"Node", infer Rpcs>
   : never
 
 /** All that a play leaves behind. */
-class World {
+interface World {
   readonly options: ReadonlyArray<Actor.BehaviorOptions & { readonly concurrency: number | "unbounded" }>
-  readonly refs: Array<NodeRef> = []
-  readonly fibers: Array<Fiber.Fiber<unknown, unknown>> = []
-  readonly begun: Array<Message & { readonly level: number }> = []
-  readonly wrong: Array<string> = []
-  ids = 0
-  incarnations = 0
-
-  constructor(options: World["options"]) {
-    this.options = options
-  }
+  readonly refs: Array<NodeRef>
+  readonly fibers: Array<Fiber.Fiber<unknown, unknown>>
+  readonly begun: Array<Message & { readonly level: number }>
+  readonly wrong: Array<string>
+  ids: number
+  incarnations: number
 }
 
 /** Sends a message; an ask or a stream must give the message's own id. */
@@ -169,8 +165,7 @@ const node = (world: World, level: number): NodeBehavior =>
 
 type Step =
   | { readonly _tag: "send"; readonly how: How; readonly sender: number; readonly level: number; readonly plan: Plan }
-  | { readonly _tag: "interrupt"; readonly index: number }
-  | { readonly _tag: "yield" | "second" }
+  | Common
   | { readonly _tag: "crash" | "stop" | "drain"; readonly level: number }
 
 const how = fc.constantFrom("tell" as const, "ask" as const, "ask" as const, "stream" as const)
@@ -217,7 +212,7 @@ const steps = (ends: ReadonlyArray<Plan["end"]>): fc.Arbitrary<ReadonlyArray<Ste
 
 /** Plays the steps, each message by a fiber of its own, and lets everything come to its end. */
 const play = Effect.fnUntraced(function*(script: ReadonlyArray<Step>, options: World["options"]) {
-  const world = new World(options)
+  const world: World = { options, refs: [], fibers: [], begun: [], wrong: [], ids: 0, incarnations: 0 }
   yield* Actor.spawn(node(world, 0), { name: "top" })
   const fork = (effect: Effect.Effect<unknown, unknown>) => Effect.forkChild(effect, { startImmediately: true })
   for (const step of script) {
@@ -225,16 +220,10 @@ const play = Effect.fnUntraced(function*(script: ReadonlyArray<Step>, options: W
       case "send":
         world.fibers.push(yield* fork(send(world, step.sender, step.level, step.how, step.plan)))
         break
-      case "interrupt": {
-        const fiber = world.fibers[step.index]
-        if (fiber !== undefined) yield* fork(Fiber.interrupt(fiber))
-        break
-      }
+      case "interrupt":
       case "yield":
-        yield* Effect.yieldNow
-        break
       case "second":
-        yield* TestClock.adjust("1 second")
+        yield* playCommon(step, world.fibers)
         break
       default:
         yield* fork(perform(world, -1, 0, step))
