@@ -151,6 +151,25 @@ describe("Actors on one stack", () => {
       assert.deepStrictEqual(notes, order)
     })))
 
+  it.effect("a handler that has its own actor asked before it returns an effect is alone nevertheless", () =>
+    run(Effect.gen(function*() {
+      const context = yield* Effect.context<ActorSystem.ActorSystem>()
+      const log: Array<string> = []
+      let asker: Fiber.Fiber<unknown, unknown> | undefined
+      const ref: Actor.LocalRefOf<typeof Runner> = yield* Actor.spawn(Runner.behavior(Effect.succeed({
+        Run: () => {
+          asker = Effect.runForkWith(context)(ref.ask("Ping"))
+          log.push("begin")
+          return Effect.as(Effect.yieldNow, "done").pipe(Effect.tap(() => Effect.sync(() => log.push("end"))))
+        },
+        Start: () => Effect.void,
+        Ping: () => Effect.sync(() => (log.push("ping"), "pong"))
+      })))
+      assert.strictEqual(yield* ref.ask("Run"), "done")
+      assert.deepStrictEqual(yield* settle(Fiber.join(asker!)), Exit.succeed("pong"))
+      assert.deepStrictEqual(log, ["begin", "end", "ping"])
+    })))
+
   it.effect("an idle actor that is paused does not handle an ask before it goes on", () =>
     run(Effect.gen(function*() {
       const { behavior, notes } = makeEcho()
