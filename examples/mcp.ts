@@ -12,13 +12,13 @@ import { Agent, Scripted, Tool } from "effect-troupe"
 import { McpClient, McpProtocol, McpServer } from "effect/ai"
 import { ChildProcess } from "effect/process"
 import { fileURLToPath } from "node:url"
-import { modelOr } from "./lib/modelOr.ts"
+import { openAiOr } from "./lib/models.ts"
 
 const protocol = McpProtocol.v2025_11_25
 
 const librarian = Agent.make("librarian", {
   instructions: "You know books. Answer in one sentence.",
-  model: modelOr(() => "Frankenstein is by Mary Shelley.")
+  model: openAiOr(() => "Frankenstein is by Mary Shelley.")
 })
 
 const serve = McpServer.layerStdio({
@@ -43,7 +43,7 @@ const use = Effect.gen(function*() {
   yield* Console.log(`the server has: ${tools.map(({ name }) => name).join(", ")}`)
   const reader = Agent.make("reader", {
     tools,
-    model: modelOr([Scripted.toolCall("librarian", { prompt: "Who wrote Frankenstein?" }), "Mary Shelley wrote it."])
+    model: openAiOr([Scripted.toolCall("librarian", { prompt: "Who wrote Frankenstein?" }), "Mary Shelley wrote it."])
   })
   const { text } = yield* Agent.response(Agent.run(reader, "Who wrote Frankenstein? Ask the librarian."))
   yield* Console.log(text)

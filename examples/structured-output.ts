@@ -8,7 +8,7 @@
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Schema } from "effect"
 import { Agent, Scripted, Tool } from "effect-troupe"
-import { modelOr } from "./lib/modelOr.ts"
+import { openAiOr } from "./lib/models.ts"
 
 const Invoice = Schema.Struct({
   customer: Schema.String,
@@ -31,7 +31,7 @@ const clerk = Agent.make("clerk", {
   tools: [price]
 })
 
-const model = modelOr([
+const model = openAiOr([
   [Scripted.toolCall("get_price", { item: "apple" }), Scripted.toolCall("get_price", { item: "pear" })],
   // A quantity in words does not fit the schema ...
   Scripted.toolCall("final_answer", { customer: "Ada", lines: [{ item: "apple", quantity: "three", cents: 500 }] }),

@@ -8,7 +8,7 @@
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Schema, Stream } from "effect"
 import { Agent, Approvals, Scripted, Tool } from "effect-troupe"
-import { modelOr } from "./lib/modelOr.ts"
+import { openAiOr } from "./lib/models.ts"
 
 const pay = Tool.fn("pay", {
   description: "Sends money to somebody",
@@ -21,7 +21,7 @@ const pay = Tool.fn("pay", {
 const accountant = Agent.make("accountant", {
   instructions: "You pay bills. Call pay once for each bill, all in one turn.",
   tools: [pay],
-  model: modelOr([
+  model: openAiOr([
     [
       Scripted.toolCall("pay", { to: "Ada", euros: 5 }),
       Scripted.toolCall("pay", { to: "Grace", euros: 50 }),
@@ -35,7 +35,7 @@ const accountant = Agent.make("accountant", {
 const assistant = Agent.make("assistant", {
   instructions: "Give all bills to the accountant in one request, then report.",
   tools: [Tool.fromAgent(accountant, { description: "Pays bills" })],
-  model: modelOr([
+  model: openAiOr([
     Scripted.toolCall("accountant", { prompt: "Ada 5, Grace 50, Barbara 500, Mallory 5000" }),
     "All done, except for Mallory."
   ])

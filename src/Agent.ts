@@ -274,7 +274,7 @@ export const isAgent = (u: unknown): u is Agent<unknown, unknown> => hasProperty
  * @since 0.1.0
  * @category constructors
  */
-export const make = <const O extends NoExcessProperties<Options, O> = {}>(
+export const make = <O extends NoExcessProperties<Options, O> = {}>(
   name: string,
   options?: O & Options
 ): Agent<Failure<O>, Requirements<O>> => {
@@ -391,11 +391,11 @@ export const toMcp = <E, R>(
   options: {
     /** Tells clients what the agent can do and when to ask it. */
     readonly description: string
-    /** Default: the agent's name. */
+    /** Default: the agent's name, with "_" for what a tool's name can't have. */
     readonly name?: string | undefined
   }
 ): Layer.Layer<never, never, McpServer.McpServer | R> => {
-  const name = options.name ?? agent.name
+  const name = options.name ?? Tool.toToolName(agent.name)
   const toolkit = Toolkit.make(AiTool.make(name, {
     description: options.description,
     parameters: Schema.Struct({ prompt: Schema.String }),

@@ -28,7 +28,8 @@ export class EmptyPrompt extends Schema.TaggedError<EmptyPrompt>("effect-troupe/
 }
 
 /**
- * The agent is defined in a way that can't work (two tools of one name). No request was made.
+ * The agent is defined in a way that can't work (two tools of one name, a `maxCost` without a price). The request that it
+ * concerns was not made.
  *
  * @since 0.1.0
  * @category errors

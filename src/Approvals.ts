@@ -147,15 +147,19 @@ export class Approvals extends Context.Service<Approvals, {
  */
 export const layer = (options?: {
   readonly expireAfter?: Duration.Input | undefined
-}): Layer.Layer<Approvals> =>
-  Layer.effect(
+}): Layer.Layer<Approvals> => {
+  const expireAfter = options?.expireAfter === undefined ? undefined : Duration.toMillis(options.expireAfter)
+  if (expireAfter !== undefined && !(expireAfter > 0)) {
+    throw new Error(`Approvals.layer: expireAfter must be positive, got ${expireAfter} ms`)
+  }
+  return Layer.effect(
     Approvals,
     Effect.map(Random.nextIntBetween(0, 0xffffff), (random) => {
       const state: State = {
         // An id that outlives its process must not name a request of the next one.
         prefix: random.toString(16).padStart(6, "0"),
         count: 0,
-        expireAfter: options?.expireAfter === undefined ? undefined : Duration.toMillis(options.expireAfter),
+        expireAfter,
         waiting: new Map(),
         decided: new Map()
       }
@@ -167,6 +171,7 @@ export const layer = (options?: {
       }
     })
   )
+}
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -209,13 +214,13 @@ const wait = Effect.fnUntraced(function*(state: State, request: Request) {
     // A decision that came in the same moment counts.
     return Deferred.await(decision)
   })
-  const awaited = Deferred.await(decision)
+  // A reader that is slow to hear of it does not make it last longer than the list says.
+  const decided = Effect.andThen(request.announce(pending), Deferred.await(decision))
   return yield* Effect.sync(() => state.waiting.set(pending.id, { pending, request, decision })).pipe(
-    Effect.andThen(request.announce(pending)),
     Effect.andThen(
       expireAfter === undefined
-        ? awaited
-        : Effect.timeoutOrElse(awaited, { duration: expireAfter, orElse: () => expired })
+        ? decided
+        : Effect.timeoutOrElse(decided, { duration: expireAfter, orElse: () => expired })
     ),
     Effect.ensuring(Effect.sync(() => settle(state, pending.id, "withdrawn", { _tag: "Expired" })))
   )

@@ -4,7 +4,7 @@
  * A budget is shared by whoever holds it. A model call reserves what it will probably cost before it starts and settles
  * what it did cost when it ends, so calls in parallel can't overshoot together: at any time what is used and what is
  * reserved stay below the limit, and only a call that costs more than its reservation can pass it, by that much.
- * An agent's budget also pays for the agents that its tools run.
+ * An agent's budget also pays for the agents that its tools run, but not for actors behind refs, which have their own.
  *
  * @since 0.1.0
  */
@@ -66,8 +66,11 @@ export interface Limits {
  * @category models
  */
 export interface Options extends Limits {
-  /** What a model call costs, for instance by `Prices.cost`. Needed with `maxCost`. Default: nothing. */
-  readonly price?: ((usage: Response.Usage) => number) | undefined
+  /**
+   * What a model call costs, for instance by `Prices.cost`. Needed with `maxCost`: a call whose cost is `undefined` is not
+   * made then, since nobody could say when the limit is reached. Default: not known.
+   */
+  readonly price?: ((usage: Response.Usage) => number | undefined) | undefined
   /** How many output tokens to reserve for a request that sets no `maxOutputTokens`. Default: 1,000. */
   readonly expectedOutputTokens?: number | undefined
 }
@@ -80,7 +83,10 @@ export interface Options extends Limits {
  */
 export interface Budget {
   readonly [TypeId]: typeof TypeId
-  readonly price: (usage: Response.Usage) => number
+  readonly limits: Limits
+  /** What it was granted out of. */
+  readonly parent: Budget | undefined
+  readonly price: (usage: Response.Usage) => number | undefined
   readonly expectedOutputTokens: number
   /** When its time is over, in milliseconds of Effect's clock. */
   readonly deadline: { readonly at: number; readonly max: number } | undefined
@@ -136,12 +142,19 @@ export const isBudget = (u: unknown): u is Budget => hasProperty(u, TypeId)
  * @category constructors
  */
 export const make = (options: Options): Effect.Effect<Budget> =>
-  Effect.map(Clock.currentTimeMillis, (now) => makeUnsafe(options, now, undefined))
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    check("Budget.make", options)
+    if (options.maxCost !== undefined && options.price === undefined) {
+      throw new Error("Budget.make: maxCost needs a price, got none")
+    }
+    return fromState(makeState(options, now, undefined))
+  })
 
 /**
  * A budget out of another one's: its limits are set aside there, and what it didn't use goes back when the scope closes.
  *
- * A limit that the grant doesn't name is drawn from the parent call by call. Fails where the parent has too little left.
+ * A limit that the grant doesn't name is drawn from the parent call by call, and so is everything once the scope has
+ * closed. Fails where the parent has too little left.
  *
  * @since 0.1.0
  * @category constructors
@@ -150,22 +163,15 @@ export const grant = Effect.fnUntraced(function*(
   parent: Budget,
   limits: Limits
 ): Effect.fn.Return<Budget, BudgetExceeded, Scope.Scope> {
-  const reserved = yield* parent.reserve({
-    tokens: limits.maxTokens ?? 0,
-    cost: limits.maxCost ?? 0,
-    toolCalls: limits.maxToolCalls ?? 0
-  })
+  check("Budget.grant", limits)
   const options = { ...limits, price: parent.price, expectedOutputTokens: parent.expectedOutputTokens }
-  const child = makeUnsafe(options, yield* Clock.currentTimeMillis, parent)
-  yield* Effect.addFinalizer(() =>
-    Effect.flatMap(child.used, (used) =>
-      reserved.settle({
-        tokens: limits.maxTokens === undefined ? 0 : used.tokens,
-        cost: limits.maxCost === undefined ? 0 : used.cost,
-        toolCalls: limits.maxToolCalls === undefined ? 0 : used.toolCalls
-      }))
+  const child = makeState(options, yield* Clock.currentTimeMillis, parent)
+  const { maxCost: cost = 0, maxTokens: tokens = 0, maxToolCalls: toolCalls = 0 } = limits
+  yield* Effect.acquireRelease(
+    parent.reserve({ tokens, cost, toolCalls }),
+    ({ settle }) => Effect.suspend(() => settle(close(child)))
   )
-  return child
+  return fromState(child)
 })
 
 /**
@@ -177,6 +183,28 @@ export const grant = Effect.fnUntraced(function*(
 export const Current = Context.Reference<ReadonlyArray<Budget>>("effect-troupe/Budget/Current", {
   defaultValue: () => []
 })
+
+/**
+ * The budgets that pay where one more is given. A grant pays for what it was granted out of, so of the two only the grant
+ * is asked.
+ *
+ * @internal
+ */
+export const join = (around: ReadonlyArray<Budget>, own: Budget | undefined): ReadonlyArray<Budget> =>
+  own === undefined || around.some((budget) => paysFor(budget, own))
+    ? around
+    : [...around.filter((budget) => !paysFor(own, budget)), own]
+
+const paysFor = (self: Budget, other: Budget): boolean =>
+  self === other || self.parent !== undefined && paysFor(self.parent, other)
+
+/**
+ * Whether the budget has to know what calls cost.
+ *
+ * @internal
+ */
+export const needsPrice = (self: Budget): boolean =>
+  self.limits.maxCost !== undefined || self.parent !== undefined && needsPrice(self.parent)
 
 /**
  * Runs an effect that several budgets pay for: reserves with each before it starts, settles with each however it ends.
@@ -226,30 +254,43 @@ type Mutable = { -readonly [Kind in keyof Amount]: number }
 const nothing = (): Mutable => ({ tokens: 0, cost: 0, toolCalls: 0 })
 
 interface State {
-  readonly limits: Limits
+  readonly options: Options
   readonly parent: Budget | undefined
   readonly deadline: Budget["deadline"]
   readonly used: Mutable
   readonly reserved: Mutable
+  /** Of a grant: whether its limits are no longer set aside in its parent. */
+  closed: boolean
 }
 
-const makeUnsafe = (options: Options, now: number, parent: Budget | undefined): Budget => {
-  check(options)
-  const state: State = {
-    limits: options,
-    parent,
-    deadline: earlier(deadlineOf(options.maxDuration, now), parent?.deadline),
-    used: nothing(),
-    reserved: nothing()
+const makeState = (options: Options, now: number, parent: Budget | undefined): State => ({
+  options,
+  parent,
+  deadline: earlier(deadlineOf(options.maxDuration, now), parent?.deadline),
+  used: nothing(),
+  reserved: nothing(),
+  closed: false
+})
+
+const fromState = (state: State): Budget => ({
+  [TypeId]: TypeId,
+  limits: state.options,
+  parent: state.parent,
+  price: state.options.price ?? (() => undefined),
+  expectedOutputTokens: state.options.expectedOutputTokens ?? 1000,
+  deadline: state.deadline,
+  used: Effect.sync(() => ({ ...state.used })),
+  reserve: (amount) => reserve(state, { ...nothing(), ...amount })
+})
+
+/** Ends a grant, with what it has cost its parent. Nobody waits for calls under way: their reservations count as used. */
+const close = (self: State): Amount => {
+  self.closed = true
+  const cost = nothing()
+  for (const kind of kinds) {
+    if (self.options[limitNames[kind]] !== undefined) cost[kind] = self.used[kind] + self.reserved[kind]
   }
-  return {
-    [TypeId]: TypeId,
-    price: options.price ?? (() => 0),
-    expectedOutputTokens: options.expectedOutputTokens ?? 1000,
-    deadline: state.deadline,
-    used: Effect.sync(() => ({ ...state.used })),
-    reserve: (amount) => reserve(state, { ...nothing(), ...amount })
-  }
+  return cost
 }
 
 const reserve = (self: State, amount: Amount): Effect.Effect<Reservation, BudgetExceeded> =>
@@ -258,22 +299,23 @@ const reserve = (self: State, amount: Amount): Effect.Effect<Reservation, Budget
     const exceeded = limitPassed(self, amount, now)
     if (exceeded !== undefined) return Effect.fail(exceeded)
     const own = book(self, amount)
-    return self.parent === undefined ? Effect.succeed(own) : self.parent.reserve(notGranted(self, amount)).pipe(
+    if (self.parent === undefined) return Effect.succeed(own)
+    const notGranted = kinds.filter((kind) => self.closed || self.options[limitNames[kind]] === undefined)
+    return self.parent.reserve(only(notGranted, amount)).pipe(
       Effect.map((above): Reservation => ({
-        settle: (actual) =>
-          Effect.andThen(own.settle(actual), above.settle(notGranted(self, { ...nothing(), ...actual })))
+        settle: (actual) => Effect.andThen(own.settle(actual), above.settle(only(notGranted, actual)))
       })),
       Effect.tapError(() => own.settle({}))
     )
   })
 
 const limitPassed = (self: State, amount: Amount, now: number): BudgetExceeded | undefined => {
-  const { deadline, limits, reserved, used } = self
+  const { deadline, options, reserved, used } = self
   if (deadline !== undefined && now >= deadline.at) {
     return new BudgetExceeded({ limit: "maxDuration", used: deadline.max + now - deadline.at, max: deadline.max })
   }
   for (const kind of kinds) {
-    const max = limits[limitNames[kind]]
+    const max = options[limitNames[kind]]
     const taken = used[kind] + reserved[kind]
     if (max === undefined || amount[kind] === 0 || taken + amount[kind] <= max) continue
     return new BudgetExceeded({ limit: limitNames[kind], used: taken, max })
@@ -297,12 +339,11 @@ const book = (self: State, amount: Amount): Reservation => {
   }
 }
 
-/** What a grant doesn't cover is its parent's to pay. */
-const notGranted = ({ limits }: State, amount: Amount): Amount => ({
-  tokens: limits.maxTokens === undefined ? amount.tokens : 0,
-  cost: limits.maxCost === undefined ? amount.cost : 0,
-  toolCalls: limits.maxToolCalls === undefined ? amount.toolCalls : 0
-})
+const only = (kinds: ReadonlyArray<keyof Amount>, amount: Partial<Amount>): Amount => {
+  const some = nothing()
+  for (const kind of kinds) some[kind] = amount[kind] ?? 0
+  return some
+}
 
 const deadlineOf = (duration: Duration.Input | undefined, now: number): Budget["deadline"] => {
   if (duration === undefined) return undefined
@@ -313,19 +354,15 @@ const deadlineOf = (duration: Duration.Input | undefined, now: number): Budget["
 const earlier = (a: Budget["deadline"], b: Budget["deadline"]): Budget["deadline"] =>
   a === undefined || b !== undefined && b.at < a.at ? b : a
 
-const check = (options: Options): void => {
-  for (const kind of kinds) {
-    const name = limitNames[kind]
-    const max = options[name]
-    if (max !== undefined && !(max >= 0)) throw new Error(`Budget.make: ${name} must not be negative, got ${max}`)
+const check = (where: string, options: Options): void => {
+  for (const name of ["maxTokens", "maxCost", "maxToolCalls", "expectedOutputTokens"] as const) {
+    const value = options[name]
+    if (value !== undefined && !(value >= 0)) throw new Error(`${where}: ${name} must not be negative, got ${value}`)
   }
   const { maxDuration } = options
   if (maxDuration !== undefined && !(Duration.toMillis(maxDuration) >= 0)) {
     throw new Error(
-      `Budget.make: maxDuration must not be negative, got ${Duration.format(Duration.fromInputUnsafe(maxDuration))}`
+      `${where}: maxDuration must not be negative, got ${Duration.format(Duration.fromInputUnsafe(maxDuration))}`
     )
-  }
-  if (options.maxCost !== undefined && options.price === undefined) {
-    throw new Error("Budget.make: maxCost needs a price, got none")
   }
 }

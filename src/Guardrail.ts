@@ -92,7 +92,9 @@ export const trip = (problem: string): Verdict<never> => ({ _tag: "Trip", proble
 export const input = <R>(name: string, check: Check<Message, R>): Guardrail<R> => ({ on: "input", name, check })
 
 /**
- * Checks the text of each turn. It is held back until it has passed, so a guarded agent does not stream its text.
+ * Checks the text of each turn, and an answer that a handoff gives in the agent's name. It is held back until it has
+ * passed, so a guarded agent does not stream its text, and what breaks off before is not remembered. An answer that is a
+ * value (`Agent.object`) is no text.
  *
  * @example
  * ```ts
@@ -131,6 +133,13 @@ export const toolCall = <R>(name: string, check: Check<Call, R, unknown>): Guard
  */
 export const checkInput = <R>(self: ReadonlyArray<Guardrail<R>>, message: Message) =>
   checkAll(self.filter((guardrail) => guardrail.on === "input"), message, (_, value: Message) => value)
+
+/**
+ * Whether text has to wait for a check.
+ *
+ * @internal
+ */
+export const checksOutput = (self: ReadonlyArray<Guardrail<unknown>>): boolean => self.some(({ on }) => on === "output")
 
 /**
  * Passes a turn's text by all output guardrails.

@@ -34,6 +34,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { errorMessage } from "./internal/errorMessage.ts"
+import { estimateTokens, toJson } from "./internal/estimateTokens.ts"
 import * as Transcript from "./Transcript.ts"
 
 /**
@@ -371,30 +372,6 @@ const countTokens: Effect.Effect<Weigh> = Effect.map(
           )
         )
 )
-
-const estimateTokens = (entry: Transcript.Entry): number => {
-  let tokens = 0
-  for (const part of entry.content) tokens += estimatePart(part)
-  return Math.ceil(tokens)
-}
-
-const estimatePart = (part: Transcript.Entry["content"][number]): number => {
-  switch (part.type) {
-    case "text":
-    case "reasoning":
-      return part.text.length / 4
-    case "file":
-      return 1000
-    case "tool-use": {
-      const call = (part.name.length + toJson(part.params).length) / 4
-      return part.modelOutput === undefined
-        ? call + toJson(part.result).length / 4
-        : part.modelOutput.reduce((sum, output) => sum + estimatePart(output), call)
-    }
-  }
-}
-
-const toJson = (value: unknown): string => typeof value === "string" ? value : JSON.stringify(value) ?? ""
 
 /** The entries that have most of the query's words, the newest of equals first. */
 const searchWords = (

@@ -86,7 +86,7 @@ export const withModel = <E, R>(model: Layer.Layer<LanguageModel.LanguageModel, 
 /**
  * Goes on with a shorter version of the conversation, for the rest of the run. The transcript itself stays whole.
  *
- * Fails when the result is not shorter.
+ * Fails when the result is not shorter, in characters (a file counts as 4,000).
  *
  * @since 0.1.0
  * @category constructors

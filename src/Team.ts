@@ -223,7 +223,7 @@ export const hierarchy = <const Workers extends Record<string, Member>, Lead ext
   return TeamRun.make<Workers[keyof Workers] | Lead>(name, {
     kind: "hierarchy",
     members: [...entries, ["lead", callsWorkers ? (refs) => behaviorWith(leader, workerTools(entries, refs)) : lead]],
-    problem: noMembers(entries.length),
+    problem: noMembers(entries.length) ?? (callsWorkers ? badToolName(entries) : undefined),
     answer: Effect.fnUntraced(function*(refs, run) {
       const { input } = run.request
       if (callsWorkers) return yield* TeamRun.answer(run, refs.at(-1)!, input)
@@ -478,6 +478,11 @@ const workerTools = (workers: ReadonlyArray<NamedMember>, refs: ReadonlyArray<Ag
     Tool.fromAgent(refs[index]!, { name, description: TeamRun.descriptionOf(member) ?? `Asks ${name}` })
   )
 
+const badToolName = (workers: ReadonlyArray<NamedMember>): string | undefined => {
+  const problems = workers.flatMap(([name]) => Tool.nameProblem(name) ?? [])
+  return problems.length === 0 ? undefined : `a worker is a tool: its ${problems[0]}`
+}
+
 const handoffName = "handoff"
 
 /** The tool by which a member says who goes on. It ends the member's run; the team sees the call in its transcript. */
@@ -530,18 +535,20 @@ const converse = Effect.fnUntraced(function*(
   let { conversation: history, index } = begin
   let { input } = run.request
   for (let handoffs = 0; handoffs <= begin.maxHandoffs; handoffs++) {
+    if (handoffs > 0) run.said.push(Transcript.user(input))
+    const [name, member] = members[index]!
+    run.speaker = isAgent(member) ? member.name : undefined
     const request = { input, history, output: run.request.output, as: run.team }
     const response: AgentResponse = yield* Effect.tapError(
       TeamRun.prompt(run, refs[index]!, request),
-      (error) =>
-        Effect.sync(() => error.agent !== run.team && TeamRun.adopt(run, error.transcript.entries, handoffs === 0))
+      (error) => Effect.sync(() => error.reason._tag !== "MemberFailed" && TeamRun.adopt(run, error.transcript.entries))
     )
     const { entries } = response.transcript
-    TeamRun.adopt(run, entries, handoffs === 0)
+    TeamRun.adopt(run, entries)
     const next = handoffIn(entries.at(-1), members)
     if (next === undefined) return { ...toAnswer(response), entries: [] }
     history = Transcript.append(history, ...entries)
-    input = `${members[index]![0]} has handed over to you: ${next.message}`
+    input = `${name} has handed over to you: ${next.message}`
     index = next.index
   }
   return yield* TeamRun.fail(run, new TeamLimitExceeded({ limit: "maxHandoffs", max: begin.maxHandoffs }))

@@ -275,7 +275,8 @@ export function fromAgent<E, R>(target: Agent<E, R> | AgentRef, options: FromAge
     parameters: {
       prompt: Schema.String.annotate({ description: "What the agent is asked, with all that it must know" })
     },
-    success: Schema.String
+    success: Schema.String,
+    timeout: options.timeout
   }, ({ prompt }) =>
     Effect.flatMap(CurrentTool, ({ emit }) => {
       const events: Stream.Stream<AgentEvent, unknown, R> = "run" in target
@@ -296,6 +297,8 @@ export interface FromAgentOptions {
   readonly description: string
   /** Default: the agent's name, with "_" for what a tool's name can't have. */
   readonly name?: string | undefined
+  /** How long a call may take. Two actors that ask each other wait until then. Default: for ever. */
+  readonly timeout?: Duration.Input | undefined
 }
 
 /**
@@ -317,24 +320,28 @@ export const handoff = <const Name extends string>(
     { description: options.description, parameters: { message: handoffMessage } },
     () => Effect.void
   )
-  const hand = Effect.fnUntraced(function*(message: string) {
-    const { agent, conversation, emit } = yield* CurrentTool
-    const events = ref.stream("Run", { input: message, history: yield* conversation, as: agent })
-    const { output, text } = yield* forward(events, emit)
-    const outcome: Outcome = {
-      result: text,
-      isFailure: false,
-      answer: { text, ...(output !== undefined && { output }) }
-    }
-    return outcome
-  }, Effect.catch((error) => Effect.succeed(failure(errorMessage(error)))))
+  const hand = withPolicies(
+    options.name,
+    { timeout: options.timeout },
+    Effect.fnUntraced(function*(message: string) {
+      const { agent, conversation, emit } = yield* CurrentTool
+      const events = ref.stream("Run", { input: message, history: yield* conversation, as: agent })
+      const { output, text } = yield* forward(events, emit)
+      const outcome: Outcome = {
+        result: text,
+        isFailure: false,
+        answer: { text, ...(output !== undefined && { output }) }
+      }
+      return outcome
+    })
+  )
   const decode = Schema.decodeUnknownEffect(Schema.Struct({ message: handoffMessage }))
   return {
     ...tool,
     handle: (params) =>
       Effect.matchEffect(decode(params), {
         onFailure: (error) => Effect.succeed(invalidArguments(options.name, error.message)),
-        onSuccess: ({ message }) => hand(message)
+        onSuccess: ({ message }) => Effect.catch(hand(message), (error) => Effect.succeed(failure(errorMessage(error))))
       })
   }
 }
@@ -368,9 +375,10 @@ export const fromToolkit = <Tools extends Record<string, AiTool.Any>>(
  * The tools of an MCP server.
  *
  * `connect` makes a client over stdio or HTTP (`McpClient.make`). The connection is kept until the scope closes; one that
- * breaks is made anew at the next call. The call that it broke under is a failed result, except that a tool which its
- * server marks as read-only or idempotent is tried once more. `prefix` goes before each name, where servers share names.
- * What the server has is asked once: `prepareTurn` can give an agent other tools later.
+ * breaks is made anew at the next call. The call that finds it broken is a failed result, since nobody knows whether it
+ * ran; it is tried once more where its server marks the tool as read-only or idempotent, or has only forgotten the
+ * session. `prefix` goes before each name, where servers share names; what a tool's name can't have becomes "_". What the
+ * server has is asked once: `prepareTurn` can give an agent other tools later.
  *
  * @since 0.1.0
  * @category constructors
@@ -379,19 +387,22 @@ export const fromMcp = <R>(
   connect: Effect.Effect<McpClient.McpClient, McpClientError.McpClientError, R>,
   options?: { readonly prefix?: string | undefined }
 ): Effect.Effect<ReadonlyArray<Tool<string>>, McpClientError.McpClientError, R | Scope.Scope> =>
-  Effect.map(discover(connect, options?.prefix ?? ""), (tools) =>
-    tools.map(({ call, definition, effect }) => ({
-      [TypeId]: TypeId,
-      name: definition.name,
-      effect,
-      needsApproval: false,
-      definition,
-      handle: (params) =>
-        call(params).pipe(
-          Effect.catch((error) => Effect.succeed(failure(errorMessage(error)))),
-          catchDefects(definition.name)
-        )
-    })))
+  Effect.map(
+    discover(connect, (name) => toToolName(`${options?.prefix ?? ""}${name}`)),
+    (tools) =>
+      tools.map(({ call, definition, effect }) => ({
+        [TypeId]: TypeId,
+        name: definition.name,
+        effect,
+        needsApproval: false,
+        definition,
+        handle: (params) =>
+          call(params).pipe(
+            Effect.catch((error) => Effect.succeed(failure(errorMessage(error)))),
+            catchDefects(definition.name)
+          )
+      }))
+  )
 
 /**
  * The outcome of a call that failed, with the message that the model reads.
@@ -404,6 +415,16 @@ export const failure = (message: string): Outcome => ({ result: message, isFailu
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+/**
+ * What is wrong with a name. Every provider takes these; most refuse the whole request for one other character.
+ *
+ * @internal
+ */
+export const nameProblem = (name: string): string | undefined =>
+  /^[A-Za-z0-9_-]{1,64}$/.test(name)
+    ? undefined
+    : `name must be 1 to 64 letters, digits, "_" or "-", got ${JSON.stringify(name)}`
 
 const invalidArguments = (name: string, problem: string): Outcome =>
   failure(`Invalid arguments for tool ${name}: ${problem}`)
@@ -430,7 +451,7 @@ const catchDefects =
 /** The handler within the policies that are set; what isn't set adds nothing. */
 const withPolicies = <Params, A, E, R>(
   name: string,
-  { concurrency, effect, retry, timeout }: Omit<FnOptions<{}, Schema.Top>, "success"> & Repetition,
+  { concurrency, effect, retry, timeout }: Pick<FnOptions<{}, Schema.Top>, "concurrency" | "timeout"> & Repetition,
   handler: (params: Params) => Effect.Effect<A, E, R>
 ): (params: Params) => Effect.Effect<A, E | string, R> => {
   let execute: (params: Params) => Effect.Effect<A, E | string, R> = handler
@@ -452,13 +473,17 @@ const withPolicies = <Params, A, E, R>(
   return execute
 }
 
-const checkOptions = (name: string, { concurrency, effect, retry }: FnOptions<{}, Schema.Top> & Repetition): void => {
-  // What every provider takes; most refuse the whole request for one other character.
-  if (!/^[A-Za-z0-9_-]{1,64}$/.test(name)) {
-    throw new Error(`Tool.fn: name must be 1 to 64 letters, digits, "_" or "-", got ${JSON.stringify(name)}`)
-  }
+const checkOptions = (
+  name: string,
+  { concurrency, effect, retry, timeout }: FnOptions<{}, Schema.Top> & Repetition
+): void => {
+  const problem = nameProblem(name)
+  if (problem !== undefined) throw new Error(`Tool.fn: ${problem}`)
   if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency > 0)) {
     throw new Error(`Tool.fn: concurrency of ${name} must be a positive integer, got ${concurrency}`)
+  }
+  if (timeout !== undefined && !(Duration.toMillis(timeout) > 0)) {
+    throw new Error(`Tool.fn: timeout of ${name} must be positive, got ${Duration.toMillis(timeout)} ms`)
   }
   const declared: EffectClass = effect ?? "once"
   if (retry !== undefined && declared === "once") {
@@ -466,7 +491,12 @@ const checkOptions = (name: string, { concurrency, effect, retry }: FnOptions<{}
   }
 }
 
-const toToolName = (name: string): string => name.replaceAll(/[^A-Za-z0-9_-]+/g, "_").slice(0, 64)
+/**
+ * The nearest name that a tool can have.
+ *
+ * @internal
+ */
+export const toToolName = (name: string): string => name.replaceAll(/[^A-Za-z0-9_-]+/g, "_").slice(0, 64)
 
 const problemOf = <A, R>(decode: (params: unknown) => Effect.Effect<A, Schema.SchemaError, R>) => (params: unknown) =>
   Effect.match(decode(params), { onFailure: ({ message }) => message, onSuccess: () => undefined })

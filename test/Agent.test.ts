@@ -3,10 +3,14 @@ import { Context, Deferred, Effect, Fiber, Latch, Layer, Logger, Ref, Schema, St
 import { AiError, LanguageModel, Prompt, Tool as AiTool, Toolkit } from "effect/ai"
 import type { Response } from "effect/ai"
 import { TestClock } from "effect/testing"
+import * as Actor from "../src/Actor.ts"
+import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
 import { AgentError } from "../src/AgentError.ts"
 import type { AgentEvent } from "../src/AgentEvent.ts"
+import * as Pushed from "../src/internal/pushed.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
+import * as Team from "../src/Team.ts"
 import * as Tool from "../src/Tool.ts"
 import * as Transcript from "../src/Transcript.ts"
 import { collect, lines, tags, weather } from "./fixtures/agents.ts"
@@ -84,6 +88,50 @@ describe("Agent", () => {
       const events = yield* collect(Agent.run(agent, "Both!"))
       assert.deepStrictEqual(toolResults(events).map((event) => event.result), ["slow", "fast"])
     }).pipe(Effect.provide(Scripted.model([[Scripted.toolCall("slow", {}), Scripted.toolCall("fast", {})], "Done."]))))
+
+  it.effect.prop("a reader of any kind, however slow, has results in the calls' order", [
+    Schema.Literals(["run", "pushed", "actor", "team"]),
+    Schema.Array(Schema.Literals([0, 1, 5])),
+    Schema.Array(Schema.Literals([0, 3]))
+  ], ([kind, durations, pauses]) =>
+    Effect.gen(function*() {
+      const tools = durations.map((seconds, index) =>
+        Tool.fn(`tool_${index}`, { description: "", success: Schema.Int }, () =>
+          Effect.as(Effect.sleep(`${seconds} seconds`), index))
+      )
+      const agent = Agent.make("a", { tools })
+      const seen: Array<unknown> = []
+      const read = Effect.fnUntraced(function*(event: AgentEvent) {
+        if (event._tag !== "ToolResult") {
+          return
+        }
+        yield* Effect.sleep(`${pauses[seen.length] ?? 0} seconds`)
+        seen.push(event.result)
+      })
+      const readers = {
+        run: () =>
+          Stream.runForEach(Agent.run(agent, "Go."), read),
+        pushed: () =>
+          Pushed.runForEach(Agent.run(agent, "Go."), (events) =>
+            Effect.forEach(events, read, { discard: true })),
+        actor: () => Effect.flatMap(Agent.spawn(agent), (ref) => Stream.runForEach(Agent.stream(ref, "Go."), read)),
+        team: () =>
+          Effect.flatMap(
+            Actor.spawn(Team.pipeline("outer", [Team.broadcast("inner", [agent])])),
+            (ref) =>
+              Pushed.runForEach(Agent.stream(ref, "Go."), (events) => Effect.forEach(events, read, { discard: true }))
+          )
+      }
+      const fiber = yield* Effect.forkChild(readers[kind]())
+      for (let seconds = 0; fiber.pollUnsafe() === undefined && seconds < 1_000; seconds++) {
+        yield* TestClock.adjust("1 second")
+      }
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(seen, durations.map((_, index) => index))
+    }).pipe(Effect.provide([
+      Scripted.model([durations.map((_, index) => Scripted.toolCall(`tool_${index}`, {})), "Done."]),
+      ActorSystem.layer({ name: "test" })
+    ])))
 
   it.effect("a result that can't be encoded and a defect are logged with the tool's name", () =>
     Effect.gen(function*() {
@@ -373,6 +421,10 @@ describe("Agent", () => {
 
     expectTypeOf(assistant).toEqualTypeOf<Agent.Agent<never, LanguageModel.LanguageModel>>()
     expectTypeOf(Agent.make("a", { tools: [pay, weather] })).toEqualTypeOf<
+      Agent.Agent<never, LanguageModel.LanguageModel | Payments>
+    >()
+    const more: ReadonlyArray<Tool.Tool<string>> = [weather]
+    expectTypeOf(Agent.make("a", { tools: [...more, pay] })).toEqualTypeOf<
       Agent.Agent<never, LanguageModel.LanguageModel | Payments>
     >()
     expectTypeOf(Agent.make("a", { tools: [pay], model: failing })).toEqualTypeOf<Agent.Agent<NoKey, Payments>>()

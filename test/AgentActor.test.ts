@@ -258,9 +258,20 @@ describe("Interrupting an agent actor", () => {
 
   it.effect("in mid-stream: what was said stays, the model's stream is released", () =>
     Effect.gen(function*() {
-      const ref = yield* Agent.spawn(poet)
+      let released = 0
+      const model = yield* LanguageModel.LanguageModel
+      const watched = LanguageModel.LanguageModel.of({
+        ...model,
+        streamText: ((options: Parameters<typeof model.streamText>[0]) =>
+          Stream.ensuring(
+            model.streamText(options),
+            Effect.sync(() => released++)
+          )) as typeof model.streamText
+      })
+      const ref = yield* Effect.provideService(Agent.spawn(poet), LanguageModel.LanguageModel, watched)
       const said = yield* Stream.runCollect(Stream.take(Agent.stream(ref, "1"), 1))
       assert.deepStrictEqual(tags(said), ["TextDelta"])
+      assert.strictEqual(released, 1)
       assert.strictEqual((yield* Agent.ask(ref, "2")).text, "Yes.")
       assert.deepStrictEqual(lines(yield* Agent.transcript(ref)), ["user: 1", "text: Half", "user: 2", "text: Yes."])
     }).pipe(run([[Scripted.text("Half"), Scripted.delay("1 hour"), Scripted.text(" done")], "Yes."])))
@@ -344,6 +355,43 @@ describe("Agents behind refs as tools", () => {
       [Scripted.text("42"), Scripted.usage(0, 10)],
       [Scripted.text("42!"), Scripted.usage(0, 100)]
     ])))
+
+  it.effect("two actors that ask each other wait no longer than the tool's timeout, and both go on", () =>
+    Effect.gen(function*() {
+      const asksBack = yield* Deferred.make<Agent.AgentRef>()
+      const back = Tool.fn(
+        "back",
+        { description: "" },
+        () => Effect.asVoid(Effect.flatMap(Deferred.await(asksBack), (ref) => Agent.ask(ref, "?")))
+      )
+      const call = Scripted.toolCall("back", {})
+      const second = yield* Agent.spawn(
+        Agent.make("second", { tools: [back], model: Scripted.model([call, call, call, "Done."]) })
+      )
+      const first = yield* Agent.spawn(Agent.make("first", {
+        tools: [
+          Tool.fromAgent(second, { name: "ask", description: "", timeout: "1 minute" }),
+          Tool.handoff(second, { name: "hand", description: "", timeout: "1 minute" })
+        ],
+        model: Scripted.model([
+          Scripted.toolCall("ask", { prompt: "?" }),
+          "No answer.",
+          Scripted.toolCall("hand", { message: "?" }),
+          "No answer.",
+          "Here."
+        ])
+      }))
+      yield* Deferred.succeed(asksBack, first)
+      for (const prompt of ["1", "2"]) {
+        const fiber = yield* Effect.forkChild(collect(Agent.stream(first, prompt)))
+        yield* TestClock.adjust("59 seconds")
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust("1 second")
+        const [result] = only(yield* Fiber.join(fiber), "ToolResult")
+        assert.include(String(result!.result), "timed out after 1m")
+      }
+      assert.strictEqual((yield* Agent.ask(second, "3")).text, "Done.")
+    }).pipe(run([])))
 
   it.effect("a stopped ref is a failed result", () =>
     Effect.gen(function*() {

@@ -2,6 +2,7 @@ import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Ref, Schedule, Schema, Stream } from "effect"
 import { AiError, LanguageModel } from "effect/ai"
 import { TestClock } from "effect/testing"
+import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
 import * as Guardrail from "../src/Guardrail.ts"
 import * as AiSdk from "../src/Llm/AiSdk.ts"
@@ -116,6 +117,25 @@ describe("Agent turns", () => {
       assert.deepStrictEqual((yield* requests)[0]!.tools, ["echo"])
     }).pipe(Effect.provide(Scripted.model([[Scripted.toolCall("echo", {}), lagos], "Done."]))))
 
+  it.effect("a turn that is given no tools has the agent's own again", () =>
+    Effect.gen(function*() {
+      const agent = Agent.make("assistant", {
+        tools: [weather],
+        prepareTurn: ({ turn }) => Effect.succeed(turn === 1 ? { tools: [] } : {})
+      })
+      const events = yield* collect(Agent.run(agent, "Weather?"))
+      assert.deepStrictEqual(results(events), ["There is no tool get_weather. The tools are: none", "18 C in Lagos"])
+      assert.deepStrictEqual((yield* requests).map(({ tools }) => tools), [[], ["get_weather"], ["get_weather"]])
+    }).pipe(Effect.provide(Scripted.model([lagos, lagos, "Done."]))))
+
+  it.effect("two tools of one name fail the run before the turn is asked", () =>
+    Effect.gen(function*() {
+      const agent = Agent.make("assistant", { prepareTurn: () => Effect.succeed({ tools: [weather, weather] }) })
+      const error = yield* Effect.flip(collect(Agent.run(agent, "Weather?")))
+      assert.strictEqual(error.message, "agent assistant: two tools are called \"get_weather\"")
+      assert.deepStrictEqual(yield* requests, [])
+    }).pipe(Effect.provide(Scripted.model(["Never said."]))))
+
   it.effect("settings of the agent and of a turn reach the model's request", () =>
     Effect.gen(function*() {
       const seen: Array<AiSdk.Settings> = []
@@ -219,6 +239,19 @@ describe("Agent recover", () => {
       assert.strictEqual((yield* Ref.get(transcript)).length, 6)
     }).pipe(Effect.provide(Scripted.model([Scripted.fail(overloaded), lagos, "Done."]))))
 
+  it.effect("a compaction that shortens entries helps as well as one that drops them", () =>
+    Effect.gen(function*() {
+      const transcript = yield* Ref.make(Transcript.make([Transcript.user("Long. ".repeat(100))]))
+      const agent = Agent.make("assistant", {
+        recover: () =>
+          Recover.compact(({ entries }) =>
+            Effect.succeed(Transcript.make([Transcript.user("Short."), ...entries.slice(1)]))
+          )
+      })
+      assert.strictEqual((yield* Agent.response(Agent.run(agent, "Go.", { transcript }))).text, "Done.")
+      assert.strictEqual((yield* requests)[1]!.prompt.content.length, 2)
+    }).pipe(Effect.provide(Scripted.model([Scripted.fail(overloaded), "Done."]))))
+
   it.effect("a compaction that gains nothing fails the run instead of going on for ever", () =>
     Effect.gen(function*() {
       const agent = Agent.make("assistant", { recover: () => Recover.compact(Effect.succeed) })
@@ -269,6 +302,59 @@ describe("Agent guardrails", () => {
       assert.notInclude(JSON.stringify(error), "hunter2")
       assert.deepStrictEqual(lines(yield* Ref.get(transcript)), ["user: Tell."])
     }).pipe(Effect.provide(Scripted.model(["It is hunter2."]))))
+
+  it.effect("text that no output guardrail has seen is not remembered, however the turn ends", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      const watch = Guardrail.output("watch", (text) => {
+        seen.push(text)
+        return Effect.succeed(Guardrail.pass)
+      })
+      const transcript = yield* Ref.make(Transcript.empty)
+      const agent = Agent.make("assistant", { guardrails: [watch] })
+      const error = yield* Effect.flip(collect(Agent.run(agent, "1", { transcript })))
+      assert.strictEqual(error.reason._tag, "ModelFailed")
+      const fiber = yield* Effect.forkChild(collect(Agent.run(agent, "2", { transcript })))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(fiber)
+      yield* collect(Agent.run(agent, "3", { transcript }))
+      assert.deepStrictEqual(lines(error.transcript), ["user: 1"])
+      assert.deepStrictEqual(lines(yield* Ref.get(transcript)), ["user: 1", "user: 2", "user: 3", "text: Fine."])
+      assert.deepStrictEqual(seen, ["Fine."])
+    }).pipe(Effect.provide(Scripted.model([
+      [Scripted.text("It is hunt"), Scripted.cut],
+      [Scripted.text("It is hunt"), Scripted.delay("1 hour")],
+      "Fine."
+    ]))))
+
+  it.effect("an answer that a handoff gives passes by the output guardrails of the agent that it is given for", () =>
+    Effect.gen(function*() {
+      const card = Guardrail.output(
+        "card",
+        (text) =>
+          Effect.succeed(text.includes("no") ? Guardrail.trip("no") : Guardrail.replace(text.replaceAll(/\d/g, "#")))
+      )
+      const billing = yield* Agent.spawn(
+        Agent.make("billing", { model: Scripted.model(["It is 1234.", "It is no 1234."]) })
+      )
+      const agent = Agent.make("assistant", {
+        tools: [Tool.handoff(billing, { name: "to_billing", description: "" })],
+        guardrails: [card]
+      })
+      const events = yield* collect(Agent.run(agent, "Card?"))
+      assert.deepStrictEqual(only(events, "TextDelta"), [{
+        _tag: "TextDelta",
+        agent: "assistant",
+        delta: "It is ####."
+      }])
+      assert.strictEqual(only(events, "Completed")[0]!.response.text, "It is ####.")
+      const error = yield* Effect.flip(collect(Agent.run(agent, "Card?")))
+      assert.strictEqual(error.reason._tag, "GuardrailTripped")
+      assert.notInclude(JSON.stringify([events, error]), "1234")
+    }).pipe(Effect.provide([
+      Scripted.model(() => Scripted.toolCall("to_billing", { message: "?" })),
+      ActorSystem.layer({ name: "test" })
+    ])))
 
   it.effect("a tool call guardrail changes arguments, or trips before the tool runs", () =>
     Effect.gen(function*() {

@@ -100,6 +100,25 @@ describe("Approvals", () => {
       assert.deepStrictEqual(yield* Ref.get(sent), [])
     }).pipe(Effect.provide([layer({ expireAfter: "10 minutes" }), paying(500)])))
 
+  it.effect("expires in time though nobody hears of it", () =>
+    Effect.gen(function*() {
+      const approvals = yield* Approvals
+      const fiber = yield* Effect.forkChild(approvals.request({
+        agent: "payer",
+        tool: "pay",
+        callId: "1",
+        params: {},
+        problemOf: () => Effect.undefined,
+        announce: () => Effect.never
+      }))
+      yield* TestClock.adjust("10 minutes")
+      assert.deepStrictEqual(yield* Fiber.join(fiber), { _tag: "Expired" })
+    }).pipe(Effect.provide(layer({ expireAfter: "10 minutes" }))))
+
+  it("an expiry that is over at once is a defect that names it", () => {
+    assert.throws(() => layer({ expireAfter: -1 }), "Approvals.layer: expireAfter must be positive, got -1 ms")
+  })
+
   it.effect("of two decisions the first counts, the second is a typed error, and nothing runs twice", () =>
     Effect.gen(function*() {
       const approvals = yield* Approvals
@@ -131,6 +150,18 @@ describe("Approvals", () => {
         "user: Pay.",
         "pay failed \"Interrupted before the tool answered\""
       ])
+      assert.deepStrictEqual(yield* Ref.get(sent), [])
+    }).pipe(Effect.provide([layer(), paying(500)])))
+
+  it.effect("a run that is out of time takes its request off the list", () =>
+    Effect.gen(function*() {
+      const approvals = yield* Approvals
+      const { pay, sent } = yield* makePay
+      const agent = Agent.make("payer", { tools: [pay], maxDuration: "1 minute" })
+      const fiber = yield* Effect.flip(collect(Agent.run(agent, "Pay."))).pipe(Effect.forkChild)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Fiber.join(fiber)).reason._tag, "MaxDurationExceeded")
+      assert.deepStrictEqual(yield* approvals.list, [])
       assert.deepStrictEqual(yield* Ref.get(sent), [])
     }).pipe(Effect.provide([layer(), paying(500)])))
 

@@ -1,9 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Stream } from "effect"
+import { Effect, Exit, Fiber, Scope, Stream } from "effect"
+import { LanguageModel, Prompt, Response } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import * as Agent from "../src/Agent.ts"
 import * as Budget from "../src/Budget.ts"
+import * as Prices from "../src/Llm/Prices.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
 import * as Tool from "../src/Tool.ts"
 import { collect, lines, weather } from "./fixtures/agents.ts"
@@ -88,7 +90,57 @@ describe("Budget", () => {
       yield* child.reserve({ tokens: 60, toolCalls: 1 })
     }))
 
+  it.effect("a grant pays for the budget that it came out of, wherever both are given", () =>
+    Effect.gen(function*() {
+      const parent = yield* Budget.make({ maxTokens: 10_000, expectedOutputTokens: 100 })
+      yield* Effect.scoped(Effect.gen(function*() {
+        const budget = yield* Budget.grant(parent, { maxTokens: 3_000 })
+        const inner = Agent.make("inner", { budget })
+        const outer = Agent.make("outer", { budget: parent, tools: [Tool.fromAgent(inner, { description: "" })] })
+        yield* Agent.response(Agent.run(outer, "Go."))
+        assert.strictEqual((yield* budget.used).tokens, 1_000)
+        assert.strictEqual((yield* parent.used).tokens, 200)
+        // Around a grant, its parent adds nothing either.
+        yield* Agent.response(Agent.run(outer, "Go.")).pipe(Effect.provideService(Budget.Current, [budget]))
+        assert.strictEqual((yield* budget.used).tokens, 2_200)
+      }))
+      assert.strictEqual((yield* parent.used).tokens, 2_400)
+    }).pipe(Effect.provide(Scripted.model([
+      [Scripted.toolCall("inner", { prompt: "Go." }), Scripted.usage(50, 50)],
+      [Scripted.text("x"), Scripted.usage(500, 500)],
+      [Scripted.text("y"), Scripted.usage(50, 50)],
+      [Scripted.toolCall("inner", { prompt: "Go." }), Scripted.usage(50, 50)],
+      [Scripted.text("x"), Scripted.usage(500, 500)],
+      [Scripted.text("y"), Scripted.usage(50, 50)]
+    ]))))
+
+  it.effect("what a grant spends after its scope is its parent's to pay, and what was under way is paid once", () =>
+    Effect.gen(function*() {
+      const parent = yield* Budget.make({ maxTokens: 100 })
+      const scope = yield* Scope.make()
+      const child = yield* Scope.provide(Budget.grant(parent, { maxTokens: 60 }), scope)
+      const underWay = yield* child.reserve({ tokens: 10 })
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* parent.used).tokens, 10)
+      yield* underWay.settle({ tokens: 5 })
+      yield* (yield* child.reserve({ tokens: 40 })).settle({ tokens: 40 })
+      assert.strictEqual((yield* parent.used).tokens, 50)
+      assert.strictEqual((yield* Effect.flip(child.reserve({ tokens: 51 }))).max, 60)
+    }))
+
+  it.effect("a senseless grant takes nothing from its parent", () =>
+    Effect.gen(function*() {
+      const parent = yield* Budget.make({ maxTokens: 100 })
+      const exit = yield* Effect.exit(Effect.scoped(Budget.grant(parent, { maxTokens: -50 })))
+      assert.include(String(exit), "Budget.grant: maxTokens must not be negative, got -50")
+      assert.strictEqual((yield* Effect.flip(parent.reserve({ tokens: 101 }))).used, 0)
+    }))
+
   it("a senseless limit dies at construction and names the field", () => {
+    assert.throws(
+      () => Effect.runSync(Budget.make({ expectedOutputTokens: -1 })),
+      "expectedOutputTokens must not be negative, got -1"
+    )
     assert.throws(() => Effect.runSync(Budget.make({ maxTokens: -1 })), "maxTokens must not be negative, got -1")
     assert.throws(() => Effect.runSync(Budget.make({ maxDuration: -1 })), "maxDuration must not be negative")
     assert.throws(() => Effect.runSync(Budget.make({ maxCost: 1 })), "maxCost needs a price")
@@ -127,6 +179,48 @@ describe("Budget", () => {
       yield* Agent.response(Agent.run(outer, "Weather?"))
       assert.deepStrictEqual(yield* budget.used, { tokens: 2004, cost: 2, toolCalls: 2 })
     }))
+
+  it.effect("under a maxCost a call that has no known cost is not made", () =>
+    Effect.gen(function*() {
+      const price = (usage: Response.Usage) => Prices.cost({}, "unheard-of", usage)
+      const budget = yield* Budget.make({ maxCost: 1, price })
+      const granted = yield* Budget.grant(yield* Budget.make({ maxTokens: 10_000 }), { maxCost: 1 })
+      for (const dear of [budget, granted]) {
+        const error = yield* Effect.flip(collect(Agent.run(Agent.make("a", { budget: dear }), "Hi")))
+        assert.strictEqual(error.reason._tag, "InvalidAgent")
+        assert.include(error.message, "its price knows no cost for this call")
+      }
+      assert.deepStrictEqual(yield* Effect.flatten(Scripted.Requests), [])
+      const unlimited = yield* Budget.make({ maxTokens: 10_000, price })
+      yield* collect(Agent.run(Agent.make("a", { budget: unlimited }), "Hi"))
+    }).pipe(Effect.scoped, Effect.provide(Scripted.model(["Hi."]))))
+
+  it.effect("a file of any size is estimated as a file, not as its bytes", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ maxTokens: 5_000, maxDuration: "1 minute" })
+      const image = Prompt.filePart({ mediaType: "image/png", data: new Uint8Array(100_000) })
+      yield* collect(Agent.run(Agent.make("a", { budget }), [Prompt.textPart({ text: "What is it?" }), image]))
+    }).pipe(Effect.provide(Scripted.model([[Scripted.text("A cat."), Scripted.usage(800, 5)]]))))
+
+  it.effect("a provider that doesn't count tokens is charged the estimate", () =>
+    Effect.gen(function*() {
+      const uncounted = new Response.Usage({ inputTokens: {}, outputTokens: {} })
+      const model = yield* LanguageModel.LanguageModel
+      const silent = LanguageModel.LanguageModel.of({
+        ...model,
+        streamText: ((options: Parameters<typeof model.streamText>[0]) =>
+          Stream.map(
+            model.streamText(options),
+            (part) => part.type === "finish" ? { ...part, usage: uncounted } : part
+          )) as typeof model.streamText
+      })
+      const budget = yield* Budget.make({ maxTokens: 2_000 })
+      const run = collect(Agent.run(Agent.make("a", { budget }), "x".repeat(400)))
+      yield* Effect.provideService(run, LanguageModel.LanguageModel, silent)
+      const { tokens } = yield* budget.used
+      assert.isAtLeast(tokens, 200)
+      assert.isBelow(tokens, 250)
+    }).pipe(Effect.provide(Scripted.model(["y".repeat(400)]))))
 
   it.effect("agents in parallel that share a budget can't overshoot together", () =>
     Effect.gen(function*() {

@@ -1,14 +1,17 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import { Context, Effect, Result, Schema } from "effect"
+import { Context, Deferred, Effect, Fiber, Result, Schedule, Schema } from "effect"
 import type { LanguageModel } from "effect/ai"
+import { TestClock } from "effect/testing"
 import * as Actor from "../src/Actor.ts"
 import type * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
 import { AgentError } from "../src/AgentError.ts"
+import * as Budget from "../src/Budget.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
+import * as Recover from "../src/Recover.ts"
 import * as Team from "../src/Team.ts"
 import * as Tool from "../src/Tool.ts"
-import { collect, lines, only } from "./fixtures/agents.ts"
+import { collect, lines, only, weather } from "./fixtures/agents.ts"
 import { actor, play, questions, textBy } from "./fixtures/teams.ts"
 
 const a = actor("a")
@@ -205,6 +208,19 @@ describe("Team.loop", () => {
       assert.deepStrictEqual(yield* questions, ["a: Go", "a: Go!"])
     }).pipe(play({ a: (text) => `${text}!` })))
 
+  it.effect("an agent that judges the answer is paid for by the team", () =>
+    Effect.gen(function*() {
+      const budget = yield* Budget.make({ maxTokens: 10_000 })
+      const judge = Agent.make("judge", { model: Scripted.model([[Scripted.text("Good."), Scripted.usage(500, 0)]]) })
+      const ref = yield* Actor.spawn(Team.loop("loop", a, {
+        until: () => Effect.map(Agent.response(Agent.run(judge, "Good?")), ({ text }) => text === "Good."),
+        maxRounds: 1,
+        budget
+      }))
+      yield* Agent.ask(ref, "Go")
+      assert.strictEqual((yield* budget.used).tokens, 700)
+    }).pipe(play({ a: [[Scripted.text("x"), Scripted.usage(100, 100)]] })))
+
   it.effect("fails with its limit when no answer was good", () =>
     Effect.gen(function*() {
       const ref = yield* Actor.spawn(Team.loop("editor", a, { until: () => false, maxRounds: 3 }))
@@ -288,7 +304,83 @@ describe("Team.handoff", () => {
     }).pipe(play({ a: [transfer("billing")], b: [[Scripted.text("Well"), Scripted.cut], "Done."] })))
 })
 
+describe("Team.handoff that breaks off", () => {
+  it.effect("interrupted, the team's conversation has the tool calls that its members have made", () =>
+    Effect.gen(function*() {
+      const began = yield* Deferred.make<void>()
+      const billing = Agent.make("b", {
+        instructions: "b",
+        tools: [
+          Tool.fn("charge", { description: "", success: Schema.String }, () => Effect.succeed("charged")),
+          Tool.fn("hang", { description: "" }, () => Effect.andThen(Deferred.succeed(began, undefined), Effect.never))
+        ]
+      })
+      const ref = yield* Actor.spawn(Team.handoff("support", { triage: a, billing }))
+      const asker = yield* Effect.forkChild(Agent.ask(ref, "Hi"))
+      yield* Deferred.await(began)
+      yield* Fiber.interrupt(asker)
+      const left = [
+        "user: Hi",
+        "handoff gave \"billing has the conversation now\"",
+        "user: triage has handed over to you: Look",
+        "text: Wait.",
+        "charge gave \"charged\"",
+        "hang failed \"Interrupted before the tool answered\""
+      ]
+      assert.deepStrictEqual(lines(yield* Agent.transcript(ref)), left)
+      assert.strictEqual((yield* Agent.ask(ref, "Go on")).text, "Done.")
+      assert.deepStrictEqual(lines(yield* Agent.transcript(ref)), [...left, "user: Go on", "text: Done."])
+      assert.include(JSON.stringify((yield* Effect.flatten(Scripted.Requests)).at(-1)!.prompt.content), "charged")
+    }).pipe(play({
+      a: [Scripted.toolCall("handoff", { to: "billing", message: "Look" })],
+      b: [[Scripted.text("Wait."), Scripted.toolCall("charge", {})], Scripted.toolCall("hang", {}), "Done."]
+    })))
+
+  it.effect("text of a turn that was restarted is not remembered", () =>
+    Effect.gen(function*() {
+      const again = Agent.make("a", {
+        instructions: "a",
+        tools: [weather],
+        recover: () => Recover.retry(Schedule.recurs(1))
+      })
+      const ref = yield* Actor.spawn(Team.handoff("support", { again }))
+      const asker = yield* Effect.forkChild(Agent.ask(ref, "Hi"))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(asker)
+      assert.deepStrictEqual(lines(yield* Agent.transcript(ref)), [
+        "user: Hi",
+        "get_weather gave \"18 C in Lagos\"",
+        "text: Hello"
+      ])
+    }).pipe(play({
+      a: [Scripted.toolCall("get_weather", { city: "Lagos" }), [Scripted.text("Hel"), Scripted.cut], [
+        Scripted.text("Hello"),
+        Scripted.delay("1 hour")
+      ]]
+    })))
+
+  it.effect("a member's crash leaves the prompt and what it was heard saying", () =>
+    Effect.gen(function*() {
+      const crashing = Agent.make("a", {
+        instructions: "a",
+        tools: [Tool.fn("look", { description: "", success: Schema.String }, () => Effect.succeed("seen"))],
+        prepareTurn: ({ turn }) => turn === 2 ? Effect.die(new Error("boom")) : Effect.succeed({})
+      })
+      const ref = yield* Actor.spawn(Team.handoff("support", { crashing }))
+      assert.strictEqual(reasonOf(yield* Effect.flip(Agent.ask(ref, "Hi")))._tag, "MemberFailed")
+      assert.deepStrictEqual(lines(yield* Agent.transcript(ref)), ["user: Hi", "look gave \"seen\""])
+    }).pipe(play({ a: [Scripted.toolCall("look", {})] })))
+})
+
 describe("A team that can't work", () => {
+  it.effect("because a worker's name can't be a tool's says so", () =>
+    Effect.gen(function*() {
+      const office = Team.hierarchy("office", a, { "law office": b }, { delegation: "tools" })
+      const error = reasonOf(yield* Effect.flip(Actor.spawn(office)))
+      assert.strictEqual(error._tag, "InvalidAgent")
+      assert.include(error.message, "got \"law office\"")
+    }).pipe(play({})))
+
   it.effect("fails to start, and says what is wrong", () =>
     Effect.gen(function*() {
       const none: Array<typeof a> = []

@@ -23,6 +23,18 @@ const c = actor("c")
 const nest = <M extends Team.Member>(agent: M) =>
   Team.pipeline("outer", [Team.broadcast("middle", [Team.loop("inner", agent, { until: () => true, maxRounds: 1 })])])
 
+/** Speaks slowly, works, and calls one more tool, for as long as it may; answers a greeting at once. */
+const workOr = (tool?: string) => (question: string) =>
+  question.includes("Hello") ? "Yes." : [
+    Scripted.delay("1 second"),
+    Scripted.text("Well"),
+    Scripted.delay("1 second"),
+    ...(tool === undefined ? [] : [Scripted.toolCall("work", {}), Scripted.toolCall(tool, { prompt: "Go" })])
+  ]
+
+const idsOf = (content: string | ReadonlyArray<{ readonly type: string }>, type: "tool-call" | "tool-result") =>
+  typeof content === "string" ? [] : content.flatMap((part) => part.type === type && "id" in part ? [part.id] : [])
+
 describe("Nested teams", () => {
   it.effect("every team is a member for every other", () =>
     Effect.gen(function*() {
@@ -233,6 +245,107 @@ describe("What goes through teams", () => {
         Approvals.layer()
       ))
     ))
+
+  it.effect("interrupting the asker takes back what a member at any depth waits for, and everybody goes on", () =>
+    Effect.gen(function*() {
+      const paid: Array<string> = []
+      const pay = Tool.fn("pay", { description: "", needsApproval: true }, () => Effect.sync(() => paid.push("paid")))
+      const clerk = Agent.make("clerk", { instructions: "clerk", tools: [pay] })
+      const desk = Team.handoff("desk", { clerk, b })
+      const office = Team.hierarchy("office", a, { desk }, { delegation: "tools" })
+      const ref = yield* Actor.spawn(nest(Team.router("router", { office }, { key: () => "" })))
+      const asker = yield* Effect.forkChild(Agent.ask(ref, "Pay"))
+      yield* TestClock.adjust(0)
+      const approvals = yield* Approvals.Approvals
+      const [pending] = yield* approvals.list
+      assert(pending?.agent === "clerk")
+      yield* Fiber.interrupt(asker)
+      assert.deepStrictEqual(yield* approvals.list, [])
+      assert.strictEqual((yield* Effect.flip(approvals.approve(pending.id)))._tag, "AlreadyDecided")
+      for (const { path } of yield* ActorSystem.list) {
+        const member = yield* ActorSystem.lookup(Agent.protocol, path)
+        yield* Schema.encodeEffect(Transcript.Transcript)(yield* Agent.transcript(member))
+        assert.strictEqual((yield* Agent.ask(member, "Hello")).text, "Yes.", path)
+      }
+      assert.deepStrictEqual(paid, [])
+    }).pipe(Effect.provide(Layer.mergeAll(
+      cast({
+        a: (question) => question === "Pay" ? Scripted.toolCall("desk", { prompt: "Pay" }) : "Yes.",
+        b: () => "Yes.",
+        clerk: (question) => question === "Pay" ? Scripted.toolCall("pay", {}) : "Yes."
+      }),
+      ActorSystem.layer({ name: "test" }),
+      Approvals.layer()
+    ))))
+
+  it.effect.prop("interrupted at any moment, it runs nothing more, and everybody can be asked again", [
+    Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 })),
+    Schema.Array(Schema.Boolean)
+  ], ([moment, approved]) =>
+    Effect.gen(function*() {
+      let ran = 0
+      const work = Effect.andThen(Effect.sleep("1 second"), Effect.sync(() => ran++))
+      const tools = [
+        Tool.fn("work", { description: "" }, () => work),
+        Tool.fn("pay", { description: "", needsApproval: true }, () => work)
+      ]
+      const [clerk, clerk2] = [
+        Agent.make("a", { instructions: "a", tools }),
+        Agent.make("b", { instructions: "b", tools: [...tools, Tool.fromAgent(c, { description: "" })] })
+      ]
+      const office = Team.hierarchy("office", a, { desk: Team.handoff("desk", { clerk, clerk2 }), other: clerk2 })
+      const ref = yield* Actor.spawn(nest(Team.debate("debate", { debaters: [office, c], arbiter: c, rounds: 1 })))
+      const approvals = yield* Approvals.Approvals
+      const asker = yield* Effect.forkChild(Effect.exit(Agent.ask(ref, "Go")))
+      for (let second = 0; second < moment; second++) {
+        yield* TestClock.adjust("1 second")
+        const [first] = yield* approvals.list
+        if (approved[second] !== false && first !== undefined) yield* approvals.approve(first.id)
+      }
+      yield* Fiber.interrupt(asker)
+      const before = ran
+      assert.deepStrictEqual(yield* approvals.list, [])
+      for (const { path } of yield* ActorSystem.list) {
+        assert.strictEqual(
+          (yield* Agent.ask(yield* ActorSystem.lookup(Agent.protocol, path), "Hello")).text,
+          "Yes.",
+          path
+        )
+      }
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(ran, before)
+      for (const { prompt } of yield* Effect.flatten(Scripted.Requests)) {
+        for (const [index, { content }] of prompt.content.entries()) {
+          assert.deepStrictEqual(
+            idsOf(content, "tool-call"),
+            idsOf(prompt.content[index + 1]?.content ?? "", "tool-result")
+          )
+        }
+      }
+    }).pipe(Effect.provide(Layer.mergeAll(
+      cast({ a: workOr("pay"), b: workOr("c"), c: workOr() }),
+      ActorSystem.layer({ name: "test" }),
+      Approvals.layer()
+    ))))
+
+  it.effect("members at work at once, at any depth, can't overshoot a budget by more than what is in flight", () =>
+    Effect.gen(function*() {
+      // Each call reserves about 1,050 tokens and takes 1,400: of six five fit, and each passes its reservation by 350.
+      const budget = yield* Budget.make({ maxTokens: 6_000, expectedOutputTokens: 1_000 })
+      const wide = (name: string) =>
+        Team.broadcast(name, [nest(a), nest(a), Team.pipeline("p", [b])], { onFailure: "collect", budget })
+      const ref = yield* Actor.spawn(Team.broadcast("all", [wide("x"), wide("y")], { onFailure: "collect", budget }))
+      const asker = yield* Effect.forkChild(Effect.exit(Agent.ask(ref, "Go")))
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(asker)
+      const { tokens } = yield* budget.used
+      assert.isAbove(tokens, 6_000)
+      assert.isAtMost(tokens, 6_000 + 5 * 400)
+      assert.strictEqual((yield* questions).length, 5)
+    }).pipe(play({
+      a: () => [Scripted.delay("1 second"), Scripted.text("x"), Scripted.usage(10, 1_390)],
+      b: () => [Scripted.delay("1 second"), Scripted.text("x"), Scripted.usage(10, 1_390)]
+    })))
 
   it.effect("a team's budget pays for its members and theirs", () =>
     Effect.gen(function*() {

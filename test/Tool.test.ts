@@ -108,6 +108,10 @@ describe("Tool", () => {
   it("a senseless option dies at construction and names the field", () => {
     assert.throws(() => Tool.fn("get weather", { description: "" }, () => Effect.void), "got \"get weather\"")
     assert.throws(
+      () => Tool.fn("t", { description: "", timeout: 0 }, () => Effect.void),
+      "timeout of t must be positive"
+    )
+    assert.throws(
       () => Tool.fn("t", { description: "", concurrency: 0 }, () => Effect.void),
       "concurrency of t must be"
     )

@@ -1,4 +1,4 @@
-/** What the team examples share: a real model where the machine has its key, one that a script plays where it has not. */
+/** What the examples share: a real model where the machine has its key, one that a script plays where it has not. */
 import { Config, Effect, Layer, Option } from "effect"
 import { OpenAi, Scripted, Transcript } from "effect-troupe"
 import type { LanguageModel } from "effect/ai"
@@ -9,18 +9,18 @@ export const questionOf = ({ prompt }: Scripted.Request): string => {
   return message === undefined ? "" : Transcript.text(Transcript.user(message.content))
 }
 
-type Play = (request: Scripted.Request) => string | Scripted.Step | ReadonlyArray<Scripted.Step>
+type Script = Parameters<typeof Scripted.model>[0]
 
 /** The real model when the variable is set, else the script. */
 export const modelOr = <E, R>(
   variable: string,
   real: Layer.Layer<LanguageModel.LanguageModel, E, R>,
-  play: Play
+  script: Script
 ): Layer.Layer<LanguageModel.LanguageModel, E | Config.ConfigError, R> =>
   Layer.unwrap(Effect.map(
     Config.option(Config.NonEmptyString(variable)),
-    (key): Layer.Layer<LanguageModel.LanguageModel, E, R> => Option.isSome(key) ? real : Scripted.model(play)
+    (key): Layer.Layer<LanguageModel.LanguageModel, E, R> => Option.isSome(key) ? real : Scripted.model(script)
   ))
 
 /** A model of OpenAI, or the script. */
-export const openAiOr = (play: Play) => modelOr("OPENAI_API_KEY", OpenAi.model("gpt-5-mini"), play)
+export const openAiOr = (script: Script) => modelOr("OPENAI_API_KEY", OpenAi.model("gpt-5-mini"), script)

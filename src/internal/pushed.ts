@@ -10,7 +10,7 @@ import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
-/** Takes a batch of items; the source goes on when it has. */
+/** Takes a batch of items; what pushed it goes on when it has. A source of several fibers may push from each at once. */
 export type Emit<A> = (items: ReadonlyArray<A>) => Effect.Effect<void>
 
 export type Source<A, E, R> = (emit: Emit<A>) => Effect.Effect<unknown, E, R>

@@ -15,14 +15,15 @@ import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { AgentError } from "../../AgentError.ts"
-import { ModelFailed } from "../../AgentError.ts"
+import { InvalidAgent, ModelFailed } from "../../AgentError.ts"
 import type { AgentEvent } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
 import * as Guardrail from "../../Guardrail.ts"
 import { RequestSettings, type Settings } from "../../Llm/AiSdk.ts"
 import type { Reason, Recovery } from "../../Recover.ts"
 import * as Transcript from "../../Transcript.ts"
-import { outputDefinition, outputTool } from "./output.ts"
+import { estimateText, estimateTokens } from "../estimateTokens.ts"
+import { outputDefinition, outputTool, sameName } from "./output.ts"
 import { fail, type Run } from "./runState.ts"
 import * as Turn from "./turn.ts"
 
@@ -37,14 +38,15 @@ export const ask = Effect.fnUntraced(function*<E, R>(
   last: boolean
 ): Effect.fn.Return<Turn.Turn, AgentError | E, R> {
   const { guardrails, name } = run.agent
+  const guarded = Guardrail.checksOutput(guardrails)
   const attempts: Attempts<R> = { step: undefined }
   while (true) {
-    const turn = Turn.make(name, number)
+    const turn = Turn.make(name, number, guarded)
     run.turn = turn
     const request = yield* plan(run, number, last)
     const answered = yield* Effect.result(paid(run, turn, request))
     if (answered._tag === "Success") {
-      if (guardrails.length > 0) yield* checkText(run, turn)
+      if (guarded) yield* checkText(run, turn)
       return turn
     }
     if (!(yield* recovered(run, attempts, answered.failure))) return yield* fail(run, answered.failure)
@@ -56,6 +58,8 @@ export const ask = Effect.fnUntraced(function*<E, R>(
 interface Request {
   readonly model: LanguageModel.LanguageModel
   readonly prompt: Prompt.Prompt
+  /** What the prompt will probably come to; counted only for budgets. */
+  readonly inputTokens: number
   readonly toolkit: Toolkit.Toolkit<Record<string, AiTool.Any>>
   readonly toolChoice: LanguageModel.ToolChoice<string>
   readonly settings: Settings | undefined
@@ -65,18 +69,24 @@ const plan = Effect.fnUntraced(function*<E, R>(
   run: Run<E, R>,
   number: number,
   last: boolean
-): Effect.fn.Return<Request, E, R> {
+): Effect.fn.Return<Request, AgentError | E, R> {
   const { agent, output } = run
   const transcript = yield* Ref.get(run.transcript)
   const chosen = agent.prepareTurn === undefined
     ? {}
     : yield* agent.prepareTurn({ agent: agent.name, turn: number, transcript })
   const tools = chosen.tools
-  if (tools !== undefined) run.tools = new Map(tools.map((tool) => [tool.name, tool]))
   const definitions = tools === undefined ? agent.definitions : tools.map((tool) => tool.definition)
+  run.tools = tools === undefined ? run.ownTools : new Map(tools.map((tool) => [tool.name, tool]))
+  const settings = chosen.settings === undefined ? agent.settings : { ...agent.settings, ...chosen.settings }
+  const problem = (tools && sameName(definitions, output)) ?? unpriced(run, settings)
+  if (problem !== undefined) return yield* fail(run, new InvalidAgent({ problem }))
+  const window = yield* windowOf(run, transcript)
+  const instructions = chosen.instructions ?? agent.instructions
   return {
     model: chosen.model === undefined ? run.model : yield* run.modelOf(chosen.model),
-    prompt: Transcript.toPrompt(yield* windowOf(run, transcript), chosen.instructions ?? agent.instructions),
+    prompt: Transcript.toPrompt(window, instructions),
+    inputTokens: run.budgets.length === 0 ? 0 : sizeOf(window) + estimateText(instructions ?? ""),
     toolkit: output !== undefined
       ? Toolkit.make(...definitions, outputDefinition(output.jsonSchema))
       : tools === undefined
@@ -85,9 +95,17 @@ const plan = Effect.fnUntraced(function*<E, R>(
     toolChoice: last
       ? (output === undefined ? "none" : { tool: outputTool })
       : chosen.toolChoice ?? agent.toolChoice ?? (output === undefined ? "auto" : "required"),
-    settings: chosen.settings === undefined ? agent.settings : { ...agent.settings, ...chosen.settings }
+    settings
   }
 })
+
+/** A call that nobody knows the cost of would never use a budget up. */
+const unpriced = <E, R>({ budgets }: Run<E, R>, settings: Settings | undefined): string | undefined =>
+  budgets.some((budget) =>
+      Budget.needsPrice(budget) && budget.price(usageOf(1, outputOf(settings, budget))) === undefined
+    )
+    ? "the budget has a maxCost, but its price knows no cost for this call: let it be 0 if the model is free"
+    : undefined
 
 /** The part of the conversation that requests carry. */
 const windowOf = <E, R>(
@@ -106,7 +124,6 @@ const read = <E, R>(
   turn: Turn.Turn,
   { model, prompt, settings, toolChoice, toolkit }: Request
 ): Effect.Effect<void, ModelFailed> => {
-  const holdsBack = run.agent.guardrails.some(({ on }) => on === "output")
   const parts = model.streamText({
     prompt,
     toolkit,
@@ -117,8 +134,7 @@ const read = <E, R>(
   }) as Stream.Stream<Turn.Part, AiError.AiError>
   const whole = Effect.suspend(() => turn.finish === undefined ? Effect.fail(cutOff(turn.agent)) : Effect.void)
   return Stream.runForEachArray(parts, (parts) => {
-    const events = Turn.absorb(turn, parts)
-    const told = run.emit(holdsBack ? events.filter((event) => event._tag !== "TextDelta") : events)
+    const told = run.emit(Turn.absorb(turn, parts))
     return turn.error === undefined ? told : Effect.andThen(told, Effect.fail(turn.error))
   }).pipe(
     Effect.andThen(whole),
@@ -142,18 +158,29 @@ const cutOff = (agent: string): AiError.AiError =>
 const paid = <E, R>(run: Run<E, R>, turn: Turn.Turn, request: Request): Effect.Effect<void, Reason> => {
   const answer = read(run, turn, request)
   if (run.budgets.length === 0) return answer
-  const input = estimateTokens(request.prompt.content)
   const amountOf = (budget: Budget.Budget, usage: Response.Usage) => ({
     tokens: (usage.inputTokens.total ?? 0) + (usage.outputTokens.total ?? 0),
-    cost: budget.price(usage)
+    cost: budget.price(usage) ?? 0
   })
+  const input = request.inputTokens
   return Budget.spend(answer, {
     budgets: run.budgets,
-    reserve: (budget) =>
-      amountOf(budget, usageOf(input, request.settings?.maxOutputTokens ?? budget.expectedOutputTokens)),
-    // A call that broke off has no usage to report, but was paid for as far as it came.
-    settle: (budget) => amountOf(budget, turn.finish?.usage ?? usageOf(input, estimateTokens(Turn.text(turn))))
+    reserve: (budget) => amountOf(budget, usageOf(input, outputOf(request.settings, budget))),
+    settle: (budget) => amountOf(budget, usageAfter(turn, input))
   })
+}
+
+const outputOf = (settings: Settings | undefined, budget: Budget.Budget): number =>
+  settings?.maxOutputTokens ?? budget.expectedOutputTokens
+
+/** A call that broke off, and a provider that doesn't count, report no usage, but the call is to be paid all the same. */
+const usageAfter = (turn: Turn.Turn, input: number): Response.Usage => {
+  const usage = turn.finish?.usage
+  if (usage?.inputTokens.total !== undefined && usage.outputTokens.total !== undefined) return usage
+  return usageOf(
+    usage?.inputTokens.total ?? input,
+    usage?.outputTokens.total ?? estimateText(Turn.text(turn))
+  )
 }
 
 const usageOf = (input: number, output: number): Response.Usage =>
@@ -162,9 +189,9 @@ const usageOf = (input: number, output: number): Response.Usage =>
     outputTokens: { total: output, text: output }
   })
 
-/** About four characters are a token; a provider's own count comes only with the answer. */
-const estimateTokens = (content: unknown): number =>
-  Math.ceil((typeof content === "string" ? content : JSON.stringify(content)).length / 4)
+/** A provider's own count comes only with the answer. */
+const sizeOf = ({ entries }: Transcript.Transcript): number =>
+  entries.reduce((sum, entry) => sum + estimateTokens(entry), 0)
 
 /** Passes the text of a turn by the output guardrails, and only then says it. */
 const checkText = Effect.fnUntraced(function*<E, R>(
@@ -172,14 +199,14 @@ const checkText = Effect.fnUntraced(function*<E, R>(
   turn: Turn.Turn
 ): Effect.fn.Return<void, AgentError, R> {
   const text = Turn.text(turn)
-  if (text === "" || !run.agent.guardrails.some(({ on }) => on === "output")) return
+  if (text === "") return
   const checked = yield* Effect.result(Guardrail.checkOutput(run.agent.guardrails, text))
   if (checked._tag === "Failure") {
     // What must not be said must not be remembered.
     run.turn = undefined
     return yield* fail(run, checked.failure)
   }
-  if (checked.success !== text) Turn.replaceText(turn, checked.success)
+  Turn.release(turn, checked.success)
   const said: AgentEvent = { _tag: "TextDelta", agent: turn.agent, delta: checked.success }
   yield* run.emit([said])
 })
@@ -212,10 +239,10 @@ const recovered = Effect.fnUntraced(function*<E, R>(
     }
     case "Compact": {
       const transcript = yield* Ref.get(run.transcript)
-      const before = (yield* windowOf(run, transcript)).length
+      const before = sizeOf(yield* windowOf(run, transcript))
       const after = yield* choice.compact(transcript)
       run.compacted = { transcript: after, at: transcript.length }
-      return after.length < before
+      return sizeOf(after) < before
     }
   }
 })

@@ -29,8 +29,20 @@ export const callTools = <E, R>(run: Run<E, R>, turn: Turn.Turn, last: boolean):
     Effect.forEach(turn.calls, (call) =>
       Effect.flatMap(callTool(run, turn, call, last), (outcome) => {
         Turn.settle(call, outcome)
-        return run.emit(Turn.dueResults(turn))
+        return tell(run, turn)
       }), { concurrency: turn.calls.length === 1 ? 1 : "unbounded", discard: true })
+
+/** Tells the results that are due: one call's fiber at a time, so that a reader who takes his time has them in order. */
+const tell = <E, R>(run: Run<E, R>, turn: Turn.Turn): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const due = turn.telling ? [] : Turn.dueResults(turn)
+    if (due.length === 0) return Effect.void
+    turn.telling = true
+    return Effect.flatMap(run.emit(due), () => {
+      turn.telling = false
+      return tell(run, turn)
+    })
+  })
 
 const callTool = <E, R>(
   run: Run<E, R>,
@@ -45,6 +57,7 @@ const callTool = <E, R>(
   run.toolCalls++
   const { id, name } = call.part
   return guarded(run, tool, call).pipe(
+    Effect.flatMap((outcome) => checkAnswer(run, outcome)),
     paid(run),
     Effect.provideService(CurrentTool, {
       agent: turn.agent,
@@ -64,7 +77,26 @@ const emitFrom = <E, R>(run: Run<E, R>) => (events: ReadonlyArray<AgentEvent>): 
   for (const event of events) {
     if (event._tag === "TurnFinished") run.usages.push(event.usage)
   }
-  return run.emit(events)
+  return run.emit(Guardrail.checksOutput(run.agent.guardrails) ? events.filter(isNotOf(run.agent.name)) : events)
+}
+
+/** What a tool says in the agent's name waits for the agent's guardrails. */
+const isNotOf = (agent: string) => (event: AgentEvent): boolean => event._tag !== "TextDelta" || event.agent !== agent
+
+/** An answer that a tool gave for the agent passes by the same guardrails as its own. */
+const checkAnswer = <E, R>(
+  { agent, emit }: Run<E, R>,
+  outcome: Tool.Outcome
+): Effect.Effect<Tool.Outcome, GuardrailTripped, R> => {
+  const { answer } = outcome
+  if (answer === undefined || answer.text === "" || !Guardrail.checksOutput(agent.guardrails)) {
+    return Effect.succeed(outcome)
+  }
+  return Effect.flatMap(Guardrail.checkOutput(agent.guardrails, answer.text), (text) =>
+    Effect.as(
+      emit([{ _tag: "TextDelta", agent: agent.name, delta: text }]),
+      { ...outcome, result: text, answer: { ...answer, text } }
+    ))
 }
 
 /** Why a call is not run at all. */

@@ -24,25 +24,25 @@ export interface McpTool {
 /** @internal */
 export const discover = Effect.fnUntraced(function*<R>(
   connect: Effect.Effect<McpClient.McpClient, McpClientError.McpClientError, R>,
-  prefix: string
+  rename: (name: string) => string
 ): Effect.fn.Return<ReadonlyArray<McpTool>, McpClientError.McpClientError, R | Scope.Scope> {
   const connection: Connection = yield* RcRef.make({ acquire: connect, idleTimeToLive: "Infinity" })
+  const retry = (effect: EffectClass) => ({ times: 1, while: effect === "once" ? neverRan : isBroken })
   const tools = yield* using(connection, (client) => client.listTools())
   return tools.map((tool) => {
     const effect = effectOf(tool)
     return {
-      definition: AiTool.dynamic(`${prefix}${tool.name}`, {
+      definition: AiTool.dynamic(rename(tool.name), {
         description: tool.description,
         parameters: tool.inputSchema
       }),
       effect,
       call: (params) => {
-        const call = Effect.map(
-          using(connection, (client) => client.callTool({ tool, arguments: isObject(params) ? { ...params } : {} })),
-          toOutcome
+        const call = using(
+          connection,
+          (client) => client.callTool({ tool, arguments: isObject(params) ? { ...params } : {} })
         )
-        // Nobody knows whether a call that broke off took effect, so only what may run twice is tried again.
-        return effect === "once" ? call : Effect.retry(call, { times: 1, while: isBroken })
+        return Effect.map(Effect.retry(call, retry(effect)), toOutcome)
       }
     }
   })
@@ -61,6 +61,10 @@ const using = <A>(
 
 const isBroken = ({ reason }: McpClientError.McpClientError): boolean =>
   reason._tag === "TransportError" || reason._tag === "ClosedError"
+
+/** Of other calls that broke off nobody knows whether they took effect, so only what may run twice is tried again. */
+const neverRan = ({ reason }: McpClientError.McpClientError): boolean =>
+  reason._tag === "ClosedError" && reason.sessionExpired === true
 
 const effectOf = ({ annotations }: McpSchema.Tool): EffectClass =>
   annotations?.readOnlyHint === true ? "pure" : annotations?.idempotentHint === true ? "idempotent" : "once"

@@ -7,6 +7,7 @@ import * as AiTool from "effect/ai/Tool"
 import type * as JsonSchema from "effect/JsonSchema"
 import * as Schema from "effect/Schema"
 import * as Transcript from "../../Transcript.ts"
+import type { Output } from "./protocol.ts"
 import type * as Turn from "./turn.ts"
 
 /** @internal */
@@ -18,6 +19,18 @@ export const outputDefinition = (jsonSchema: JsonSchema.JsonSchema): AiTool.Any 
     description: "Gives the final answer. Call it once, when you know the answer.",
     parameters: jsonSchema
   })
+
+/**
+ * Says so where a model could not tell two tools apart.
+ *
+ * @internal
+ */
+export const sameName = (definitions: ReadonlyArray<AiTool.Any>, output: Output | undefined): string | undefined => {
+  const names = definitions.map((tool) => tool.name)
+  if (output !== undefined) names.push(outputTool)
+  const taken = names.find((name, index) => names.indexOf(name) !== index)
+  return taken === undefined ? undefined : `two tools are called ${JSON.stringify(taken)}`
+}
 
 const parseJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
 

@@ -31,7 +31,7 @@ import * as Transcript from "../../Transcript.ts"
 import * as Pushed from "../pushed.ts"
 import { ask } from "./ask.ts"
 import { callTools } from "./calls.ts"
-import { outputOf, outputTool } from "./output.ts"
+import { outputOf, sameName } from "./output.ts"
 import { isEmpty } from "./protocol.ts"
 import { type Definition, fail, type Run, said, say, write } from "./runState.ts"
 import * as Turn from "./turn.ts"
@@ -78,19 +78,20 @@ const begin = Effect.fnUntraced(function*<E, R>(
     const problem = `tool ${unapproved.name} needs approval: provide Approvals.layer`
     return yield* refuse(new InvalidAgent({ problem }))
   }
+  const ownTools = new Map(tools.map((tool) => [tool.name, tool]))
   const modelOf = yield* models<E, R>()
   const transcript = options.transcript ?? Ref.makeUnsafe(Transcript.empty)
-  const around = yield* Budget.Current
   const run: Run<E, R> = {
     agent,
     emit,
     modelOf,
     model: yield* agent.model._tag === "Ambient" ? agent.model.service : modelOf(agent.model.layer),
-    tools: new Map(tools.map((tool) => [tool.name, tool])),
+    ownTools,
+    tools: ownTools,
     transcript,
     memory: options.memory ?? (yield* freshMemory(agent, transcript)),
     said: [],
-    budgets: agent.budget === undefined || around.includes(agent.budget) ? around : [...around, agent.budget],
+    budgets: Budget.join(yield* Budget.Current, agent.budget),
     output: options.output,
     turn: undefined,
     compacted: undefined,
@@ -108,10 +109,8 @@ const problemOf = (
   input: Input,
   output: RunOptions["output"]
 ): AgentErrorReason | undefined => {
-  const names = agent.definitions.map((tool) => tool.name)
-  if (output !== undefined) names.push(outputTool)
-  const taken = names.find((name, index) => names.indexOf(name) !== index)
-  if (taken !== undefined) return new InvalidAgent({ problem: `two tools are called ${JSON.stringify(taken)}` })
+  const problem = sameName(agent.definitions, output)
+  if (problem !== undefined) return new InvalidAgent({ problem })
   for (const limit of ["maxTurns", "maxToolCalls"] as const) {
     const max = agent.limits[limit]
     const least = limit === "maxTurns" ? 1 : 0

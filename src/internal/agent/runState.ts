@@ -70,6 +70,8 @@ export interface Run<E, R> {
     R
   >
   model: LanguageModel.LanguageModel
+  /** What a turn may call that is given no other tools. */
+  readonly ownTools: ReadonlyMap<string, Tool<string, R>>
   /** What this turn may call. */
   tools: ReadonlyMap<string, Tool<string, R>>
   /** The turn under way, until it is in the transcript. */

@@ -19,6 +19,7 @@ import * as Transcript from "../../Transcript.ts"
 import * as Pushed from "../pushed.ts"
 import { behavior, type BehaviorOptions, speak } from "./actor.ts"
 import { type AgentBehavior, type AgentRef, type Input, isEmpty, type Request } from "./protocol.ts"
+import * as Turn from "./turn.ts"
 import { sumUsage } from "./usage.ts"
 
 /**
@@ -37,7 +38,7 @@ export type Member = Agent<unknown, unknown> | AgentBehavior<unknown, unknown> |
  * @category models
  */
 export interface TeamOptions extends BehaviorOptions {
-  /** Pays for all members that the team starts, and for theirs. Default: the budgets around the team. */
+  /** Pays for what the team runs: members that it starts, and theirs. Default: the budgets around the team. */
   readonly budget?: Budget.Budget | undefined
 }
 
@@ -91,8 +92,10 @@ export interface Run {
   readonly transcript: Ref.Ref<Transcript.Transcript>
   /** What the run adds to the conversation: the prompt, and what was said since. */
   readonly said: Array<Transcript.Entry>
-  /** The answer's text as far as it was streamed. */
-  text: string
+  /** The agent that answers in the team's own conversation, where there is one. */
+  speaker: string | undefined
+  /** The answer's turns as far as they were heard; what a run that breaks off is remembered by. */
+  readonly heard: Array<Turn.Turn>
   readonly usages: Array<Response.Usage>
   turns: number
 }
@@ -137,10 +140,7 @@ export const make = <M extends Member, R = never>(
 ): AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>> => {
   const speaker = Effect.gen(function*() {
     if (plan.problem !== undefined) return yield* invalid(name, plan.problem)
-    const around = yield* Budget.Current
-    const budgets = options.budget === undefined || around.includes(options.budget)
-      ? around
-      : [...around, options.budget]
+    const budgets = Budget.join(yield* Budget.Current, options.budget)
     const started: Array<Started> = []
     for (const [name, member] of plan.members) {
       const starting = start(name, typeof member === "function" ? member(started.map(toRef)) : member)
@@ -150,6 +150,7 @@ export const make = <M extends Member, R = never>(
     return {
       run: (request: Request, transcript: Ref.Ref<Transcript.Transcript>, emit: Run["emit"]) =>
         perform(name, request, transcript, emit, (run) => plan.answer(refs, run)).pipe(
+          Effect.provideService(Budget.Current, budgets),
           Effect.withSpan(`invoke_agent ${name}`, {
             attributes: { "gen_ai.agent.name": name, "troupe.team": plan.kind }
           }, { captureStackTrace: false })
@@ -244,11 +245,10 @@ export const gather = (
  *
  * @internal
  */
-export const adopt = (run: Run, entries: ReadonlyArray<Transcript.Entry>, isFirst: boolean): void => {
-  // The first member has the prompt among its entries.
-  if (isFirst) run.said.length = 0
-  run.said.push(...entries)
-  run.text = ""
+export const adopt = (run: Run, entries: ReadonlyArray<Transcript.Entry>): void => {
+  // The prompt is the first of them, as the member's guardrails have let it through.
+  if (entries.length > 0) run.said.splice(-1, 1, ...entries)
+  run.heard.length = 0
 }
 
 /** @internal */
@@ -298,11 +298,11 @@ const perform = <R>(
 ): Effect.Effect<void, AgentError, R> =>
   Effect.suspend(() => {
     const said: Array<Transcript.Entry> = [Transcript.user(request.input)]
-    const run: Run = { team, request, emit, transcript, said, text: "", usages: [], turns: 0 }
+    const run: Run = { team, request, emit, transcript, said, speaker: undefined, heard: [], usages: [], turns: 0 }
     if (isEmpty(request.input)) return fail(run, new EmptyPrompt())
     // However the run ends, the conversation has the prompt and the answer as far as it came.
     const write = Effect.suspend(() => {
-      if (run.text !== "") said.push(toEntry(run, run.text))
+      said.push(...run.heard.map(Turn.toEntry).filter(({ content }) => content.length > 0))
       return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...said))
     })
     return Effect.flatMap(
@@ -313,7 +313,7 @@ const perform = <R>(
 
 const settle = (run: Run, { entries, finishReason, output, text }: Answer): AgentResponse => {
   run.said.push(...entries ?? [toEntry(run, text)])
-  run.text = ""
+  run.heard.length = 0
   return {
     agent: run.team,
     text,
@@ -330,7 +330,15 @@ const note = (run: Run, event: AgentEvent): void => {
     run.usages.push(event.usage)
     run.turns++
   }
-  if (event._tag === "TextDelta" && event.agent === run.team) run.text += event.delta
+  if (event.agent === (event._tag === "TextDelta" ? run.team : run.speaker)) hear(run, event)
+}
+
+const hear = (run: Run, event: AgentEvent): void => {
+  const turn = (): Turn.Turn => Turn.make(run.speaker ?? run.team, run.heard.length + 1, false)
+  const isOver = event._tag === "TurnFinished" || event._tag === "TurnRestarted"
+  if (event._tag === "TurnRestarted") run.heard.pop()
+  if (run.heard.length === 0 || isOver) run.heard.push(turn())
+  Turn.hear(run.heard.at(-1)!, event)
 }
 
 const toEntry = (run: Run, text: string): Transcript.Entry => ({

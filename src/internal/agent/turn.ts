@@ -5,7 +5,7 @@
  */
 import * as AiError from "effect/ai/AiError"
 import * as Prompt from "effect/ai/Prompt"
-import type * as Response from "effect/ai/Response"
+import * as Response from "effect/ai/Response"
 import type * as AiTool from "effect/ai/Tool"
 import { isObject } from "effect/Predicate"
 import type { AgentEvent } from "../../AgentEvent.ts"
@@ -52,18 +52,24 @@ export interface Turn {
   readonly calls: Array<Call>
   /** How many results of `calls` were told. */
   told: number
+  /** Whether somebody tells results now. */
+  telling: boolean
+  /** Whether the text waits for its guardrails: nobody may see it yet. */
+  held: boolean
   finish: Response.FinishPart | undefined
   error: AiError.AiError | undefined
 }
 
 /** @internal */
-export const make = (agent: string, number: number): Turn => ({
+export const make = (agent: string, number: number, held: boolean): Turn => ({
   agent,
   number,
   content: [],
   blocks: new Map(),
   calls: [],
   told: 0,
+  telling: false,
+  held,
   finish: undefined,
   error: undefined
 })
@@ -76,7 +82,7 @@ export const make = (agent: string, number: number): Turn => ({
 export const absorb = (self: Turn, parts: ReadonlyArray<Part>): Array<AgentEvent> => {
   const events: Array<AgentEvent> = []
   for (const part of parts) absorbPart(self, part, events)
-  return events
+  return self.held ? events.filter((event) => event._tag !== "TextDelta") : events
 }
 
 const absorbPart = (self: Turn, part: Part, events: Array<AgentEvent>): void => {
@@ -154,6 +160,32 @@ const absorbProviderResult = (
 }
 
 /**
+ * Takes in what somebody else's run says of a turn.
+ *
+ * @internal
+ */
+export const hear = (self: Turn, event: AgentEvent): void => {
+  switch (event._tag) {
+    case "TextDelta": {
+      const last = self.content.at(-1)
+      const block = last?.type === "text" ? last : open(self, "text", "", {})
+      block.text += event.delta
+      return
+    }
+    case "ToolCall": {
+      const { id, name, params } = event
+      absorbCall(self, Response.toolCallPart({ id, name, params, providerExecuted: false }), [])
+      return
+    }
+    case "ToolResult": {
+      const call = self.calls.find(({ outcome, part }) => part.id === event.id && outcome === undefined)
+      if (call !== undefined) settle(call, { result: event.result, isFailure: event.isFailure })
+      return
+    }
+  }
+}
+
+/**
  * Answers a call.
  *
  * @internal
@@ -200,11 +232,16 @@ export const text = (self: Turn): string => {
 }
 
 /**
- * Says this text instead.
+ * Lets the text out, as its guardrails want it.
  *
  * @internal
  */
-export const replaceText = (self: Turn, text: string): void => {
+export const release = (self: Turn, passed: string): void => {
+  self.held = false
+  if (passed !== text(self)) replaceText(self, passed)
+}
+
+const replaceText = (self: Turn, text: string): void => {
   const first = self.content.findIndex((block) => block.type === "text")
   const others = self.content.filter((block) => block.type !== "text")
   self.content.splice(0, self.content.length, ...others)
@@ -215,8 +252,8 @@ export const replaceText = (self: Turn, text: string): void => {
 const interrupted: Tool.Outcome = { result: "Interrupted before the tool answered", isFailure: true }
 
 /**
- * The turn as the transcript keeps it: text as far as it came, whole reasoning only (a provider refuses a half one),
- * and every call with a result.
+ * The turn as the transcript keeps it: text as far as it came, if it was not held back, whole reasoning only (a provider
+ * refuses a half one), and every call with a result.
  *
  * @internal
  */
@@ -225,7 +262,7 @@ export const toEntry = (self: Turn): Transcript.AnswerEntry => {
   for (const block of self.content) {
     switch (block.type) {
       case "text":
-        if (block.text !== "") content.push(Prompt.textPart({ text: block.text, options: block.options }))
+        if (block.text !== "" && !self.held) content.push(Prompt.textPart({ text: block.text, options: block.options }))
         break
       case "reasoning":
         if (block.closed) content.push(Prompt.reasoningPart({ text: block.text, options: block.options }))
