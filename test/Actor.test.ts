@@ -777,6 +777,16 @@ describe("Actor", () => {
       () => One.behavior(setup, { idleTimeout: "0 seconds" }),
       "One.behavior: idleTimeout must be a positive"
     )
+    assert.throws(() => One.behavior(setup, { concurrency: NaN }), "got NaN")
+    assert.throws(() => One.behavior(setup, { stashCapacity: 0 }), "One.behavior: stashCapacity must be a positive")
+    assert.throws(
+      () => Supervisor.restart(Schedule.forever, { window: "0 seconds" }),
+      "Supervisor.restart: window must be a positive duration, got 0"
+    )
+    assert.throws(
+      () => Supervisor.intensity({ restarts: 1, within: -1 }),
+      "Supervisor.intensity: within must be a positive duration, got"
+    )
     assert.throws(
       () => Supervisor.intensity({ restarts: 0, within: "1 minute" }),
       "Supervisor.intensity: restarts must"

@@ -1,13 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Logger, Metric, Schedule, Schema, Stream } from "effect"
+import { Deferred, Effect, Exit, type Fiber, Logger, Schema, Stream } from "effect"
 import { Rpc } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
-import * as Mailbox from "../src/Mailbox.ts"
-import * as Supervisor from "../src/Supervisor.ts"
 import { TestActor } from "../src/testing/index.ts"
+import { type Common, countsOf, optionsWith, playCommon, supervisors } from "./fixtures/actorLaws.ts"
 
 /** What the handler does with a message. */
 const Kind = Schema.Literals([
@@ -102,8 +101,8 @@ const makeSubject = (begun: Array<Begun>, options: Actor.BehaviorOptions) => {
 
 type Step =
   | { readonly _tag: "tell" | "ask" | "stream"; readonly sender: number; readonly kind: Kind }
-  | { readonly _tag: "interrupt"; readonly index: number }
-  | { readonly _tag: "yield" | "second" | "crash" | "stop" | "drain" }
+  | Common
+  | { readonly _tag: "crash" | "stop" | "drain" }
 
 const weighted = (kinds: ReadonlyArray<Kind>) => fc.constantFrom(...kinds)
 
@@ -127,40 +126,6 @@ const steps = (kinds: ReadonlyArray<Kind>): fc.Arbitrary<ReadonlyArray<Step>> =>
     ),
     { maxLength: 40 }
   )
-
-const options: fc.Arbitrary<Actor.BehaviorOptions> = fc.record({
-  mailbox: fc.oneof(
-    fc.constant(Mailbox.unbounded),
-    fc.tuple(fc.integer({ min: 1, max: 4 }), fc.constantFrom("block", "dropNewest", "dropOldest", "fail")).map(
-      ([capacity, policy]) => Mailbox.bounded(capacity, policy as Mailbox.Policy)
-    )
-  ),
-  supervisor: fc.constantFrom(
-    Supervisor.restart(Schedule.forever),
-    Supervisor.restart(Schedule.spaced("1 second")),
-    Supervisor.restart(Schedule.recurs(1)),
-    Supervisor.resume,
-    Supervisor.stop
-  ),
-  concurrency: fc.constantFrom(1, 2, "unbounded" as const),
-  stashCapacity: fc.constantFrom(1, 100)
-})
-
-const counts = Effect.map(Metric.snapshot, (snapshot) => {
-  const count = (id: string) => {
-    const metric = snapshot.find((metric) =>
-      metric.id === `troupe_${id}_total` && metric.attributes?.["system"] === "laws"
-    )
-    return metric?.type === "Counter" ? Number(metric.state.count) : 0
-  }
-  return {
-    sent: count("messages_sent"),
-    handled: count("messages_handled"),
-    dropped: count("messages_dropped"),
-    deadLetters: count("dead_letters"),
-    cancelled: count("messages_cancelled")
-  }
-})
 
 const send = (
   ref: Actor.RefOf<typeof Subject>,
@@ -197,16 +162,10 @@ const play = Effect.fnUntraced(function*(script: ReadonlyArray<Step>, options: A
       case "crash":
         yield* TestActor.crash(ref)
         break
-      case "interrupt": {
-        const fiber = fibers[step.index]
-        if (fiber !== undefined) yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
-        break
-      }
+      case "interrupt":
       case "yield":
-        yield* Effect.yieldNow
-        break
       case "second":
-        yield* TestClock.adjust("1 second")
+        yield* playCommon(step, fibers)
         break
       default:
         yield* Effect.forkChild(ref[step._tag], { startImmediately: true })
@@ -217,7 +176,7 @@ const play = Effect.fnUntraced(function*(script: ReadonlyArray<Step>, options: A
   yield* ref.stop
   // What is on its way through the scheduler arrives; what is stuck stays so.
   for (let i = 0; i < 20; i++) yield* Effect.yieldNow
-  return { begun, exits: fibers.map((fiber) => fiber.pollUnsafe()), counts: yield* counts }
+  return { begun, exits: fibers.map((fiber) => fiber.pollUnsafe()), counts: yield* countsOf("laws") }
 })
 
 const all = ["sync", "yield", "sleep", "fail", "die", "fork", "stop", "stash", "unstash", "pinned", "later"] as const
@@ -232,7 +191,7 @@ const check = (
 ) =>
   Effect.promise(() =>
     fc.assert(
-      fc.asyncProperty(steps(kinds), options, (script, options) =>
+      fc.asyncProperty(steps(kinds), optionsWith(supervisors), (script, options) =>
         Effect.runPromise(
           play(script, options).pipe(
             Effect.provide(ActorSystem.layer({ name: "laws" })),

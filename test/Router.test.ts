@@ -87,6 +87,28 @@ describe("Router", () => {
   )
 
   test(
+    "leastLoaded counts senders that wait for room",
+    Effect.fnUntraced(function*({ latch, notes, worker }) {
+      const options = { size: 2, strategy: "leastLoaded", name: "pool" } as const
+      const pool = yield* Router.spawn(worker({ mailbox: Mailbox.bounded(1, "block") }), options)
+      const [first, second] = yield* Effect.all(
+        ["/user/pool/1", "/user/pool/2"].map((path) => ActorSystem.lookup(Worker, path))
+      )
+      const tell = (ref: Actor.RefOf<typeof Worker>, text: string) =>
+        Effect.forkChild(ref.tell("Note", { text }), { startImmediately: true })
+      for (const ref of [first!, second!]) {
+        yield* Effect.forkChild(ref.ask("Wait"), { startImmediately: true })
+        yield* tell(ref, "queued")
+      }
+      for (const text of ["blocked", "too"]) yield* tell(first!, text)
+      for (const text of ["x", "y"]) yield* tell(pool, text)
+      yield* latch.open
+      yield* settled
+      assert.includeMembers(notes, ["2: x", "2: y"])
+    })
+  )
+
+  test(
     "leastLoaded avoids routees with waiting messages",
     Effect.fnUntraced(function*({ notes, worker }) {
       const pool = yield* Router.spawn(worker(), { size: 2, strategy: "leastLoaded" })

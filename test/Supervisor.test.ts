@@ -365,6 +365,65 @@ describe("Supervisor", () => {
         assert.strictEqual((yield* c.awaitStopped).reason._tag, "Crashed")
       })))
 
+    it.effect("oneForAll ends a temporary child for good, and leaves a transient one that has ended alone", () =>
+      run(Effect.gen(function*() {
+        const { child, clear, log } = yield* start("oneForAll", { kinds: ["permanent", "transient", "temporary"] })
+        const [a, c] = [yield* child("a"), yield* child("c")]
+        yield* (yield* child("b")).stop
+        yield* clear
+        yield* crash(a)
+        yield* turn
+        assert.deepStrictEqual(log, ["end c", "end a", "start a"])
+        assert.strictEqual((yield* c.awaitStopped).reason._tag, "Stopped")
+      })))
+
+    it.effect("two children that crash at once are mended once", () =>
+      run(Effect.gen(function*() {
+        const { child, clear, log } = yield* start("oneForAll")
+        const [a, b] = [yield* child("a"), yield* child("b")]
+        yield* clear
+        yield* TestActor.crash(a)
+        yield* TestActor.crash(b)
+        yield* turn
+        assert.deepStrictEqual(log, ["end c", "end b", "end a", "start a", "start b", "start c"])
+      })))
+
+    it.effect("a child whose setup fails at a restart is the next one to mend", () =>
+      run(Effect.gen(function*() {
+        const log: Array<string> = []
+        let starts = 0
+        const fails = Effect.suspend(() => ++starts === 2 ? Effect.fail("no disk") : Effect.void)
+        const children = [
+          Supervisor.child(makeWorker("a", log), { name: "a" }),
+          Supervisor.child(makeWorker("b", log, undefined, fails), { name: "b" }),
+          Supervisor.child(makeWorker("c", log), { name: "c" })
+        ]
+        yield* Actor.spawn(Supervisor.group("restForOne", children, { restart: immediately }), { name: "group" })
+        const a = yield* ActorSystem.lookup(Worker, "/user/group/a")
+        yield* crash(a)
+        yield* turn
+        assert.deepStrictEqual(log.slice(3), ["end c", "end b", "end a", "start a", "start b", "start c"])
+      })))
+
+    it.effect("its schedule starts afresh after a healthy window", () =>
+      run(Effect.gen(function*() {
+        const { child, group } = yield* start("oneForOne", {
+          restart: Supervisor.restart(Schedule.recurs(1), { window: "1 minute" })
+        })
+        const a = yield* child("a")
+        yield* TestClock.adjust("2 minutes")
+        for (let i = 0; i < 3; i++) {
+          yield* crash(a)
+          assert.strictEqual(yield* a.ask("Add"), 1)
+          yield* TestClock.adjust("1 minute")
+        }
+        yield* crash(a)
+        yield* a.ask("Add")
+        yield* TestClock.adjust("59 seconds")
+        yield* crash(a)
+        assert.strictEqual((yield* group.awaitStopped).reason._tag, "Crashed")
+      })))
+
     it.effect("stops with the last cause when its schedule has ended", () =>
       run(Effect.gen(function*() {
         const { child, group } = yield* start("oneForOne", { restart: Supervisor.restart(Schedule.recurs(1)) })

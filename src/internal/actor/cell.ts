@@ -7,7 +7,7 @@ import type * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Metric from "effect/Metric"
@@ -171,6 +171,8 @@ export interface Cell {
   paused: boolean
   /** Runs that keep the next message waiting. */
   busy: number
+  /** Runs on the current stack: nobody has their fibers yet. */
+  onStack: number
   /** Runs and answers that have not ended, when there are any beyond the stack. */
   running: Set<Envelope> | undefined
   /** All that a stop waits for: runs, forked ones included, and restarts. */
@@ -243,10 +245,19 @@ export const answer = (cell: Cell, envelope: Envelope, exit: Exit.Exit<unknown, 
   const reply = envelope.reply
   if (reply === undefined) return
   const system = cell.system
-  if (system.depth >= maxDepth) return system.dispatcher.scheduleTask(() => reply(exit), 0)
+  if (system.depth >= maxDepth) return system.dispatcher.scheduleTask(() => resume(cell, reply, exit), 0)
   system.depth++
-  reply(exit)
+  resume(cell, reply, exit)
   system.depth--
+}
+
+/** Resumes somebody else's fiber. What its observers throw is theirs, and must not end what runs below on the stack. */
+export const resume = <A>(cell: Cell, resumed: (value: A) => void, value: A): void => {
+  try {
+    resumed(value)
+  } catch (defect) {
+    Effect.runForkWith(cell.base)(Effect.logError("an observer of a fiber that this actor resumed threw", defect))
+  }
 }
 
 /** Ends a message that will never be handled: its asker and its blocked sender get the error. */
@@ -259,7 +270,7 @@ export const refuse = (cell: Cell, envelope: Envelope, reason: ActorErrorReason)
   }
   const exit = Exit.fail(failure(cell, envelope.tag, reason))
   answer(cell, envelope, exit)
-  if (blocked !== undefined) cell.system.dispatcher.scheduleTask(() => blocked(exit), 0)
+  if (blocked !== undefined) cell.system.dispatcher.scheduleTask(() => resume(cell, blocked, exit), 0)
 }
 
 export const deadLetter = (cell: Cell, envelope: Envelope): void => {

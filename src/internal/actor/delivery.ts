@@ -10,6 +10,7 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import type { Mailbox } from "../../Mailbox.ts"
 import type { ActorError } from "./actorError.ts"
 import * as Cell from "./cell.ts"
 import type { Envelope } from "./envelope.ts"
@@ -48,14 +49,15 @@ export const offer = (
     Cell.deadLetter(cell, { ...envelope, reply: undefined })
     return Exit.fail(Cell.failure(cell, envelope.tag, Cell.stopped))
   }
-  if (MailboxQueue.isFull(queue)) {
-    const overflowed = overflow(cell, envelope)
-    if (overflowed !== accepted) return overflowed
-  }
+  const full = MailboxQueue.isFull(queue)
+  if (full && queue.mailbox.policy !== "dropOldest") return refuse(cell, envelope, queue.mailbox)
+  const oldest = full ? MailboxQueue.takeOldest(queue) : undefined
   cell.stats.sent++
   MailboxQueue.append(queue, envelope)
+  // Its asker, who goes on at once and may send again, finds the mailbox full.
+  if (oldest !== undefined) evict(cell, oldest)
   if (cell.busy < cell.definition.concurrency) wake(cell)
-  return accepted
+  return Exit.void
 }
 
 /**
@@ -151,8 +153,6 @@ const interruptRun = (envelope: Envelope): Effect.Effect<unknown> =>
     return fiber === undefined || uninterruptible || abort !== undefined ? Effect.void : Fiber.interrupt(fiber)
   })
 
-const accepted = Exit.void
-
 const handleAll = (cell: Cell.Cell): void => {
   while (canTake(cell)) {
     const envelope = take(cell)
@@ -194,39 +194,28 @@ const admit = (cell: Cell.Cell): void => {
   ) {
     const resume = envelope.accepted
     envelope.accepted = undefined
-    if (resume !== undefined) cell.system.dispatcher.scheduleTask(() => resume(Exit.void), 0)
+    if (resume !== undefined) cell.system.dispatcher.scheduleTask(() => Cell.resume(cell, resume, Exit.void), 0)
   }
 }
 
-/** What a full mailbox does; `accepted` when there is room now. */
-const overflow = (cell: Cell.Cell, envelope: Envelope): Exit.Exit<void, ActorError> | undefined => {
-  const mailbox = cell.queue.mailbox
-  switch (mailbox.policy) {
-    case "block":
-      return undefined
-    case "dropOldest":
-      dropped(cell, MailboxQueue.takeOldest(cell.queue)!, "dropOldest")
-      return accepted
-    case "dropNewest": {
-      cell.stats.sent++
-      dropped(cell, { ...envelope, reply: undefined }, "dropNewest")
-      return envelope.reply === undefined
-        ? accepted_dropped
-        : Exit.fail(Cell.failure(cell, envelope.tag, { _tag: "Dropped", policy: "dropNewest" }))
-    }
-    case "fail":
-      cell.stats.sent++
-      cell.stats.dropped++
-      Cell.emitDropped(cell, envelope)
-      return Exit.fail(Cell.failure(cell, envelope.tag, { _tag: "MailboxFull", capacity: mailbox.capacity }))
-  }
-}
-
-/** Success of a tell whose message was dropped: equal to `accepted`, yet another value. */
-const accepted_dropped: Exit.Exit<void> = Exit.succeed(undefined)
-
-const dropped = (cell: Cell.Cell, envelope: Envelope, policy: "dropNewest" | "dropOldest"): void => {
+/** What a full mailbox does with one more message; `undefined` when that has to wait. */
+const refuse = (
+  cell: Cell.Cell,
+  envelope: Envelope,
+  { capacity, policy }: Mailbox
+): Exit.Exit<void, ActorError> | undefined => {
+  if (policy === "block") return undefined
+  cell.stats.sent++
   cell.stats.dropped++
   Cell.emitDropped(cell, envelope)
-  Cell.refuse(cell, envelope, { _tag: "Dropped", policy })
+  if (policy === "fail") return Exit.fail(Cell.failure(cell, envelope.tag, { _tag: "MailboxFull", capacity }))
+  return envelope.reply === undefined
+    ? Exit.void
+    : Exit.fail(Cell.failure(cell, envelope.tag, { _tag: "Dropped", policy: "dropNewest" }))
+}
+
+const evict = (cell: Cell.Cell, envelope: Envelope): void => {
+  cell.stats.dropped++
+  Cell.emitDropped(cell, envelope)
+  Cell.refuse(cell, envelope, { _tag: "Dropped", policy: "dropOldest" })
 }

@@ -78,9 +78,7 @@ const tell = (self: LocalRef, tag: string, input: unknown): Effect.Effect<void, 
 const ask = (self: LocalRef, tag: string, input: unknown): Effect.Effect<unknown, unknown> =>
   Effect.callback((resume) => {
     const cell = self.cell
-    const envelope = Envelope.make(tag, self.protocol.payload(tag, input), resume, undefined, currentSpan())
-    if (cell.busy > 0) Delivery.refuseDeadlock(cell, envelope)
-    return send(cell, envelope)
+    return request(cell, Envelope.make(tag, self.protocol.payload(tag, input), resume, undefined, currentSpan()))
   })
 
 const stream = (self: LocalRef, tag: string, input: unknown): Stream.Stream<unknown, unknown> =>
@@ -96,14 +94,7 @@ const stream = (self: LocalRef, tag: string, input: unknown): Stream.Stream<unkn
         const sink: Envelope.Sink = (items) =>
           items.length === 0 ? Effect.void : Effect.asVoid(Queue.offer(queue, items))
         const envelope = Envelope.make(tag, self.protocol.payload(tag, input), end, sink, currentSpan())
-        yield* Effect.acquireRelease(
-          Effect.sync(() => {
-            const refused = Delivery.offer(cell, envelope)
-            if (refused === undefined) Delivery.wait(cell, envelope)
-            else if (Exit.isFailure(refused)) end(refused)
-          }),
-          () => Effect.suspend(() => Delivery.cancel(cell, envelope))
-        )
+        yield* Effect.acquireRelease(Effect.sync(() => request(cell, envelope)), (takeBack) => takeBack)
         return Stream.flattenArray(Stream.fromQueue(queue) as Stream.Stream<[unknown], unknown>)
       })),
     (sink) => listen(self, tag, input, sink)
@@ -113,9 +104,7 @@ const stream = (self: LocalRef, tag: string, input: unknown): Stream.Stream<unkn
 const listen = (self: LocalRef, tag: string, input: unknown, sink: Envelope.Sink): Effect.Effect<unknown, unknown> =>
   Effect.callback((resume) => {
     const cell = self.cell
-    const envelope = Envelope.make(tag, self.protocol.payload(tag, input), resume, sink, currentSpan())
-    if (cell.busy > 0) Delivery.refuseDeadlock(cell, envelope)
-    return send(cell, envelope)
+    return request(cell, Envelope.make(tag, self.protocol.payload(tag, input), resume, sink, currentSpan()))
   })
 
 /** Requests the end and waits for it; an actor (or a descendant) that stops itself does not wait for itself. */
@@ -132,11 +121,17 @@ const sizes = (cell: Cell.Cell) => ({
   capacity: cell.queue.mailbox.capacity
 })
 
-/** Sends an envelope that somebody waits for; the effect takes it back. */
+/** Sends what the current fiber will wait for; the effect takes it back. */
+const request = (cell: Cell.Cell, envelope: Envelope.Envelope): Effect.Effect<unknown> => {
+  if (cell.busy > 0) Delivery.refuseDeadlock(cell, envelope)
+  return send(cell, envelope)
+}
+
+/** Sends an envelope that somebody may wait for; the effect takes it back. */
 const send = (cell: Cell.Cell, envelope: Envelope.Envelope): Effect.Effect<unknown> => {
   const refused = Delivery.offer(cell, envelope, Delivery.deliverAtOnce)
   if (refused === undefined) Delivery.wait(cell, envelope)
-  else if (Exit.isFailure(refused)) envelope.reply!(refused)
+  else if (Exit.isFailure(refused)) envelope.reply?.(refused)
   return Effect.suspend(() => Delivery.cancel(cell, envelope))
 }
 

@@ -91,15 +91,9 @@ export const remove = (self: MailboxQueue, envelope: Envelope): void => {
   unlink(envelope.status === "blocked" ? self.blocked! : self.accepted, envelope)
 }
 
-/** Takes out everything, blocked messages last. */
-export const takeAll = (self: MailboxQueue): Array<Envelope> => {
-  const all: Array<Envelope> = []
-  for (const lane of [self.urgent, self.accepted, self.blocked]) {
-    if (lane === undefined) continue
-    for (let envelope = shift(lane); envelope !== undefined; envelope = shift(lane)) all.push(envelope)
-  }
-  return all
-}
+/** Takes out what waits, blocked messages last. */
+export const takeAny = (self: MailboxQueue): Envelope | undefined =>
+  take(self) ?? (self.blocked === undefined ? undefined : shift(self.blocked))
 
 // -----------------------------------------------------------------------------
 // internals

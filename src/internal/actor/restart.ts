@@ -3,7 +3,7 @@
  *
  * @internal
  */
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -25,7 +25,12 @@ export const crash = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
     cell.state = { _tag: "Restarting", by: "group", draining: state._tag === "Draining" }
     return policy.crashed(cell, cause)
   }
-  const directive = decide(policy, cause)
+  let directive: Directive
+  try {
+    directive = decide(policy, cause)
+  } catch (defect) {
+    return Stop.beginStop(cell, { _tag: "Crashed", cause: Cause.combine(cause, Cause.die(defect)) }, false)
+  }
   switch (directive._tag) {
     case "Resume":
       return
@@ -82,10 +87,10 @@ export const nextDelay = (
   const steps = cell.supervision ??= new Map<Restart, Cell.ScheduleStep>()
   if (now - cell.healthySince >= Duration.toMillis(directive.window)) steps.delete(directive)
   const step = steps.get(directive)
-  if (step !== undefined) return delayOf(step(now, cause))
+  if (step !== undefined) return delayOf(step, now, cause)
   return Effect.flatMap(Schedule.toStep(directive.schedule), (step) => {
     steps.set(directive, step)
-    return delayOf(step(now, cause))
+    return delayOf(step, now, cause)
   })
 }
 
@@ -100,15 +105,18 @@ const beginRestart = (cell: Cell.Cell, cause: Cause.Cause<unknown>, directive: R
   const next = restart(cell, cause, directive)
   // By now this may be the next incarnation's context, which spares its setup from changing it.
   const fiber = Effect.runForkWith(cell.context)(next)
-  if (fiber.pollUnsafe() !== undefined) return endRestart(cell)
+  const exit = fiber.pollUnsafe()
+  if (exit !== undefined) return endRestart(cell, cause, exit)
   restarting.by = fiber
-  fiber.addObserver(() => endRestart(cell))
+  fiber.addObserver((exit) => endRestart(cell, cause, exit))
   // It was asked to stop while the restart still was on this stack.
   if (cell.state !== restarting) fiber.interruptUnsafe()
 }
 
-const endRestart = (cell: Cell.Cell): void => {
+const endRestart = (cell: Cell.Cell, cause: Cause.Cause<unknown>, exit: Exit.Exit<void>): void => {
   cell.active--
+  // The policy itself died, and there is no other one to ask.
+  if (Exit.isFailure(exit) && cell.state._tag === "Restarting") giveUp(cell, Cause.combine(cause, exit.cause), false)
   Stop.endIfQuiet(cell)
 }
 
@@ -187,7 +195,17 @@ const resumeAfterRestart = (cell: Cell.Cell, cause: Cause.Cause<unknown>, handle
   crashOfEscalated(cell)
 }
 
-const delayOf = (pulled: ReturnType<Cell.ScheduleStep>): Effect.Effect<Duration.Duration | undefined> => {
+const delayOf = (
+  step: Cell.ScheduleStep,
+  now: number,
+  cause: Cause.Cause<unknown>
+): Effect.Effect<Duration.Duration | undefined> => {
+  let pulled: ReturnType<Cell.ScheduleStep>
+  try {
+    pulled = step(now, cause)
+  } catch (defect) {
+    return Effect.die(defect)
+  }
   if (hasSucceeded(pulled)) return Exit.succeed(pulled.value[1])
   return Effect.matchCause(pulled, {
     onSuccess: ([, delay]) => delay,

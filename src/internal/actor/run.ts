@@ -34,12 +34,7 @@ export const stashSignal = { _tag: "effect-troupe/internal/Stash" }
 
 /** Runs one message's handler as a fiber of its own, so that its asker can interrupt it and nothing else. */
 export const run = (cell: Cell.Cell, envelope: Envelope.Envelope): void => {
-  let result: object
-  try {
-    result = invoke(cell, envelope)
-  } catch (defect) {
-    return complete(cell, envelope, Exit.die(defect))
-  }
+  const result = call(cell, envelope)
   if (envelope.sink === undefined && Exit.isExit(result)) return complete(cell, envelope, result)
   const wrapper = Rpc.isWrapper(result) ? result : undefined
   start(cell, envelope, wrapper?.value ?? result, wrapper?.fork === true, wrapper?.uninterruptible === true)
@@ -58,6 +53,7 @@ export const runTold = (
   let begun = false
   cell.active++
   cell.busy++
+  cell.onStack++
   const fiber = Effect.runForkWith(cell.context)(Effect.whileLoop({
     while: () => {
       if (begun) current = next(cell)
@@ -71,6 +67,7 @@ export const runTold = (
       else if (value !== forked) current!.status = "done"
     }
   }))
+  cell.onStack--
   const end = (exit: Exit.Exit<unknown, unknown>, abort: Envelope.Envelope["abort"]) => {
     cell.active--
     cell.busy--
@@ -112,6 +109,18 @@ const invoke = (cell: Cell.Cell, envelope: Envelope.Envelope): object => {
   if (cell.definition.idleTimeout !== undefined) cell.activeAt = cell.system.clock.currentTimeMillisUnsafe()
   if (cell.system.timings) envelope.startedAt = cell.system.clock.currentTimeNanosUnsafe()
   return cell.handlers[envelope.tag]!(envelope.payload)
+}
+
+/** What the handler returns; while it does, its actor takes no other message, though there is no run yet. */
+const call = (cell: Cell.Cell, envelope: Envelope.Envelope): object => {
+  cell.busy++
+  try {
+    return invoke(cell, envelope)
+  } catch (defect) {
+    return Exit.die(defect)
+  } finally {
+    cell.busy--
+  }
 }
 
 const measure = (cell: Cell.Cell, envelope: Envelope.Envelope): void => {
@@ -161,10 +170,12 @@ const start = (
   const context = envelope.span === undefined
     ? cell.context
     : Context.add(cell.context, Tracer.ParentSpan, envelope.span)
+  cell.onStack++
   const fiber = Effect.runForkWith(context)(
     envelope.span !== undefined && cell.definition.traced ? traced(cell, envelope, effect) : effect,
     uninterruptible ? { uninterruptible: true } : undefined
   )
+  cell.onStack--
   const exit = fiber.pollUnsafe()
   if (exit !== undefined) return end(cell, envelope, exit, forked)
   envelope.uninterruptible = uninterruptible

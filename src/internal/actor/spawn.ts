@@ -78,6 +78,7 @@ const emptyCell = {
   paused: false,
   escalated: undefined,
   busy: 0,
+  onStack: 0,
   running: undefined,
   active: 0,
   stash: undefined,
@@ -143,10 +144,11 @@ const settleStart = (cell: Cell.Cell, exit: Exit.Exit<Cell.Handlers, unknown>): 
   }
   const refused = new SpawnError({ actor: cell.path, reason: { _tag: "ParentStopped" } })
   if (cell.state._tag === "Ending" || cell.state._tag === "Stopped") return Effect.fail(refused)
-  Stop.flush(cell)
   const reason: Cell.TerminatedReason = Exit.isSuccess(exit)
     ? { _tag: "Stopped" }
     : { _tag: "Crashed", cause: exit.cause }
+  cell.state = { _tag: "Ending", reason, escalate: false }
+  Stop.flush(cell)
   const ending = Stop.endIncarnation(cell, exit) ?? Effect.void
   return Effect.andThen(
     Effect.ensuring(ending, Effect.sync(() => Stop.terminate(cell, reason, false))),

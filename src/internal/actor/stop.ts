@@ -47,8 +47,8 @@ export const requestStop = (cell: Cell.Cell, mode: "stop" | "drain", reason: Cel
 export const beginStop = (cell: Cell.Cell, reason: Cell.TerminatedReason, escalate: boolean): void => {
   cell.state = { _tag: "Stopping", reason, escalate }
   flush(cell)
-  if (reason._tag === "Crashed") abort(cell, crashedBy(reason.cause))
-  else if (cell.definition.stopsAtOnce) abort(cell, Cell.stopped)
+  if (reason._tag === "Crashed") abortAll(cell, crashedBy(reason.cause))
+  else if (cell.definition.stopsAtOnce) abortAll(cell, Cell.stopped)
   endIfQuiet(cell)
 }
 
@@ -69,14 +69,16 @@ export const endIncarnation = (
   unwatchAll(cell)
   const scope = cell.scope
   cell.scope = undefined
-  if (
-    (cell.running === undefined || cell.running.size === 0) && (cell.children === undefined || cell.children.size === 0)
-  ) {
+  if (isAlone(cell)) {
     const closing = scope === undefined ? undefined : Scope.closeUnsafe(scope, exit)
     return closing === undefined ? undefined : Effect.asVoid(logged(cell, closing))
   }
   return Effect.gen(function*() {
+    // By the dispatcher's turn, what is on this stack has ended or has a fiber.
+    if (cell.onStack > 0) yield* Effect.yieldNow
     yield* Fiber.awaitAll(abort(cell, Exit.isFailure(exit) ? crashedBy(exit.cause) : Cell.stopped))
+    // The runs may have begun to watch, even while they ended.
+    unwatchAll(cell)
     yield* stopChildren(cell)
     if (scope !== undefined) yield* logged(cell, Scope.close(scope, exit))
   })
@@ -103,16 +105,15 @@ export const terminate = (cell: Cell.Cell, reason: Cell.TerminatedReason, escala
   Cell.emit(cell, (path, protocol) => ({ _tag: "Stopped", path, protocol, reason }))
   const watchers = cell.watchers
   cell.watchers = undefined
-  if (watchers !== undefined) { for (const notify of watchers.values()) notify(terminated) }
+  if (watchers !== undefined) { for (const notify of watchers.values()) Cell.resume(cell, notify, terminated) }
   if (escalate && reason._tag === "Crashed" && parent !== undefined) climb(parent, reason.cause)
 }
 
-/** Sends everything that waits to dead letters. */
+/** Sends everything that waits to dead letters, one by one: the asker of one may take another back. */
 export const flush = (cell: Cell.Cell): void => {
-  const stash = cell.stash
-  cell.stash = undefined
-  for (const envelope of MailboxQueue.takeAll(cell.queue)) Cell.deadLetter(cell, envelope)
-  if (stash !== undefined) { for (const envelope of stash) Cell.deadLetter(cell, envelope) }
+  for (let envelope = takeWaiting(cell); envelope !== undefined; envelope = takeWaiting(cell)) {
+    Cell.deadLetter(cell, envelope)
+  }
 }
 
 /** Waits until the actor has ended. */
@@ -138,7 +139,7 @@ export const runsIn = (context: Context.Context<never>, cell: Cell.Cell): boolea
 /** Stops the actor and its descendants without waiting for what they run: that is interrupted. */
 const kill = (cell: Cell.Cell): void => {
   requestStop(cell, "stop", { _tag: "Stopped" })
-  abort(cell, Cell.stopped)
+  abortAll(cell, Cell.stopped)
   if (cell.children !== undefined) { for (const child of Array.from(cell.children.values())) kill(child) }
   // A first setup is its spawner's to interrupt: it is not waited for any more.
   endIfQuiet(cell)
@@ -146,7 +147,19 @@ const kill = (cell: Cell.Cell): void => {
 
 const crashedBy = (cause: Cause.Cause<unknown>): ActorErrorReason => ({ _tag: "Crashed", defect: Cause.squash(cause) })
 
-/** Interrupts all runs; their askers get `reason`. */
+const takeWaiting = (cell: Cell.Cell) => MailboxQueue.takeAny(cell.queue) ?? cell.stash?.shift()
+
+/** Whether nothing has to end before the actor's scope. */
+const isAlone = ({ children, onStack, running }: Cell.Cell): boolean =>
+  onStack === 0 && (running === undefined || running.size === 0) && (children === undefined || children.size === 0)
+
+/** Interrupts all runs, those on the current stack when they have left it. */
+const abortAll = (cell: Cell.Cell, reason: ActorErrorReason): void => {
+  abort(cell, reason)
+  if (cell.onStack > 0) cell.system.dispatcher.scheduleTask(() => void abort(cell, reason), 0)
+}
+
+/** Interrupts the runs that are not on the current stack; their askers get `reason`. */
 const abort = (cell: Cell.Cell, reason: ActorErrorReason): Array<Fiber.Fiber<unknown, unknown>> => {
   const fibers: Array<Fiber.Fiber<unknown, unknown>> = []
   if (cell.running === undefined) return fibers
