@@ -131,11 +131,41 @@ export interface Transcript {
 export const isTranscript = (u: unknown): u is Transcript => hasProperty(u, TypeId)
 
 /** A transcript is what was said before and what it adds; the `whole` of it once somebody has read that. */
-interface Link extends Transcript {
-  readonly added: ReadonlyArray<Entry>
+class Link implements Transcript {
+  readonly length: number
   readonly depth: number
+  readonly added: ReadonlyArray<Entry>
   before: Link | undefined
-  whole: Whole | undefined
+  whole: Whole | undefined = undefined
+  constructor(before: Link | undefined, added: ReadonlyArray<Entry>) {
+    this.length = (before?.length ?? 0) + added.length
+    this.depth = before === undefined || before.whole !== undefined ? 0 : before.depth + 1
+    this.added = added
+    this.before = before
+    if (this.depth === maxDepth) wholeOf(this)
+  }
+  get [TypeId](): typeof TypeId {
+    return TypeId
+  }
+  get entries(): ReadonlyArray<Entry> {
+    return wholeOf(this).entries
+  }
+  get messages(): ReadonlyArray<Prompt.Message> {
+    return wholeOf(this).messages
+  }
+  // Two transcripts are the same if their entries are, however they were put together.
+  [Equal.symbol](that: Equal.Equal): boolean {
+    return isTranscript(that) && Equal.equals(this.entries, that.entries)
+  }
+  [Hash.symbol](): number {
+    return Hash.hash(this.entries)
+  }
+  toJSON(): ReadonlyArray<Entry> {
+    return this.entries
+  }
+  [Inspectable.NodeInspectSymbol]() {
+    return { _id: "Transcript", entries: this.entries }
+  }
 }
 
 interface Whole {
@@ -145,39 +175,6 @@ interface Whole {
 
 /** How many links may hang on each other before they are put together. */
 const maxDepth = 32
-
-const Proto = {
-  [TypeId]: TypeId,
-  get entries(): ReadonlyArray<Entry> {
-    // A getter can't say in its type what it is a getter of.
-    return wholeOf(this as unknown as Link).entries
-  },
-  get messages(): ReadonlyArray<Prompt.Message> {
-    return wholeOf(this as unknown as Link).messages
-  },
-  // Two transcripts are the same if their entries are, however they were put together.
-  [Equal.symbol](this: Link, that: Equal.Equal): boolean {
-    return isTranscript(that) && Equal.equals(this.entries, that.entries)
-  },
-  [Hash.symbol](this: Link): number {
-    return Hash.hash(this.entries)
-  },
-  toJSON(this: Link): ReadonlyArray<Entry> {
-    return this.entries
-  },
-  [Inspectable.NodeInspectSymbol](this: Link) {
-    return { _id: "Transcript", entries: this.entries }
-  }
-}
-
-const link = (before: Link | undefined, added: ReadonlyArray<Entry>): Link => {
-  const self: Link = Object.create(Proto)
-  const length = (before?.length ?? 0) + added.length
-  const depth = before === undefined || before.whole !== undefined ? 0 : before.depth + 1
-  Object.assign(self, { length, depth, added, before, whole: undefined })
-  if (depth === maxDepth) wholeOf(self)
-  return self
-}
 
 const wholeOf = (self: Link): Whole => {
   if (self.whole !== undefined) return self.whole
@@ -205,7 +202,7 @@ const partsOf = (self: Link): [base: Whole, added: ReadonlyArray<Entry>] => {
  * @since 0.1.0
  * @category constructors
  */
-export const empty: Transcript = link(undefined, [])
+export const empty: Transcript = new Link(undefined, [])
 
 /**
  * A transcript of these entries.
@@ -213,7 +210,7 @@ export const empty: Transcript = link(undefined, [])
  * @since 0.1.0
  * @category constructors
  */
-export const make = (entries: Iterable<Entry>): Transcript => link(undefined, Array.from(entries))
+export const make = (entries: Iterable<Entry>): Transcript => new Link(undefined, Array.from(entries))
 
 /**
  * What a user said, as an entry.
@@ -233,7 +230,7 @@ export const user = (input: string | ReadonlyArray<Prompt.UserMessagePart>): Use
  * @category combinators
  */
 export const append = (self: Transcript, ...entries: ReadonlyArray<Entry>): Transcript =>
-  entries.length === 0 ? self : link(self as Link, entries)
+  entries.length === 0 ? self : new Link(self as Link, entries)
 
 /**
  * The codec of a transcript: its entries as JSON.

@@ -91,14 +91,18 @@ export class ActorError extends Schema.TaggedError<ActorError>()("ActorError", {
  *
  * @internal
  */
-export const makeActorError = (actor: string, tag: string, reason: ActorErrorReason): ActorError => {
-  const error = Object.create(ActorError.prototype) as { -readonly [Key in keyof ActorError]: ActorError[Key] }
-  error._tag = "ActorError"
-  error.actor = actor
-  error.tag = tag
-  error.reason = reason
-  return error
-}
+export const makeActorError = (actor: string, tag: string, reason: ActorErrorReason): ActorError =>
+  new Bare(actor, tag, reason)
+
+type Writable<A> = { -readonly [Key in keyof A]: A[Key] }
+
+const Bare = function(this: Writable<ActorError>, actor: string, tag: string, reason: ActorErrorReason) {
+  this._tag = "ActorError"
+  this.actor = actor
+  this.tag = tag
+  this.reason = reason
+} as unknown as new(actor: string, tag: string, reason: ActorErrorReason) => ActorError
+Object.defineProperty(Bare, "prototype", { value: ActorError.prototype })
 
 /**
  * Another child of the same parent has that name.

@@ -21,19 +21,56 @@ import * as Stop from "./stop.ts"
 /** What every reference carries, whatever its placement. */
 export const RefTypeId = "~effect-troupe/Actor/ActorRef"
 
-export interface LocalRef {
+/** A class, since the engine forgets the shape of what only has a prototype when the last one is collected. */
+export class LocalRef {
   readonly protocol: Cell.Protocol
   readonly cell: Cell.Cell
+  constructor(cell: Cell.Cell) {
+    this.protocol = cell.definition.protocol
+    this.cell = cell
+  }
+  get [RefTypeId]() {
+    return RefTypeId
+  }
+  tell(tag: string, payload?: unknown) {
+    return tell(this, tag, payload)
+  }
+  ask(tag: string, payload?: unknown) {
+    return ask(this, tag, payload)
+  }
+  stream(tag: string, payload?: unknown) {
+    return stream(this, tag, payload)
+  }
+  get path() {
+    return this.cell.path
+  }
+  get stop() {
+    return stop(this.cell, "stop")
+  }
+  get drain() {
+    return stop(this.cell, "drain")
+  }
+  get awaitStopped() {
+    return Stop.awaitStopped(this.cell)
+  }
+  get mailbox() {
+    return Effect.sync(() => sizes(this.cell))
+  }
+  toString() {
+    return `ActorRef(${this.cell.path})`
+  }
+  toJSON() {
+    return { _id: "ActorRef", path: this.cell.path }
+  }
 }
 
 export const make = (cell: Cell.Cell): LocalRef => {
-  const ref = Object.create(Proto)
-  ref.protocol = cell.definition.protocol
-  ref.cell = cell
-  return cell.definition.reference?.(ref) ?? ref
+  const ref = new LocalRef(cell)
+  return cell.definition.reference?.(ref) as LocalRef | undefined ?? ref
 }
 
-export const isLocalRef = (ref: object): ref is LocalRef => Object.getPrototypeOf(ref) === Proto
+/** Not what stands before one, as a router's reference does. */
+export const isLocalRef = (ref: object): ref is LocalRef => Object.getPrototypeOf(ref) === LocalRef.prototype
 
 /** An answer that the target gives to the original asker, whatever becomes of the forwarding actor. */
 export const forward = (self: LocalRef, tag: string, input: unknown): Effect.Effect<Run.Forward> =>
@@ -153,39 +190,3 @@ const waitForRoom = (cell: Cell.Cell, envelope: Envelope.Envelope): Effect.Effec
     Delivery.wait(cell, envelope)
     return Effect.suspend(() => Delivery.cancel(cell, envelope))
   })
-
-const Proto = {
-  [RefTypeId]: RefTypeId,
-  tell(this: LocalRef, tag: string, payload?: unknown) {
-    return tell(this, tag, payload)
-  },
-  ask(this: LocalRef, tag: string, payload?: unknown) {
-    return ask(this, tag, payload)
-  },
-  stream(this: LocalRef, tag: string, payload?: unknown) {
-    return stream(this, tag, payload)
-  },
-  get path() {
-    return cellOf(this).path
-  },
-  get stop() {
-    return stop(cellOf(this), "stop")
-  },
-  get drain() {
-    return stop(cellOf(this), "drain")
-  },
-  get awaitStopped() {
-    return Stop.awaitStopped(cellOf(this))
-  },
-  get mailbox() {
-    return Effect.sync(() => sizes(cellOf(this)))
-  },
-  toString() {
-    return `ActorRef(${cellOf(this).path})`
-  },
-  toJSON() {
-    return { _id: "ActorRef", path: cellOf(this).path }
-  }
-}
-
-const cellOf = (ref: object): Cell.Cell => (ref as LocalRef).cell
