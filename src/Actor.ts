@@ -303,7 +303,7 @@ export const make = <const Name extends string, const Rpcs extends ReadonlyArray
     if (tags.has(_tag)) throw new RangeError(`Actor.make(${name}): two messages have the tag "${_tag}"`)
     tags.add(_tag)
   }
-  const payload = Payload.make(rpcs)
+  const payload = Payload.make(name, rpcs)
   const protocol = {
     [TypeId]: TypeId,
     name,

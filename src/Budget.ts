@@ -96,7 +96,8 @@ export interface Budget {
 }
 
 /**
- * A limit would be passed: which, how much of it is used or reserved (milliseconds for `maxDuration`), and the limit.
+ * A limit would be passed: which, how much of it is used or reserved (milliseconds for `maxDuration`), the limit, and how
+ * much the refused step asked for (absent for `maxDuration`).
  *
  * @since 0.1.0
  * @category errors
@@ -106,11 +107,15 @@ export class BudgetExceeded extends Schema.TaggedError<BudgetExceeded>("effect-t
   {
     limit: Schema.Literals(["maxTokens", "maxCost", "maxToolCalls", "maxDuration"]),
     used: Schema.Finite,
-    max: Schema.Finite
+    max: Schema.Finite,
+    asked: Schema.optionalKey(Schema.Finite)
   }
 ) {
   override get message() {
-    return `the budget's ${this.limit} is ${this.max}, and ${this.used} of it is used or reserved: the next step would pass it`
+    const { asked, limit, max, used } = this
+    return asked === undefined
+      ? `the budget's ${limit} of ${max} is used up`
+      : `the budget's ${limit} is ${max}, and ${used} of it is used or reserved: the next step asks for ${asked}`
   }
 }
 
@@ -318,7 +323,7 @@ const limitPassed = (self: State, amount: Amount, now: number): BudgetExceeded |
     const max = options[limitNames[kind]]
     const taken = used[kind] + reserved[kind]
     if (max === undefined || amount[kind] === 0 || taken + amount[kind] <= max) continue
-    return new BudgetExceeded({ limit: limitNames[kind], used: taken, max })
+    return new BudgetExceeded({ limit: limitNames[kind], used: taken, max, asked: amount[kind] })
   }
   return undefined
 }

@@ -212,6 +212,8 @@ describe("Actor", () => {
         assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))
         const nan = yield* Effect.exit((yield* Actor.spawn(counter)).tell("Add", { by: Number.NaN }))
         assert.isTrue(Exit.isFailure(nan) && Cause.hasDies(nan.cause))
+        assert.include(String(Exit.isFailure(nan) && Cause.squash(nan.cause)), "Counter.Add: the payload")
+        assert.include(String(Exit.isFailure(nan) && Cause.squash(nan.cause)), `["by"]`)
       })))
 
     it.effect("a payload of unions goes through as it is, and what fits none of them is refused", () =>

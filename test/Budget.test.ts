@@ -153,6 +153,8 @@ describe("Budget", () => {
       const error = yield* Effect.flip(collect(Agent.run(agent, "Weather?")))
       assert(error.reason._tag === "BudgetExceeded")
       assert.strictEqual(error.reason.used, 180)
+      assert.isAbove(error.reason.asked ?? 0, 50)
+      assert.include(error.message, `the next step asks for ${error.reason.asked}`)
       assert.strictEqual((yield* Effect.flatten(Scripted.Requests)).length, 1)
       assert.deepStrictEqual(lines(error.transcript), ["user: Weather?", "get_weather gave \"18 C in Lagos\""])
     }).pipe(Effect.provide(Scripted.model([[lagos, Scripted.usage(150, 30)], "Never said."]))))

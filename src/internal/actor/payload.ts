@@ -11,12 +11,13 @@ import * as Predicate from "effect/Predicate"
 import type * as Rpc from "effect/rpc/Rpc"
 import type * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
+import * as SchemaIssue from "effect/SchemaIssue"
 
-/** Turns what a sender wrote into what the handler gets. Throws a `SchemaError` for what the schema refuses. */
-export const make = (rpcs: ReadonlyArray<Rpc.Any>): (tag: string, input: unknown) => unknown => {
+/** Turns what a sender wrote into what the handler gets. Throws an error that says what the schema refuses. */
+export const make = (protocol: string, rpcs: ReadonlyArray<Rpc.Any>): (tag: string, input: unknown) => unknown => {
   const makers = new Map<string, (input: unknown) => unknown>()
   for (const rpc of rpcs) {
-    const maker = makerOf((rpc as Rpc.AnyWithProps).payloadSchema)
+    const maker = makerOf(`${protocol}.${rpc._tag}`, (rpc as Rpc.AnyWithProps).payloadSchema)
     if (maker !== undefined) makers.set(rpc._tag, maker)
   }
   if (makers.size === 0) return (_tag, input) => input
@@ -36,8 +37,22 @@ type Test = (input: unknown) => boolean
 
 const always: Test = () => true
 
-const makerOf = (schema: Schema.Top): ((input: unknown) => unknown) | undefined => {
-  const construct = (input: unknown) => schema.make(input as {})
+const describe = SchemaIssue.makeFormatterDefault()
+
+/** The schema's own error names neither the message nor, in words, the field. What a default throws stays as it is. */
+const refusal = (message: string, error: unknown): unknown =>
+  Predicate.isError(error) && SchemaIssue.isIssue(error.cause)
+    ? new Error(`${message}: the payload does not fit its schema: ${describe(error.cause)}`)
+    : error
+
+const makerOf = (message: string, schema: Schema.Top): ((input: unknown) => unknown) | undefined => {
+  const construct = (input: unknown) => {
+    try {
+      return schema.make(input as {})
+    } catch (error) {
+      throw refusal(message, error)
+    }
+  }
   const test = testOf(schema.ast)
   if (test === undefined) return construct
   return test === always ? undefined : (input) => test(input) ? input : construct(input)
