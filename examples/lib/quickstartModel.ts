@@ -37,13 +37,17 @@ interface Match {
   readonly text: string
 }
 
-/** Searches for the question's most telling word, reads the best place, answers with what stands there. */
+/** Tells the time, or searches for the question's most telling word, reads the best place, answers with what stands there. */
 function play({ prompt }: Scripted.Request) {
   const results = prompt.content.flatMap((message) => message.role === "tool" ? message.content : [])
     .filter((part) => part.type === "tool-result")
   const question = prompt.content.findLast((message) => message.role === "user")!
-  const words = (Transcript.text(Transcript.user(question.content)).toLowerCase().match(/[a-z]{4,}/g) ?? [])
-    .toSorted((a, b) => b.length - a.length)
+  const asked = Transcript.text(Transcript.user(question.content)).toLowerCase()
+  if (/\b(time|date|day) is\b/.test(asked)) {
+    const time = results.find((result) => result.name === "local_time")
+    return time === undefined ? Scripted.toolCall("local_time", {}) : `It is ${String(time.result)}.`
+  }
+  const words = (asked.match(/[a-z]{4,}/g) ?? []).toSorted((a, b) => b.length - a.length)
   const searches = results.filter((result) => result.name === "search_docs" && !result.isFailure)
   const matches = searches.flatMap((result) => result.result as ReadonlyArray<Match>)
   const best = matches.toSorted((a, b) => common(b, words) - common(a, words))[0]
@@ -52,13 +56,14 @@ function play({ prompt }: Scripted.Request) {
   const word = words[searches.length]
   if (word === undefined || searches.length > 3) return "I found nothing on that in the documents."
   return [
-    ...(results.length === 0 ? [Scripted.text("Let me look that up."), Scripted.toolCall("local_time", {})] : []),
+    ...(results.length === 0 ? [Scripted.text("Let me look that up.")] : []),
     Scripted.toolCall("search_docs", { text: word })
   ]
 }
 
+/** A heading says what a whole passage is about. */
 const common = ({ text }: Match, words: ReadonlyArray<string>) =>
-  words.filter((word) => text.toLowerCase().includes(word)).length
+  words.filter((word) => text.toLowerCase().includes(word)).length + (text.startsWith("#") ? 2 : 0)
 
 const readAround = ({ document, line }: Match) =>
   Scripted.toolCall("read_doc", { document, from: Math.max(1, line - 2) })

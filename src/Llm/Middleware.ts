@@ -65,7 +65,8 @@ export interface Middleware<out E2 = never, out R2 = never> {
 }
 
 /**
- * Logs each call when it is over: provider, model, duration, tokens and outcome; a failed call as a warning.
+ * Logs each call when it is over: provider, model, duration, tokens and outcome; a failed call as a warning. Around a
+ * `fallback`, `model` is the one that was asked first; `responseModel` is who answered, as far as the provider says.
  *
  * The outcome is the finish reason, or `"failed"`, `"interrupted"`, or `"abandoned"` when the stream was not read to its
  * end. Prompts are logged only with `prompts: true`. What looks like a key is replaced in prompts and error messages.
@@ -386,10 +387,11 @@ const toText = (prompt: Prompt.RawInput): string =>
   JSON.stringify(redactJson(ModelRequest.encodePrompt(Prompt.make(prompt))))
 
 const toLogFields = (ending: Internal.Ending) => {
-  const { endedAt, exit, finish, firstPartAt, startedAt } = ending
+  const { endedAt, exit, finish, firstPartAt, metadata, startedAt } = ending
   const error = Internal.failureOf(exit)
   return withoutUndefined({
     outcome: outcomeOf(ending),
+    responseModel: metadata?.modelId,
     error: error && error.reason._tag,
     errorMessage: error && redactText(error.message),
     durationMillis: endedAt - startedAt,

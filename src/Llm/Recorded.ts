@@ -178,7 +178,10 @@ const makeRecorder = Effect.fnUntraced(function*(
       `${pretty({ version: 1, provider, model, calls: calls.filter((call) => call !== undefined) })}\n`
     )
   ).pipe(
-    Effect.mapError(({ message }) => new CassetteError({ file, problem: `can't be written: ${message}` })),
+    Effect.mapError(({ message, reason }) => {
+      const why = reason._tag === "NotFound" ? "there is no such folder" : message
+      return new CassetteError({ file, problem: `can't be written: ${why}` })
+    }),
     Semaphore.withPermit(writing)
   )
   yield* save

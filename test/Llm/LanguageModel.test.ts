@@ -28,7 +28,8 @@ const parts: Array<Response.StreamPartEncoded> = [
     reason: "tool-calls",
     usage: { inputTokens: { total: 3 }, outputTokens: { total: 2 } },
     response: { status: 200, headers: { "x-request-id": "1" } }
-  }
+  },
+  { type: "finish", reason: "stop", usage: { inputTokens: { total: 3 }, outputTokens: {} }, metadata }
 ]
 
 const turn = { prompt: "Hi", toolkit, disableToolCallResolution: true, toolCallValidation: "deferred" } as const

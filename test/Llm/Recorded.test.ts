@@ -348,7 +348,10 @@ describe("Recorded", () => {
         const problemOf = <A>(model: Layer.Layer<A, Recorded.CassetteError, FileSystem.FileSystem>) =>
           Effect.map(Effect.flip(Effect.scoped(Layer.build(model))), (error) => error.message)
         assert.include(yield* problemOf(Recorded.replay(file)), "cassette.json: can't be read: ")
-        assert.include(yield* problemOf(Recorded.record(`${file}/no/where`)(Scripted.model([]))), "can't be written: ")
+        assert.include(
+          yield* problemOf(Recorded.record(`${file}-folder/cassette.json`)(Scripted.model([]))),
+          "can't be written: there is no such folder"
+        )
         const fs = yield* FileSystem.FileSystem
         yield* fs.writeFileString(file, `{"version":2}`)
         assert.include(yield* problemOf(Recorded.replay(file)), "cassette.json: is not a cassette: ")

@@ -6,7 +6,7 @@
 import * as Context from "effect/Context"
 import type { Cell } from "./cell.ts"
 
-export class RootCell extends Context.Service<RootCell, Cell>()("effect-troupe/internal/RootCell") {}
+export class RootCell extends Context.Service<RootCell, Cell>()("effect-troupe/ActorSystem/RootCell") {}
 
 /** Whoever asks for it needs an `ActorSystem`, whose layer brings it along. */
 export const rootOf = (context: Context.Context<never>): Cell =>

@@ -103,10 +103,17 @@ const toPart = (part: Response.StreamPartEncoded): Part => {
       return Response.makePart(part.type, part as never)
     case "tool-call":
       return Response.makePart("tool-call", { ...part, providerExecuted: part.providerExecuted ?? false })
+    case "finish":
+      // What a provider's response was like has a schema of its own.
+      return part.response === undefined
+        ? Response.makePart("finish", { ...part, usage: decodeUsage(part.usage) } as never)
+        : decodePart(part) as Part
     default:
       return decodePart(part) as Part
   }
 }
+
+const decodeUsage = Schema.decodeUnknownSync(Response.Usage)
 
 const decodePart = Schema.decodeUnknownSync(Response.AllParts())
 
