@@ -7,7 +7,6 @@
 import * as Channel from "effect/Channel"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 
 /** Takes a batch of items; what pushed it goes on when it has. A source of several fibers may push from each at once. */
@@ -18,16 +17,15 @@ export type Source<A, E, R> = (emit: Emit<A>) => Effect.Effect<unknown, E, R>
 const SourceTypeId = "~effect-troupe/internal/Pushed"
 
 /** A stream of what a source pushes, which waits while `bufferSize` items are ahead of the reader. */
-export const make = <A, E, R>(
-  source: Source<A, E, R>,
-  bufferSize = 16
-): Stream.Stream<A, E, Exclude<R, Scope.Scope>> => {
-  const buffered = Stream.callback<A, E, R>((queue) => {
-    const pushed = source((items) => items.length === 0 ? Effect.void : Effect.asVoid(Queue.offerAll(queue, items)))
-    return Effect.andThen(pushed, Queue.end(queue))
-  }, { bufferSize })
-  return withSource(() => buffered, (emit) => Effect.scoped(source(emit)))
-}
+export const make = <A, E, R>(source: Source<A, E, R>, bufferSize = 16): Stream.Stream<A, E, R> =>
+  withSource(
+    () =>
+      Stream.callback<A, E, R>((queue) => {
+        const pushed = source((items) => items.length === 0 ? Effect.void : Effect.asVoid(Queue.offerAll(queue, items)))
+        return Effect.andThen(pushed, Queue.end(queue))
+      }, { bufferSize }),
+    source
+  )
 
 /** A stream, made when somebody reads it as one, said to come from this source. */
 export const withSource = <A, E, R>(stream: () => Stream.Stream<A, E, R>, source: Source<A, E, R>) =>

@@ -52,6 +52,7 @@ export const events = <E, R>(
 ): Stream.Stream<AgentEvent, AgentError | E, R> =>
   Pushed.make((emit) =>
     Effect.flatMap(begin(agent, input, options, emit), (run) => withinTime(run, turns(run))).pipe(
+      Effect.scoped,
       Effect.flatMap((response) => emit([{ _tag: "Completed", agent: agent.name, response }])),
       Effect.withSpan(`invoke_agent ${agent.name}`, { attributes: { "gen_ai.agent.name": agent.name } }, {
         captureStackTrace: false
