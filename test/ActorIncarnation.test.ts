@@ -56,6 +56,45 @@ describe("Actor incarnations", () => {
       assert.strictEqual(incarnations, 2)
     })))
 
+  it.effect("what an incarnation acquires is released before the next setup, and only its own", () =>
+    run(Effect.gen(function*() {
+      const log: Array<string> = []
+      let incarnations = 0
+      const acquire = (id: number) =>
+        Effect.acquireRelease(
+          Effect.sync(() => log.push(`acquire ${id}`)),
+          () => Effect.sync(() => log.push(`release ${id}`))
+        )
+      // The first and the last one have nothing to release.
+      const setup = Effect.suspend(() => {
+        const id = incarnations++
+        log.push(`setup ${id}`)
+        return id === 1 || id === 2 ? acquire(id) : Effect.void
+      })
+      const ref = yield* Actor.spawn(
+        Job.behavior(
+          Effect.as(setup, {
+            Do: () => Effect.die("crash"),
+            Ended: () => Effect.void,
+            Seen: () => Effect.succeed(log)
+          }),
+          { supervisor: immediately }
+        )
+      )
+      for (let i = 0; i < 3; i++) yield* Effect.flip(ref.ask("Do"))
+      yield* ref.stop
+      assert.deepStrictEqual(log, [
+        "setup 0",
+        "setup 1",
+        "acquire 1",
+        "release 1",
+        "setup 2",
+        "acquire 2",
+        "release 2",
+        "setup 3"
+      ])
+    })))
+
   it.effect("a watch that begins while the incarnation ends, ends with it", () =>
     run(Effect.gen(function*() {
       const { ref: watched } = yield* ActorProbe.make(Job)

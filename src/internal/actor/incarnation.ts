@@ -12,11 +12,15 @@ import type * as Cell from "./cell.ts"
 import * as MailboxQueue from "./mailboxQueue.ts"
 import * as Stop from "./stop.ts"
 
-/** Makes the setup in a fresh scope, with the context that the handlers will have too. */
+/**
+ * Makes the setup in a fresh scope, with the context that the handlers will have too. Where a restart left the scope of the
+ * last incarnation, nothing was ever added to it.
+ */
 export const setup = (cell: Cell.Cell): Effect.Effect<Cell.Handlers, unknown> => {
-  const scope = Scope.makeUnsafe()
-  cell.scope = scope
-  cell.context = Context.add(cell.base, Scope.Scope, scope)
+  if (cell.scope === undefined) {
+    cell.scope = Scope.makeUnsafe()
+    cell.context = Context.add(cell.base, Scope.Scope, cell.scope)
+  }
   // The context was captured where `spawn` asked for all that the setup needs.
   return Effect.setContext(cell.definition.setup as Effect.Effect<Cell.Handlers, unknown>, cell.context)
 }

@@ -122,10 +122,10 @@ const endRestart = (cell: Cell.Cell, cause: Cause.Cause<unknown>, exit: Exit.Exi
 
 /**
  * Ends this incarnation and starts the next, as often and as slowly as the schedule says. What needs no time happens
- * before there is a fiber: that is most of what a restart costs.
+ * before there is a fiber, and what leaves nothing to release keeps its scope: that is most of what a restart costs.
  */
 const restart = (cell: Cell.Cell, cause: Cause.Cause<unknown>, directive: Restart): Effect.Effect<void> => {
-  const ending = Stop.endIncarnation(cell, Exit.failCause(cause))
+  const ending = Stop.leavesNothing(cell) ? undefined : Stop.endIncarnation(cell, Exit.failCause(cause))
   if (ending === undefined) return startAgain(cell, cause, directive)
   return Effect.andThen(Effect.uninterruptible(ending), Effect.suspend(() => startAgain(cell, cause, directive)))
 }

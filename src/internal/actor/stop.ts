@@ -52,6 +52,10 @@ export const beginStop = (cell: Cell.Cell, reason: Cell.TerminatedReason, escala
   endIfQuiet(cell)
 }
 
+/** Whether the end of this incarnation would end nothing else: runs, children, watches, resources. */
+export const leavesNothing = (cell: Cell.Cell): boolean =>
+  isAlone(cell) && cell.watching === undefined && cell.scope?.state._tag === "Empty"
+
 /** Ends the actor as `requestStop` does, and kills it when the system's `shutdownTimeout` is up. */
 export const end = (cell: Cell.Cell, mode: "stop" | "drain"): Effect.Effect<Cell.Terminated> =>
   Effect.suspend(() => {
