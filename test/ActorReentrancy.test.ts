@@ -3,7 +3,7 @@
  * resumes the asker on the handler's.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Exit, Fiber, Latch, Logger, Schedule, Schema, Stream } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Fiber, Latch, Logger, Schedule, Schema, Stream } from "effect"
 import { Rpc } from "effect/rpc"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
@@ -294,6 +294,78 @@ describe("Actors on one stack", () => {
       assert.strictEqual(logged.length, 1)
     })).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => logged.push(message))])))
   })
+})
+
+// Its loop starts one asker after the other, and does not stand it when a sibling goes on in between.
+describe("Asks out of an Effect.forEach of bounded concurrency", () => {
+  const Numbers = Actor.make("Numbers", [
+    Rpc.make("Same", { payload: { n: Schema.Number }, success: Schema.Number })
+  ])
+  const numbers = Array.from({ length: 200 }, (_, n) => n)
+  const supervisor = Supervisor.restart(Schedule.forever)
+
+  for (const concurrency of [2, 3, 10, 50]) {
+    for (const handlers of [1, 3]) {
+      it.effect(`each is made once and has its own answer: ${concurrency} askers, ${handlers} at once in the middle`, () =>
+        run(Effect.gen(function*() {
+          let calls = 0
+          const last = yield* Actor.spawn(Numbers.behavior(
+            Effect.succeed({
+              Same: ({ n }) => {
+                calls++
+                if (n % 7 === 0) return Effect.die("crash")
+                return n % 3 === 0 ? Effect.as(Effect.yieldNow, n) : Effect.succeed(n)
+              }
+            }),
+            { supervisor }
+          ))
+          const first = yield* Actor.spawn(Numbers.behavior(
+            Effect.succeed({ Same: ({ n }) => Effect.orElseSucceed(last.ask("Same", { n }), () => n) }),
+            { supervisor, concurrency: handlers }
+          ))
+          for (const ref of [last, first]) {
+            calls = 0
+            const ask = (n: number) => Effect.orElseSucceed(ref.ask("Same", { n }), () => n)
+            assert.deepStrictEqual(yield* Effect.forEach(numbers, ask, { concurrency }), numbers)
+            assert.strictEqual(calls, numbers.length)
+          }
+        })))
+    }
+  }
+
+  it.effect("who evicts a message or stops the actor lets its asker go on after itself", () =>
+    run(Effect.gen(function*() {
+      for (const what of ["evict", "stop"]) {
+        const ref = yield* Actor.spawn(Numbers.behavior(
+          Effect.succeed({ Same: ({ n }) => Effect.succeed(n) }),
+          { mailbox: Mailbox.bounded(1, "dropOldest") }
+        ))
+        yield* TestActor.pause(ref)
+        const step = (n: number) =>
+          n === 0
+            ? Effect.orElseSucceed(ref.ask("Same", { n }), () => n)
+            : n > 1
+            ? Effect.succeed(n)
+            : Effect.as(what === "stop" ? ref.stop : ref.tell("Same", { n }), n)
+        const steps = yield* Effect.forEach([0, 1, 2, 3, 4, 5], step, { concurrency: 2 })
+        assert.deepStrictEqual(steps, [0, 1, 2, 3, 4, 5])
+      }
+    })))
+
+  it.effect("a handler that answers an earlier asker lets it go on after itself", () =>
+    run(Effect.gen(function*() {
+      const later = Deferred.makeUnsafe<number>()
+      const ref = yield* Actor.spawn(Numbers.behavior(Effect.succeed({
+        Same: ({ n }) =>
+          n === 0
+            ? Effect.succeed(later)
+            : n === 2
+            ? Effect.as(Deferred.succeed(later, 0), n)
+            : Effect.as(Effect.yieldNow, n)
+      })))
+      const answers = yield* Effect.forEach([0, 1, 2, 3, 4, 5], (n) => ref.ask("Same", { n }), { concurrency: 2 })
+      assert.deepStrictEqual(answers, [0, 1, 2, 3, 4, 5])
+    })))
 })
 
 describe("Supervisors that die themselves", () => {

@@ -9,7 +9,7 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
 import type * as Metric from "effect/Metric"
 import type * as Pull from "effect/Pull"
 import type * as Scheduler from "effect/Scheduler"
@@ -233,28 +233,40 @@ export const failure = (cell: Cell, tag: string, reason: ActorErrorReason): Acto
 
 export const stopped: ActorErrorReason = { _tag: "Stopped" }
 
-/** How many handlers and answers may run on top of each other. */
+/** How many deliveries to askers, and answers to them, may run on top of each other. */
 export const maxDepth = 16
 
-/**
- * Answers whoever waits for the message. Answers resume askers on this very stack, which is fast; a long chain of them
- * goes through the dispatcher, so that it cannot overflow the stack.
- */
+/** Answers whoever waits for the message. */
 export const answer = (cell: Cell, envelope: Envelope, exit: Exit.Exit<unknown, unknown>): void => {
   envelope.status = "done"
   const reply = envelope.reply
   if (reply === undefined) return
-  const system = cell.system
-  if (system.depth >= maxDepth) return system.dispatcher.scheduleTask(() => resume(cell, reply, exit), 0)
-  system.depth++
+  // An asker that has not suspended yet only takes note of the answer.
+  if (envelope.atOnce) return reply(exit)
   resume(cell, reply, exit)
+}
+
+/**
+ * Lets somebody else's fiber go on: on this very stack, which is fast, unless a fiber is running on it, which may be starting
+ * others just now (a bounded `Effect.forEach` is not re-entrant). A long chain goes through the dispatcher too, so that it
+ * cannot overflow the stack.
+ */
+export const resume = <A>(cell: Cell, resumed: (value: A) => void, value: A): void => {
+  const { system } = cell
+  if (system.depth >= maxDepth || Fiber.getCurrent() !== undefined) return resumeLater(cell, resumed, value)
+  system.depth++
+  guarded(cell, resumed, value)
   system.depth--
 }
 
-/** Resumes somebody else's fiber. What its observers throw is theirs, and must not end what runs below on the stack. */
-export const resume = <A>(cell: Cell, resumed: (value: A) => void, value: A): void => {
+/** The same in the dispatcher's turn. */
+export const resumeLater = <A>(cell: Cell, resumed: (value: A) => void, value: A): void =>
+  cell.system.dispatcher.scheduleTask(() => guarded(cell, resumed, value), 0)
+
+/** Calls what may resume a fiber. What that fiber's observers throw must not end what runs below on the stack. */
+export const guarded = <A>(cell: Cell, call: (value: A) => void, value: A): void => {
   try {
-    resumed(value)
+    call(value)
   } catch (defect) {
     Effect.runForkWith(cell.base)(Effect.logError("an observer of a fiber that this actor resumed threw", defect))
   }
@@ -270,7 +282,7 @@ export const refuse = (cell: Cell, envelope: Envelope, reason: ActorErrorReason)
   }
   const exit = Exit.fail(failure(cell, envelope.tag, reason))
   answer(cell, envelope, exit)
-  if (blocked !== undefined) cell.system.dispatcher.scheduleTask(() => resume(cell, blocked, exit), 0)
+  if (blocked !== undefined) resumeLater(cell, blocked, exit)
 }
 
 export const deadLetter = (cell: Cell, envelope: Envelope): void => {

@@ -50,23 +50,23 @@ export const offer = (
     return Exit.fail(Cell.failure(cell, envelope.tag, Cell.stopped))
   }
   const full = MailboxQueue.isFull(queue)
-  if (full && queue.mailbox.policy !== "dropOldest") return refuse(cell, envelope, queue.mailbox)
+  if (full && queue.mailbox.policy !== "dropOldest") return refuseFull(cell, envelope, queue.mailbox)
   const oldest = full ? MailboxQueue.takeOldest(queue) : undefined
   cell.stats.sent++
   MailboxQueue.append(queue, envelope)
-  // Its asker, who goes on at once and may send again, finds the mailbox full.
+  // An evicted asker that goes on and sends again has to find the mailbox full.
   if (oldest !== undefined) evict(cell, oldest)
   if (cell.busy < cell.definition.concurrency) wake(cell)
   return Exit.void
 }
 
 /**
- * Wakes an idle actor for a message that somebody waits for: its handler runs on the asker's own stack until it
- * suspends, which is much faster than a way through the dispatcher. Where that stack is deep already, it is not.
+ * Wakes an idle actor for an ask: its handler runs on the asker's own stack until it suspends, which is much faster than a
+ * way through the dispatcher. That is left for an actor that has others' messages too, and for a stack that is deep.
  */
 export const deliverAtOnce = (cell: Cell.Cell): void => {
   const { system } = cell
-  if (system.depth >= Cell.maxDepth) return Cell.wake(cell)
+  if (system.depth >= Cell.maxDepth || MailboxQueue.size(cell.queue) > 1) return Cell.wake(cell)
   system.depth++
   if (cell.delivery === "none") deliver(cell)
   // The asker was just answered on top of a delivery.
@@ -194,12 +194,12 @@ const admit = (cell: Cell.Cell): void => {
   ) {
     const resume = envelope.accepted
     envelope.accepted = undefined
-    if (resume !== undefined) cell.system.dispatcher.scheduleTask(() => Cell.resume(cell, resume, Exit.void), 0)
+    if (resume !== undefined) Cell.resumeLater(cell, resume, Exit.void)
   }
 }
 
 /** What a full mailbox does with one more message; `undefined` when that has to wait. */
-const refuse = (
+const refuseFull = (
   cell: Cell.Cell,
   envelope: Envelope,
   { capacity, policy }: Mailbox

@@ -46,6 +46,8 @@ export interface Envelope {
   startedAt: bigint | undefined
   /** Takes the message back from where its handler forwarded it to. */
   forwarded: Effect.Effect<unknown> | undefined
+  /** Whether its asker is on the current stack, and has not suspended yet. */
+  atOnce: boolean
   next: Envelope | undefined
   previous: Envelope | undefined
 }
@@ -69,6 +71,7 @@ export const make = (
   abort: undefined,
   startedAt: undefined,
   forwarded: undefined,
+  atOnce: false,
   next: undefined,
   previous: undefined
 })

@@ -161,12 +161,19 @@ const sizes = (cell: Cell.Cell) => ({
 /** Sends what the current fiber will wait for; the effect takes it back. */
 const request = (cell: Cell.Cell, envelope: Envelope.Envelope): Effect.Effect<unknown> => {
   if (cell.busy > 0) Delivery.refuseDeadlock(cell, envelope)
-  return send(cell, envelope)
+  envelope.atOnce = true
+  const takeBack = send(cell, envelope, Delivery.deliverAtOnce)
+  envelope.atOnce = false
+  return takeBack
 }
 
 /** Sends an envelope that somebody may wait for; the effect takes it back. */
-const send = (cell: Cell.Cell, envelope: Envelope.Envelope): Effect.Effect<unknown> => {
-  const refused = Delivery.offer(cell, envelope, Delivery.deliverAtOnce)
+const send = (
+  cell: Cell.Cell,
+  envelope: Envelope.Envelope,
+  wake?: (cell: Cell.Cell) => void
+): Effect.Effect<unknown> => {
+  const refused = Delivery.offer(cell, envelope, wake)
   if (refused === undefined) Delivery.wait(cell, envelope)
   else if (Exit.isFailure(refused)) envelope.reply?.(refused)
   return Effect.suspend(() => Delivery.cancel(cell, envelope))

@@ -109,7 +109,7 @@ export const terminate = (cell: Cell.Cell, reason: Cell.TerminatedReason, escala
   Cell.emit(cell, (path, protocol) => ({ _tag: "Stopped", path, protocol, reason }))
   const watchers = cell.watchers
   cell.watchers = undefined
-  if (watchers !== undefined) { for (const notify of watchers.values()) Cell.resume(cell, notify, terminated) }
+  if (watchers !== undefined) { for (const notify of watchers.values()) Cell.guarded(cell, notify, terminated) }
   if (escalate && reason._tag === "Crashed" && parent !== undefined) climb(parent, reason.cause)
 }
 
@@ -125,7 +125,10 @@ export const awaitStopped = (cell: Cell.Cell): Effect.Effect<Cell.Terminated> =>
   Effect.callback<Cell.Terminated>((resume) => {
     if (cell.state._tag === "Stopped") return resume(Effect.succeed(cell.state.terminated))
     const key = {}
-    ;(cell.watchers ??= new Map()).set(key, (terminated: Cell.Terminated) => resume(Effect.succeed(terminated)))
+    ;(cell.watchers ??= new Map()).set(
+      key,
+      (terminated: Cell.Terminated) => Cell.resume(cell, resume, Effect.succeed(terminated))
+    )
     return Effect.sync(() => cell.watchers?.delete(key))
   })
 
