@@ -333,25 +333,6 @@ describe("Asks out of an Effect.forEach of bounded concurrency", () => {
     }
   }
 
-  it.effect("who evicts a message or stops the actor lets its asker go on after itself", () =>
-    run(Effect.gen(function*() {
-      for (const what of ["evict", "stop"]) {
-        const ref = yield* Actor.spawn(Numbers.behavior(
-          Effect.succeed({ Same: ({ n }) => Effect.succeed(n) }),
-          { mailbox: Mailbox.bounded(1, "dropOldest") }
-        ))
-        yield* TestActor.pause(ref)
-        const step = (n: number) =>
-          n === 0
-            ? Effect.orElseSucceed(ref.ask("Same", { n }), () => n)
-            : n > 1
-            ? Effect.succeed(n)
-            : Effect.as(what === "stop" ? ref.stop : ref.tell("Same", { n }), n)
-        const steps = yield* Effect.forEach([0, 1, 2, 3, 4, 5], step, { concurrency: 2 })
-        assert.deepStrictEqual(steps, [0, 1, 2, 3, 4, 5])
-      }
-    })))
-
   it.effect("a handler that answers an earlier asker lets it go on after itself", () =>
     run(Effect.gen(function*() {
       const later = Deferred.makeUnsafe<number>()
