@@ -83,8 +83,13 @@ export interface Options extends Limits {
  */
 export interface Budget {
   readonly [TypeId]: typeof TypeId
+  /** @internal */
   readonly limits: Limits
-  /** What it was granted out of. */
+  /**
+   * What it was granted out of.
+   *
+   * @internal
+   */
   readonly parent: Budget | undefined
   readonly price: (usage: Response.Usage) => number | undefined
   readonly expectedOutputTokens: number

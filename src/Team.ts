@@ -22,6 +22,7 @@ import { isString } from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import { type Agent, isAgent } from "./Agent.ts"
 import { type AgentError, TeamLimitExceeded, UnknownMember } from "./AgentError.ts"
 import type { AgentResponse } from "./AgentEvent.ts"
@@ -343,7 +344,7 @@ export type Until = (response: AgentResponse, round: number) => boolean | Effect
  * @category type utils
  */
 export type UntilServices<U extends Until> = ReturnType<U> extends infer Done
-  ? Done extends Effect.Effect<infer _A, infer _E, infer R> ? R : never
+  ? Done extends Effect.Effect<infer _A, infer _E, infer R> ? Exclude<R, Scope.Scope> : never
   : never
 
 /**
@@ -537,7 +538,7 @@ const converse = Effect.fnUntraced(function*(
   for (let handoffs = 0; handoffs <= begin.maxHandoffs; handoffs++) {
     if (handoffs > 0) run.said.push(Transcript.user(input))
     const [name, member] = members[index]!
-    run.speaker = isAgent(member) ? member.name : undefined
+    run.speaker = isAgent(member) ? member.name : "agent" in member ? member.agent : undefined
     const request = { input, history, output: run.request.output, as: run.team }
     const response: AgentResponse = yield* Effect.tapError(
       TeamRun.prompt(run, refs[index]!, request),

@@ -199,7 +199,7 @@ export function fn<Name extends string, Fields extends Schema.Struct.Fields, Suc
   },
   handler: (params: Schema.Struct<Fields>["Type"]) => Effect.Effect<Success["Type"], E, R>
 ): Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | Approvals> {
-  checkOptions(name, options)
+  checkOptions("fn", name, options)
   const parameters = Schema.Struct(options.parameters ?? ({} as Fields))
   const success = options.success ?? Schema.Void
   const decode = Schema.decodeUnknownEffect(parameters)
@@ -297,7 +297,7 @@ export interface FromAgentOptions {
   readonly description: string
   /** Default: the agent's name, with "_" for what a tool's name can't have. */
   readonly name?: string | undefined
-  /** How long a call may take. Two actors that ask each other wait until then. Default: for ever. */
+  /** Fails a call that takes longer; two actors that ask each other would otherwise wait for ever. Default: for ever. */
   readonly timeout?: Duration.Input | undefined
 }
 
@@ -315,6 +315,7 @@ export const handoff = <const Name extends string>(
   ref: AgentRef,
   options: FromAgentOptions & { readonly name: Name }
 ): Tool<Name> => {
+  checkOptions("handoff", options.name, options)
   const tool = fn(
     options.name,
     { description: options.description, parameters: { message: handoffMessage } },
@@ -474,20 +475,21 @@ const withPolicies = <Params, A, E, R>(
 }
 
 const checkOptions = (
+  where: string,
   name: string,
-  { concurrency, effect, retry, timeout }: FnOptions<{}, Schema.Top> & Repetition
+  { concurrency, effect, retry, timeout }: Partial<FnOptions<{}, Schema.Top>> & Repetition
 ): void => {
   const problem = nameProblem(name)
-  if (problem !== undefined) throw new Error(`Tool.fn: ${problem}`)
+  if (problem !== undefined) throw new Error(`Tool.${where}: ${problem}`)
   if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency > 0)) {
-    throw new Error(`Tool.fn: concurrency of ${name} must be a positive integer, got ${concurrency}`)
+    throw new Error(`Tool.${where}: concurrency of ${name} must be a positive integer, got ${concurrency}`)
   }
   if (timeout !== undefined && !(Duration.toMillis(timeout) > 0)) {
-    throw new Error(`Tool.fn: timeout of ${name} must be positive, got ${Duration.toMillis(timeout)} ms`)
+    throw new Error(`Tool.${where}: timeout of ${name} must be positive, got ${Duration.toMillis(timeout)} ms`)
   }
   const declared: EffectClass = effect ?? "once"
   if (retry !== undefined && declared === "once") {
-    throw new Error(`Tool.fn: retry of ${name} needs effect "pure" or "idempotent", got "once"`)
+    throw new Error(`Tool.${where}: retry of ${name} needs effect "pure" or "idempotent", got "once"`)
   }
 }
 

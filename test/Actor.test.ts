@@ -222,7 +222,8 @@ describe("Actor", () => {
         const Fields = Schema.Struct({
           size: Schema.Literals(["small", "large"]),
           note: Schema.optional(Schema.String),
-          at: Schema.Union([Schema.Null, Schema.Number, Schema.Date, Point])
+          at: Schema.Union([Schema.Null, Schema.Number, Schema.Date, Point]),
+          one: Schema.optional(Schema.Union([Schema.Literal("a"), Schema.String], { mode: "oneOf" }))
         })
         const Plotter = Actor.make("Plotter", [Rpc.make("Plot", { payload: Fields, success: Schema.Boolean })])
         const point = new Point({ x: 1 })
@@ -234,7 +235,7 @@ describe("Actor", () => {
           assert.isTrue(yield* ref.ask("Plot", { size: "small", note: undefined, at }))
         }
         for (
-          const wrong of [{ size: "huge", at: 2 }, { size: "small", at: "2" }]
+          const wrong of [{ size: "huge", at: 2 }, { size: "small", at: "2" }, { size: "small", at: 2, one: "a" }]
         ) {
           const exit = yield* Effect.exit(ref.ask("Plot", wrong as typeof Fields.Type))
           assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause))

@@ -368,6 +368,8 @@ describe("Agents behind refs as tools", () => {
       const second = yield* Agent.spawn(
         Agent.make("second", { tools: [back], model: Scripted.model([call, call, call, "Done."]) })
       )
+      const senseless = { name: "hand", description: "", timeout: -1 }
+      assert.throws(() => Tool.handoff(second, senseless), "Tool.handoff: timeout of hand must be positive")
       const first = yield* Agent.spawn(Agent.make("first", {
         tools: [
           Tool.fromAgent(second, { name: "ask", description: "", timeout: "1 minute" }),

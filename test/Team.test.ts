@@ -1,5 +1,5 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Result, Schedule, Schema } from "effect"
+import { Context, Deferred, Effect, Fiber, Result, Schedule, Schema, Stream } from "effect"
 import type { LanguageModel } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as Actor from "../src/Actor.ts"
@@ -196,6 +196,19 @@ describe("Team.debate", () => {
 })
 
 describe("Team.loop", () => {
+  it.effect("what `until` acquires is released with the prompt, not with the team", () =>
+    Effect.gen(function*() {
+      let released = 0
+      const ref = yield* Actor.spawn(Team.loop("editor", a, {
+        until: () => Effect.as(Effect.addFinalizer(() => Effect.sync(() => released++)), true),
+        maxRounds: 2
+      }))
+      yield* Agent.ask(ref, "Hi")
+      assert.strictEqual(released, 1)
+      yield* Stream.runDrain(Agent.stream(ref, "Hi"))
+      assert.strictEqual(released, 2)
+    }).pipe(play({ a: ["1", "2"] })))
+
   it.effect("goes on with its own answer until that is good", () =>
     Effect.gen(function*() {
       const ref = yield* Actor.spawn(Team.loop("editor", a, {
@@ -335,6 +348,18 @@ describe("Team.handoff that breaks off", () => {
       a: [Scripted.toolCall("handoff", { to: "billing", message: "Look" })],
       b: [[Scripted.text("Wait."), Scripted.toolCall("charge", {})], Scripted.toolCall("hang", {}), "Done."]
     })))
+
+  it.effect("crashed, a member that is a behavior leaves its calls there too", () =>
+    Effect.gen(function*() {
+      const crashing = Agent.make("a", {
+        instructions: "a",
+        tools: [Tool.fn("look", { description: "", success: Schema.String }, () => Effect.succeed("seen"))],
+        prepareTurn: ({ turn }) => turn === 2 ? Effect.die(new Error("boom")) : Effect.succeed({})
+      })
+      const ref = yield* Actor.spawn(Team.handoff("support", { crashing: Agent.behavior(crashing) }))
+      yield* Effect.flip(Agent.ask(ref, "Hi"))
+      assert.deepStrictEqual(lines(yield* Agent.transcript(ref)), ["user: Hi", "look gave \"seen\""])
+    }).pipe(play({ a: [Scripted.toolCall("look", {})] })))
 
   it.effect("text of a turn that was restarted is not remembered", () =>
     Effect.gen(function*() {

@@ -109,7 +109,7 @@ describe("Tool", () => {
     assert.throws(() => Tool.fn("get weather", { description: "" }, () => Effect.void), "got \"get weather\"")
     assert.throws(
       () => Tool.fn("t", { description: "", timeout: 0 }, () => Effect.void),
-      "timeout of t must be positive"
+      "Tool.fn: timeout of t must be positive"
     )
     assert.throws(
       () => Tool.fn("t", { description: "", concurrency: 0 }, () => Effect.void),

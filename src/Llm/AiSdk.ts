@@ -242,7 +242,7 @@ const callSpan = (
 const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
   const { model } = bridge
   const { fails, notes } = yield* callSpan(bridge, request, false)
-  const { call, origin } = yield* prepare(bridge, request, "generateText")
+  const { call, origin } = yield* Effect.tapError(prepare(bridge, request, "generateText"), fails)
   const result = yield* sdkCall(
     origin,
     (abortSignal): PromiseLike<GenerateResult> =>
@@ -260,7 +260,7 @@ const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: Langua
 const streamText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
   const { model } = bridge
   const span = yield* callSpan(bridge, request, true)
-  const { call, origin } = yield* prepare(bridge, request, "streamText")
+  const { call, origin } = yield* Effect.tapError(prepare(bridge, request, "streamText"), span.fails)
   // Outlives the call below: the body is read under it, and closing the stream's scope hangs up.
   const controller = yield* Effect.acquireRelease(
     Effect.sync(() => new AbortController()),

@@ -110,6 +110,8 @@ describe("OpenRouter", () => {
           chunk(piece({ signature: "sig-1" })),
           ...toolCall,
           chunk({ reasoning_details: [encrypted] }),
+          // Another one, though at the same index.
+          chunk({ reasoning_details: [{ ...encrypted, id: "rs_2" }] }),
           chunk({}, "tool_calls"),
           usage,
           Wire.done
@@ -122,7 +124,8 @@ describe("OpenRouter", () => {
       const messages = (server.requests[1]!.body as { messages: ReadonlyArray<Record<string, unknown>> }).messages
       assert.deepStrictEqual(messages[2]!["reasoning_details"], [
         { type: "reasoning.text", format, index: 0, text: "Let me see.", signature: "sig-1" },
-        encrypted
+        encrypted,
+        { ...encrypted, id: "rs_2" }
       ])
       assert.notProperty(messages[2], "reasoning_content")
       assert.deepNestedInclude(messages[2], { "tool_calls[0].id": "toolu_1" })

@@ -87,7 +87,8 @@ export class ActorError extends Schema.TaggedError<ActorError>()("ActorError", {
 
 /**
  * What `new ActorError` gives, in a fraction of the time: without the constructor, which checks its input against the
- * schema, and without what makes an error a native one, which is mostly a stack that would show this runtime.
+ * schema, and without what makes an error a native one: a stack, which would show this runtime, and `Error.isError`. A native
+ * one costs a fifth of a crash with its restart.
  *
  * @internal
  */

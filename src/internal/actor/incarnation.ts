@@ -14,7 +14,7 @@ import * as Stop from "./stop.ts"
 
 /**
  * Makes the setup in a fresh scope, with the context that the handlers will have too. Where a restart left the scope of the
- * last incarnation, nothing was ever added to it.
+ * last incarnation, nothing had been added to it; what a detached fiber of that one adds later is released with this one.
  */
 export const setup = (cell: Cell.Cell): Effect.Effect<Cell.Handlers, unknown> => {
   if (cell.scope === undefined) {

@@ -113,6 +113,7 @@ const fieldsTestOf = (ast: SchemaAST.Objects): Test | undefined => {
 
 /** Finds the members by which a value can go through as it is; the others need the schema. */
 const unionTestOf = (ast: SchemaAST.Union): Test | undefined => {
+  if (ast.options?.mode === "oneOf") return undefined
   const recognizers = ast.types.flatMap((type) => recognizerOf(type) ?? [])
   return recognizers.length === 0 ? undefined : (input) => recognizers.some((recognize) => recognize(input))
 }

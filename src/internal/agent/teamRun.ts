@@ -151,6 +151,7 @@ export const make = <M extends Member, R = never>(
       run: (request: Request, transcript: Ref.Ref<Transcript.Transcript>, emit: Run["emit"]) =>
         perform(name, request, transcript, emit, (run) => plan.answer(refs, run)).pipe(
           Effect.provideService(Budget.Current, budgets),
+          Effect.scoped,
           Effect.withSpan(`invoke_agent ${name}`, {
             attributes: { "gen_ai.agent.name": name, "troupe.team": plan.kind }
           }, { captureStackTrace: false })

@@ -85,10 +85,14 @@ const collecting = () => {
 /** The fields that stream in pieces; of every other one the last value counts. */
 const PIECES = new Set(["text", "summary", "data"])
 
-/** A piece goes on with the detail before it if both are of one type and place. */
+/** A piece goes on with the detail before it if both are of one type and place, and not of different ids. */
+const goesOn = (last: JSONObject, { id, index, type }: JSONObject): boolean =>
+  last["type"] === type && last["index"] === index &&
+  (Predicate.isNullish(id) || Predicate.isNullish(last["id"]) || last["id"] === id)
+
 const append = (details: Array<JSONObject>, piece: JSONObject): void => {
   const last = details.at(-1)
-  if (last === undefined || last["type"] !== piece["type"] || last["index"] !== piece["index"]) {
+  if (last === undefined || !goesOn(last, piece)) {
     details.push({ ...piece })
     return
   }
