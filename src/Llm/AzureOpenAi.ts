@@ -28,6 +28,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import { errorMessage } from "../internal/errorMessage.ts"
 import * as Errors from "../internal/llm/aiSdkError.ts"
 import { configError, load, optionalUrl, requiredKey } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
@@ -44,26 +45,31 @@ export interface Settings extends AiSdk.Settings {
 }
 
 /**
- * Gives an access token of Microsoft Entra ID, asked for before each request: what `getBearerTokenProvider` of
- * `@azure/identity` makes for the scope `https://cognitiveservices.azure.com/.default`. Default: none, the key is used.
+ * Gives an access token of Microsoft Entra ID, run before each request; a failure is an `AuthenticationError`. Default: none,
+ * the key is used.
  *
  * @example
  * ```ts
- * import { Layer } from "effect"
+ * import { Effect, Layer, Redacted } from "effect"
  * import { AzureOpenAi } from "effect-troupe"
  *
+ * // What `getBearerTokenProvider` of `@azure/identity` makes, for the scope `https://cognitiveservices.azure.com/.default`.
  * declare const getToken: () => Promise<string>
  *
+ * const token = Effect.tryPromise({ try: getToken, catch: (error) => error }).pipe(
+ *   Effect.map((token) => Redacted.make(token))
+ * )
+ *
  * const model = AzureOpenAi.model("my-gpt-5-mini").pipe(
- *   Layer.provide(Layer.succeed(AzureOpenAi.TokenProvider, getToken))
+ *   Layer.provide(Layer.succeed(AzureOpenAi.AccessToken, token))
  * )
  * ```
  *
  * @since 0.1.0
  * @category references
  */
-export const TokenProvider = Context.Reference<(() => Promise<string>) | undefined>(
-  "effect-troupe/Llm/AzureOpenAi/TokenProvider",
+export const AccessToken = Context.Reference<Effect.Effect<Redacted.Redacted, unknown> | undefined>(
+  "effect-troupe/Llm/AzureOpenAi/AccessToken",
   { defaultValue: () => undefined }
 )
 
@@ -124,7 +130,7 @@ export const models: ModelList.ModelList = Effect.suspend(() =>
 /** Who asks. */
 type Access =
   | { readonly _tag: "Key"; readonly key: Redacted.Redacted }
-  | { readonly _tag: "Entra"; readonly token: () => Promise<string> }
+  | { readonly _tag: "Entra"; readonly token: Effect.Effect<string, LoadAPIKeyError> }
 
 const connection = Effect.all({
   url: Effect.flatMap(
@@ -135,16 +141,17 @@ const connection = Effect.all({
       onSome: ({ href }) => Effect.succeed(href.replace(/(\/openai(\/v1)?)?\/*$/, "/openai/v1"))
     })
   ),
-  access: Effect.flatMap(TokenProvider, (token): Effect.Effect<Access, Config.ConfigError> =>
+  access: Effect.flatMap(AccessToken, (token): Effect.Effect<Access, Config.ConfigError> =>
     token === undefined
       ? Effect.map(requiredKey("AzureOpenAi", "AZURE_OPENAI_API_KEY"), (key) => ({ _tag: "Key", key }))
       : Effect.succeed({ _tag: "Entra", token: signIn(token) }))
 })
 
 // What the AI SDK throws for a missing key is told as an AuthenticationError.
-const signIn = (token: () => Promise<string>) => () =>
-  token().catch((error: unknown) => {
-    throw new LoadAPIKeyError({ message: error instanceof Error ? error.message : "no token of Microsoft Entra ID" })
+const signIn = (token: Effect.Effect<Redacted.Redacted, unknown>): Effect.Effect<string, LoadAPIKeyError> =>
+  Effect.mapBoth(token, {
+    onSuccess: Redacted.value,
+    onFailure: (error) => new LoadAPIKeyError({ message: `no token of Microsoft Entra ID: ${errorMessage(error)}` })
   })
 
 // Entra's tokens are known by their looks.
@@ -155,7 +162,7 @@ const authHeaders = (
 ): ModelList.RequestHeaders | Effect.Effect<ModelList.RequestHeaders, AiError.AiError> =>
   access._tag === "Key"
     ? { "api-key": Redacted.value(access.key) }
-    : Effect.tryPromise({ try: access.token, catch: (error) => error }).pipe(
+    : access.token.pipe(
       Effect.catch((error) => Errors.fail(error, { provider: "azure", method: "models", secrets: [] })),
       Effect.map((token) => ({ authorization: `Bearer ${token}` }))
     )
@@ -165,7 +172,9 @@ const provider = Effect.gen(function*() {
   const { access, url } = yield* connection
   const azure = createAzure({
     baseURL: url,
-    ...(access._tag === "Key" ? { apiKey: Redacted.value(access.key) } : { tokenProvider: access.token })
+    ...(access._tag === "Key"
+      ? { apiKey: Redacted.value(access.key) }
+      : { tokenProvider: () => Effect.runPromise(access.token) })
   })
   return { azure, secrets: secretsOf(access) }
 })

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Duration, Effect, Layer } from "effect"
+import { Duration, Effect, Layer, Redacted } from "effect"
 import * as AzureOpenAi from "../../src/Llm/AzureOpenAi.ts"
 import * as Asking from "../fixtures/asking.ts"
 import { variables } from "../fixtures/config.ts"
@@ -167,7 +167,7 @@ describe("AzureOpenAi", () => {
       assert.strictEqual(server.requests[0]?.headers["api-key"], KEY)
     }))
 
-  it.live("with a TokenProvider every request has a token of its own in the place of a key, and shows it to nobody", () =>
+  it.live("with an AccessToken every request has a token of its own in the place of a key, and shows it to nobody", () =>
     Effect.gen(function*() {
       const jwt = (count: number) => `eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxMjM0In0.signature-${count}`
       const refused = { error: { code: "401", message: `Access denied for ${jwt(2)}.` } }
@@ -180,7 +180,7 @@ describe("AzureOpenAi", () => {
       let count = 0
       const surroundings = Layer.mergeAll(
         variables({ AZURE_OPENAI_ENDPOINT: server.url }),
-        Layer.succeed(AzureOpenAi.TokenProvider, () => Promise.resolve(jwt(++count)))
+        Layer.succeed(AzureOpenAi.AccessToken, Effect.sync(() => Redacted.make(jwt(++count))))
       )
       const model = AzureOpenAi.model("d").pipe(Layer.provide(surroundings))
       assert.deepStrictEqual((yield* Asking.text(model)).deltas, ["ok"])
@@ -200,7 +200,7 @@ describe("AzureOpenAi", () => {
       const server = yield* Loopback.make()
       const surroundings = Layer.mergeAll(
         variables({ AZURE_OPENAI_ENDPOINT: server.url }),
-        Layer.succeed(AzureOpenAi.TokenProvider, () => Promise.reject(new Error("az login has expired")))
+        Layer.succeed(AzureOpenAi.AccessToken, Effect.fail(new Error("az login has expired")))
       )
       const errors = [
         (yield* Asking.failure(AzureOpenAi.model("d").pipe(Layer.provide(surroundings)))).error,

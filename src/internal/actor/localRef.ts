@@ -175,7 +175,7 @@ const send = (
 ): Effect.Effect<unknown> => {
   const refused = Delivery.offer(cell, envelope, wake)
   if (refused === undefined) Delivery.wait(cell, envelope)
-  else if (Exit.isFailure(refused)) envelope.reply?.(refused)
+  else if (Exit.isFailure(refused)) Cell.answer(cell, envelope, refused)
   return Effect.suspend(() => Delivery.cancel(cell, envelope))
 }
 

@@ -335,11 +335,12 @@ const note = (run: Run, event: AgentEvent): void => {
 }
 
 const hear = (run: Run, event: AgentEvent): void => {
-  const turn = (): Turn.Turn => Turn.make(run.speaker ?? run.team, run.heard.length + 1, false)
-  const isOver = event._tag === "TurnFinished" || event._tag === "TurnRestarted"
-  if (event._tag === "TurnRestarted") run.heard.pop()
-  if (run.heard.length === 0 || isOver) run.heard.push(turn())
-  Turn.hear(run.heard.at(-1)!, event)
+  const { heard } = run
+  if (event._tag === "TurnRestarted") heard.pop()
+  if (heard.length === 0 || event._tag === "TurnFinished" || event._tag === "TurnRestarted") {
+    heard.push(Turn.make(run.speaker ?? run.team, heard.length + 1, false))
+  }
+  Turn.hear(heard.at(-1)!, event)
 }
 
 const toEntry = (run: Run, text: string): Transcript.Entry => ({
