@@ -38,8 +38,8 @@ import { mergeSettings, toCallOptions } from "../internal/llm/aiSdkRequest.ts"
 import { type GenerateResult, isTruncated, toParts, toStreamPart } from "../internal/llm/aiSdkResponse.ts"
 import { type Batch, batchReader, type PartReader } from "../internal/llm/aiSdkStream.ts"
 import * as CallSpan from "../internal/llm/callSpan.ts"
-import { secretsOf } from "../internal/llm/headers.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
+import { secretsOf } from "../internal/llm/redact.ts"
 import { RequestSettings, type Settings } from "./Settings.ts"
 
 /**

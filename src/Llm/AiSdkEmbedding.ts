@@ -17,7 +17,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Errors from "../internal/llm/aiSdkError.ts"
 import * as CallSpan from "../internal/llm/callSpan.ts"
-import { reveal, secretsOf } from "../internal/llm/headers.ts"
+import { reveal, secretsOf } from "../internal/llm/redact.ts"
 
 /**
  * An embedding model of any current AI SDK specification.

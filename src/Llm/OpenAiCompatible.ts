@@ -15,8 +15,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { connect, DEFAULT_NAME } from "../internal/llm/compatible.ts"
-import { httpUrl, notHttpUrl } from "../internal/llm/provider.ts"
+import { httpUrl, load, notHttpUrl } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
@@ -91,9 +90,32 @@ export const models = (server: Server): ModelList.ModelList<never> => {
   })
 }
 
+/**
+ * The package for OpenAI-compatible servers, connected to one of them.
+ *
+ * @internal
+ */
+export const connect = Effect.fnUntraced(function*({ apiKey, baseUrl, provider = DEFAULT_NAME }: Server) {
+  const { createOpenAICompatible } = yield* load(
+    provider,
+    "@ai-sdk/openai-compatible",
+    () => import("@ai-sdk/openai-compatible")
+  )
+  const sdk = createOpenAICompatible({
+    name: provider,
+    baseURL: baseUrl,
+    includeUsage: true,
+    supportsStructuredOutputs: true,
+    ...(apiKey === undefined ? undefined : { apiKey: Redacted.value(apiKey) })
+  })
+  return { sdk, provider, secrets: apiKey === undefined ? [] : [apiKey] }
+})
+
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+const DEFAULT_NAME = "openai-compatible"
 
 const checkUrl = (method: string, { baseUrl }: Server) => {
   if (httpUrl(baseUrl) === undefined) {

@@ -21,7 +21,6 @@
 import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { connect } from "../internal/llm/compatible.ts"
 import { baseUrl, requiredKey } from "../internal/llm/provider.ts"
 import { keepDetails } from "../internal/llm/reasoningDetails.ts"
 import * as AiSdk from "./AiSdk.ts"
@@ -41,7 +40,7 @@ export const model = (
   settings: Settings = {}
 ): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
   AiSdk.layer(
-    Effect.map(Effect.flatMap(server, connect), ({ sdk, ...origin }) => ({
+    Effect.map(Effect.flatMap(server, OpenAiCompatible.connect), ({ sdk, ...origin }) => ({
       ...origin,
       model: keepDetails(sdk.chatModel(name)),
       settings

@@ -17,7 +17,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type { Settings } from "../../Llm/Settings.ts"
 import { toPrompt } from "./aiSdkPrompt.ts"
-import { reveal } from "./headers.ts"
+import { reveal } from "./redact.ts"
 
 /** @internal */
 export interface Dialect {
