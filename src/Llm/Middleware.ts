@@ -79,7 +79,7 @@ export const log = (options: { readonly prompts?: boolean | undefined } = {}): M
       provider: Option.getOrUndefined(Context.getOption(services, Model.ProviderName)),
       model: Option.getOrUndefined(Context.getOption(services, Model.ModelName))
     }
-    const report = ({ method, options: { prompt } }: Internal.Call) => (ending: Internal.Ending) => {
+    const report = ({ method, options: { prompt } }: Internal.ModelCall) => (ending: Internal.Ending) => {
       const fields = {
         ...names,
         method,
@@ -162,7 +162,7 @@ export const rateLimit = (options: RateLimit): Middleware => {
     requireInteger("rateLimit", "tokensPerMinute", options.tokensPerMinute, 1)
   }
   return Internal.layer((model) =>
-    Effect.sync((): Internal.Middleware => {
+    Effect.sync((): Internal.Interceptor => {
       const window = RateWindow.make(options)
       const settle = (use: RateWindow.Use) => (ending: Internal.Ending) =>
         RateWindow.settle(window, use, Internal.totalTokens(ending))
@@ -283,7 +283,7 @@ export const circuitBreaker = (
       return {
         generate: (run) => Circuit.guard(circuit, run(model)),
         stream: (run) => Circuit.guardStream(circuit, run(model))
-      } satisfies Internal.Middleware
+      } satisfies Internal.Interceptor
     })
   )
 }
@@ -351,7 +351,7 @@ export const cache = (options: {
                 onNone: () => keep(run(model), (parts) => Cache.set(streams, key, parts))
               })
             )))
-      } satisfies Internal.Middleware
+      } satisfies Internal.Interceptor
     })
   )
 }
@@ -436,7 +436,7 @@ const makeStore = <A>(options: { readonly capacity: number; readonly timeToLive:
   Cache.make<string, A>({ ...options, lookup: () => Effect.never })
 
 // Who asks with another tenant's header asks for another answer.
-const toKey = ({ method, options }: Internal.Call): Effect.Effect<string> =>
+const toKey = ({ method, options }: Internal.ModelCall): Effect.Effect<string> =>
   Effect.zipWith(
     ModelRequest.fromCallOptions(options),
     RequestSettings,

@@ -128,7 +128,7 @@ export const replay = (file: string, options: Options = {}): Layer.Layer<
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const Call = Schema.Struct({
+const RecordedCall = Schema.Struct({
   method: Schema.Literals(["generateText", "streamText"]),
   request: Schema.Json,
   /** What came, in milliseconds after the call. */
@@ -140,13 +140,13 @@ const Call = Schema.Struct({
     error: Schema.optionalKey(Schema.Json)
   })
 })
-type Call = typeof Call.Type
+type RecordedCall = typeof RecordedCall.Type
 
 const Cassette = Schema.Struct({
   version: Schema.Literal(1),
   provider: Schema.String,
   model: Schema.String,
-  calls: Schema.Array(Call)
+  calls: Schema.Array(RecordedCall)
 })
 type Cassette = typeof Cassette.Type
 
@@ -158,7 +158,7 @@ const encodeError = Schema.encodeSync(ErrorJson) as (
 interface Recorder {
   readonly secrets: ReadonlyArray<Redacted.Redacted>
   /** Calls in the order in which they began; empty as long as they go on. */
-  readonly calls: Array<Call | undefined>
+  readonly calls: Array<RecordedCall | undefined>
   readonly save: Effect.Effect<void, CassetteError>
 }
 
@@ -169,7 +169,7 @@ const makeRecorder = Effect.fnUntraced(function*(
 ) {
   const fs = yield* FileSystem.FileSystem
   const writing = yield* Semaphore.make(1)
-  const calls: Array<Call | undefined> = []
+  const calls: Array<RecordedCall | undefined> = []
   const provider = Option.getOrElse(Context.getOption(services, Model.ProviderName), () => "unknown")
   const model = Option.getOrElse(Context.getOption(services, Model.ModelName), () => "unknown")
   const save = Effect.suspend(() =>
@@ -196,7 +196,7 @@ interface TimedPart {
 /** Begins the recording of one call. */
 const begin = Effect.fnUntraced(function*(
   recorder: Recorder,
-  method: Call["method"],
+  method: RecordedCall["method"],
   options: LanguageModel.ProviderOptions
 ) {
   const clock = yield* Clock.Clock
@@ -209,7 +209,7 @@ const begin = Effect.fnUntraced(function*(
     add: (encoded: ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>): void => {
       for (const part of encoded) parts.push({ at: now(), part })
     },
-    end: (end: Omit<Call["end"], "at">): Effect.Effect<void> => {
+    end: (end: Omit<RecordedCall["end"], "at">): Effect.Effect<void> => {
       recorder.calls[index] = { method, request, parts: toParts(parts, recorder.secrets), end: { at: now(), ...end } }
       return Effect.orDie(recorder.save)
     }
@@ -251,7 +251,7 @@ const recordParts = (
 const toEnd = (
   exit: Exit.Exit<unknown, AiError.AiError>,
   secrets: ReadonlyArray<Redacted.Redacted>
-): Omit<Call["end"], "at"> => {
+): Omit<RecordedCall["end"], "at"> => {
   const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
   return error === undefined ? { outcome: "unread" } : { outcome: "failed", error: toErrorJson(error, secrets) }
 }
@@ -286,7 +286,7 @@ const isEmpty = (value: unknown): boolean => isObject(value) && Object.keys(valu
 const toParts = (
   parts: ReadonlyArray<TimedPart>,
   secrets: ReadonlyArray<Redacted.Redacted>
-): Call["parts"] => {
+): RecordedCall["parts"] => {
   const safe = redactBlocks(parts, secrets)
   return parts.map(({ at, part }, index) => {
     const { metadata, response: _, type, ...rest } = { response: undefined, ...part }
@@ -343,8 +343,8 @@ const pretty = (value: unknown, indent = ""): string => {
 
 interface Player {
   readonly options: Options
-  readonly left: Array<Call>
-  readonly played: Array<Call>
+  readonly left: Array<RecordedCall>
+  readonly played: Array<RecordedCall>
 }
 
 const load = (file: string): Effect.Effect<Cassette, CassetteError, FileSystem.FileSystem> =>
@@ -365,9 +365,9 @@ const load = (file: string): Effect.Effect<Cassette, CassetteError, FileSystem.F
 
 const choose = (
   player: Player,
-  method: Call["method"],
+  method: RecordedCall["method"],
   options: LanguageModel.ProviderOptions
-): Effect.Effect<Call, AiError.AiError> =>
+): Effect.Effect<RecordedCall, AiError.AiError> =>
   Effect.flatMap(toRequest(options, player.options.secrets ?? []), (request) => {
     const asked = pretty({ method, request })
     const index = player.left.findIndex((call) => describe(call) === asked)
@@ -377,7 +377,7 @@ const choose = (
     return Effect.succeed(call!)
   })
 
-const describe = ({ method, request }: Call): string => pretty({ method, request })
+const describe = ({ method, request }: RecordedCall): string => pretty({ method, request })
 
 /** Why no recording is left for a request. */
 const explain = ({ left, played }: Player, asked: string): string => {
@@ -403,7 +403,7 @@ const invalid = (description: string): Effect.Effect<never, AiError.AiError> =>
   }))
 
 /** What was recorded, at its times. That the parts are parts is checked as it is for a provider's. */
-const play = <P>({ end, parts }: Call): Stream.Stream<P, AiError.AiError> =>
+const play = <P>({ end, parts }: RecordedCall): Stream.Stream<P, AiError.AiError> =>
   Stream.unwrap(Effect.map(Clock.currentTimeMillis, (startedAt) => {
     const until = (at: number) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(Math.max(0, startedAt + at - now)))
@@ -415,7 +415,7 @@ const play = <P>({ end, parts }: Call): Stream.Stream<P, AiError.AiError> =>
     )
   }))
 
-const finish = (end: Call["end"]): Effect.Effect<void, AiError.AiError> => {
+const finish = (end: RecordedCall["end"]): Effect.Effect<void, AiError.AiError> => {
   switch (end.outcome) {
     case "complete":
       return Effect.void
