@@ -31,8 +31,8 @@ import type { Guardrail } from "./Guardrail.ts"
 import { build } from "./internal/agent/build.ts"
 import type { AgentRef, Input, Output } from "./internal/agent/protocol.ts"
 import { response } from "./internal/agent/response.ts"
-import * as AgentRun from "./internal/agent/run.ts"
-import type { Definition } from "./internal/agent/runState.ts"
+import type { AgentSpec } from "./internal/agent/run.ts"
+import * as TurnLoop from "./internal/agent/turnLoop.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import type { Settings } from "./Llm/AiSdk.ts"
 import { Memory } from "./Memory.ts"
@@ -281,7 +281,7 @@ export const make = <O extends NoExcessProperties<Options, O> = {}>(
   const given: Options = options ?? {}
   const tools = given.tools ?? []
   const definitions = tools.flatMap((tool) => Tool.isTool(tool) ? [tool.definition] : Object.values(tool.tools))
-  const definition: Definition<unknown, unknown> = {
+  const definition: AgentSpec<unknown, unknown> = {
     name,
     description: given.description,
     instructions: given.instructions,
@@ -417,12 +417,12 @@ export const toMcp = <E, R>(
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const fromDefinition = (definition: Definition<unknown, unknown>): Agent<unknown, unknown> => ({
+const fromDefinition = (definition: AgentSpec<unknown, unknown>): Agent<unknown, unknown> => ({
   [TypeId]: TypeId,
   name: definition.name,
   description: definition.description,
   memory: definition.memory,
-  run: (input, options) => AgentRun.events(definition, input, options),
+  run: (input, options) => TurnLoop.events(definition, input, options),
   build: (tools) => Effect.map(build(definition, tools), fromDefinition)
 })
 

@@ -39,11 +39,11 @@ export interface BehaviorOptions extends Pick<Actor.BehaviorOptions, "mailbox" |
 }
 
 /**
- * What an agent or a team does with a prompt: says the events of the run, and writes it into `transcript`.
+ * What an agent or a team does with a prompt: emits the events of the run, and writes its entries into `transcript`.
  *
  * @internal
  */
-export interface Speaker<R> {
+export interface PromptHandler<R> {
   readonly run: (
     request: Request,
     transcript: Ref.Ref<Transcript.Transcript>,
@@ -57,19 +57,19 @@ export interface Speaker<R> {
  *
  * @internal
  */
-export const speak = <E, R>(
+export const serve = <E, R>(
   name: string,
-  speaker: Effect.Effect<Speaker<R>, E, R>,
+  handler: Effect.Effect<PromptHandler<R>, E, R>,
   options: BehaviorOptions
 ): AgentBehavior<E, Exclude<R, Scope.Scope>> => {
   const behavior = protocol.behavior(
     Effect.gen(function*() {
       const transcript = yield* Ref.make(Transcript.empty)
-      const { reset, run } = yield* speaker
+      const { reset, run } = yield* handler
       const events = (request: Request): Pushed.Source<AgentEvent, AgentError, R> => (emit) => {
         const { as, history } = request
         const conversation = history === undefined ? transcript : Ref.makeUnsafe(history)
-        return run(request, conversation, as === undefined ? emit : (events) => emit(speakAs(events, name, as)))
+        return run(request, conversation, as === undefined ? emit : (events) => emit(renameText(events, name, as)))
       }
       return {
         Run: (request: Request) => Pushed.make(events(request)),
@@ -115,12 +115,12 @@ export const behaviorWith = <E, R>(
   tools: ReadonlyArray<Tool<string>>,
   options: BehaviorOptions = {}
 ): AgentBehavior<E, Exclude<R, Scope.Scope>> =>
-  speak(
+  serve(
     agent.name,
     Effect.gen(function*() {
       const built = yield* agent.build(tools)
       const memory = yield* built.memory
-      const speaker: Speaker<R> = {
+      const handler: PromptHandler<R> = {
         run: ({ history, input, output }, transcript, emit) => {
           const options = { transcript, output, memory: history === undefined ? memory : undefined }
           return Effect.mapError(
@@ -130,7 +130,7 @@ export const behaviorWith = <E, R>(
         },
         reset: memory === undefined ? Effect.void : memory.clear
       }
-      return speaker
+      return handler
     }),
     { description: agent.description, ...options }
   )
@@ -203,7 +203,7 @@ export const reset = (ref: AgentRef): Effect.Effect<void, Actor.ActorError> => r
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const speakAs = (events: ReadonlyArray<AgentEvent>, name: string, as: string): ReadonlyArray<AgentEvent> =>
+const renameText = (events: ReadonlyArray<AgentEvent>, name: string, as: string): ReadonlyArray<AgentEvent> =>
   events.map((event) => event._tag === "TextDelta" && event.agent === name ? { ...event, agent: as } : event)
 
 /** What is not an `AgentError` comes from a model that was to be built in the run. */

@@ -9,7 +9,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { Tool } from "../../Tool.ts"
-import type { Definition } from "./runState.ts"
+import type { AgentSpec } from "./run.ts"
 
 /**
  * The agent with its own model built for as long as the scope is open, and with these tools beside its own.
@@ -17,13 +17,13 @@ import type { Definition } from "./runState.ts"
  * @internal
  */
 export const build = Effect.fnUntraced(
-  function*<E, R>(definition: Definition<E, R>, tools: ReadonlyArray<Tool<string>>) {
+  function*<E, R>(definition: AgentSpec<E, R>, tools: ReadonlyArray<Tool<string>>) {
     const all = [...yield* definition.tools, ...tools]
     const definitions = [...definition.definitions, ...tools.map((tool) => tool.definition)]
     const model = definition.model._tag === "Ambient"
       ? yield* definition.model.service
       : Context.get(yield* Layer.build(definition.model.layer), LanguageModel.LanguageModel)
-    const built: Definition<E, R> = {
+    const built: AgentSpec<E, R> = {
       ...definition,
       definitions,
       toolkit: Toolkit.make(...definitions),

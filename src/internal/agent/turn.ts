@@ -29,7 +29,7 @@ interface Block {
  *
  * @internal
  */
-export interface Call {
+export interface TurnCall {
   readonly type: "call"
   readonly part: Response.ToolCallPart<string, unknown>
   params: unknown
@@ -46,10 +46,10 @@ interface File {
 export interface Turn {
   readonly agent: string
   readonly number: number
-  readonly content: Array<Block | Call | File>
+  readonly content: Array<Block | TurnCall | File>
   readonly blocks: Map<string, Block>
   /** The calls that are ours to answer, in the model's order. */
-  readonly calls: Array<Call>
+  readonly calls: Array<TurnCall>
   /** How many results of `calls` were told. */
   told: number
   /** Whether somebody tells results now. */
@@ -140,7 +140,7 @@ const absorbDelta = (
 }
 
 const absorbCall = (self: Turn, part: Response.ToolCallPart<string, unknown>, events: Array<AgentEvent>): void => {
-  const call: Call = { type: "call", part, params: part.params, outcome: undefined, resultOptions: {} }
+  const call: TurnCall = { type: "call", part, params: part.params, outcome: undefined, resultOptions: {} }
   self.content.push(call)
   if (!part.providerExecuted) self.calls.push(call)
   events.push({ _tag: "ToolCall", agent: self.agent, id: part.id, name: part.name, params: part.params })
@@ -151,7 +151,7 @@ const absorbProviderResult = (
   part: Response.ToolResultPart<string, unknown, unknown>,
   events: Array<AgentEvent>
 ): void => {
-  const call = self.content.find((block): block is Call => block.type === "call" && block.part.id === part.id)
+  const call = self.content.find((block): block is TurnCall => block.type === "call" && block.part.id === part.id)
   if (call === undefined || part.preliminary) return
   call.resultOptions = part.metadata
   const outcome = { result: part.encodedResult, isFailure: part.isFailure }
@@ -190,7 +190,7 @@ export const hear = (self: Turn, event: AgentEvent): void => {
  *
  * @internal
  */
-export const settle = (call: Call, outcome: Tool.Outcome): void => {
+export const settle = (call: TurnCall, outcome: Tool.Outcome): void => {
   call.outcome = outcome
   if (outcome.params !== undefined) call.params = outcome.params
 }
@@ -209,7 +209,7 @@ export const dueResults = (self: Turn): Array<AgentEvent> => {
   return events
 }
 
-const toResult = (self: Turn, call: Call, outcome: Tool.Outcome): AgentEvent => ({
+const toResult = (self: Turn, call: TurnCall, outcome: Tool.Outcome): AgentEvent => ({
   _tag: "ToolResult",
   agent: self.agent,
   id: call.part.id,
@@ -281,7 +281,7 @@ export const toEntry = (self: Turn): Transcript.AnswerEntry => {
   return { _tag: "Answer", agent: self.agent, content }
 }
 
-const toToolUse = ({ outcome = interrupted, params, part, resultOptions }: Call): Transcript.ToolUse => ({
+const toToolUse = ({ outcome = interrupted, params, part, resultOptions }: TurnCall): Transcript.ToolUse => ({
   type: "tool-use",
   id: part.id,
   name: part.name,

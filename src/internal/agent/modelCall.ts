@@ -24,7 +24,7 @@ import type { Reason, Recovery } from "../../Recover.ts"
 import * as Transcript from "../../Transcript.ts"
 import { estimateText, estimateTokens } from "../estimateTokens.ts"
 import { outputDefinition, outputTool, sameName } from "./output.ts"
-import { fail, type Run } from "./runState.ts"
+import { type AgentRun, fail } from "./run.ts"
 import * as Turn from "./turn.ts"
 
 /**
@@ -32,8 +32,8 @@ import * as Turn from "./turn.ts"
  *
  * @internal
  */
-export const ask = Effect.fnUntraced(function*<E, R>(
-  run: Run<E, R>,
+export const callModel = Effect.fnUntraced(function*<E, R>(
+  run: AgentRun<E, R>,
   number: number,
   last: boolean
 ): Effect.fn.Return<Turn.Turn, AgentError | E, R> {
@@ -55,7 +55,7 @@ export const ask = Effect.fnUntraced(function*<E, R>(
 })
 
 /** What one request carries. */
-interface Request {
+interface ModelRequest {
   readonly model: LanguageModel.LanguageModel
   readonly prompt: Prompt.Prompt
   /** What the prompt will probably come to; counted only for budgets. */
@@ -66,10 +66,10 @@ interface Request {
 }
 
 const plan = Effect.fnUntraced(function*<E, R>(
-  run: Run<E, R>,
+  run: AgentRun<E, R>,
   number: number,
   last: boolean
-): Effect.fn.Return<Request, AgentError | E, R> {
+): Effect.fn.Return<ModelRequest, AgentError | E, R> {
   const { agent, output } = run
   const transcript = yield* Ref.get(run.transcript)
   const chosen = agent.prepareTurn === undefined
@@ -100,7 +100,7 @@ const plan = Effect.fnUntraced(function*<E, R>(
 })
 
 /** A call that nobody knows the cost of would never use a budget up. */
-const unpriced = <E, R>({ budgets }: Run<E, R>, settings: Settings | undefined): string | undefined =>
+const unpriced = <E, R>({ budgets }: AgentRun<E, R>, settings: Settings | undefined): string | undefined =>
   budgets.some((budget) =>
       Budget.needsPrice(budget) && budget.price(usageOf(1, outputOf(settings, budget))) === undefined
     )
@@ -109,7 +109,7 @@ const unpriced = <E, R>({ budgets }: Run<E, R>, settings: Settings | undefined):
 
 /** The part of the conversation that requests carry. */
 const windowOf = <E, R>(
-  { compacted, memory }: Run<E, R>,
+  { compacted, memory }: AgentRun<E, R>,
   transcript: Transcript.Transcript
 ): Effect.Effect<Transcript.Transcript> => {
   if (compacted !== undefined) {
@@ -120,9 +120,9 @@ const windowOf = <E, R>(
 
 /** Reads the answer into the turn and says its events. */
 const read = <E, R>(
-  run: Run<E, R>,
+  run: AgentRun<E, R>,
   turn: Turn.Turn,
-  { model, prompt, settings, toolChoice, toolkit }: Request
+  { model, prompt, settings, toolChoice, toolkit }: ModelRequest
 ): Effect.Effect<void, ModelFailed> => {
   const parts = model.streamText({
     prompt,
@@ -155,7 +155,7 @@ const cutOff = (agent: string): AiError.AiError =>
   })
 
 /** The request within what the budgets allow. */
-const paid = <E, R>(run: Run<E, R>, turn: Turn.Turn, request: Request): Effect.Effect<void, Reason> => {
+const paid = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn, request: ModelRequest): Effect.Effect<void, Reason> => {
   const answer = read(run, turn, request)
   if (run.budgets.length === 0) return answer
   const amountOf = (budget: Budget.Budget, usage: Response.Usage) => ({
@@ -195,7 +195,7 @@ const sizeOf = ({ entries }: Transcript.Transcript): number =>
 
 /** Passes the text of a turn by the output guardrails, and only then says it. */
 const checkText = Effect.fnUntraced(function*<E, R>(
-  run: Run<E, R>,
+  run: AgentRun<E, R>,
   turn: Turn.Turn
 ): Effect.fn.Return<void, AgentError, R> {
   const text = Turn.text(turn)
@@ -207,8 +207,8 @@ const checkText = Effect.fnUntraced(function*<E, R>(
     return yield* fail(run, checked.failure)
   }
   Turn.release(turn, checked.success)
-  const said: AgentEvent = { _tag: "TextDelta", agent: turn.agent, delta: checked.success }
-  yield* run.emit([said])
+  const released: AgentEvent = { _tag: "TextDelta", agent: turn.agent, delta: checked.success }
+  yield* run.emit([released])
 })
 
 /** What retries of one turn share: where its schedule stands. */
@@ -220,7 +220,7 @@ const stepOf = <R>(schedule: Schedule.Schedule<unknown, Reason, never, R>) => Sc
 
 /** Carries out what the agent's `recover` says; false where the failure stands. */
 const recovered = Effect.fnUntraced(function*<E, R>(
-  run: Run<E, R>,
+  run: AgentRun<E, R>,
   attempts: Attempts<R>,
   reason: Reason
 ): Effect.fn.Return<boolean, E, R> {
