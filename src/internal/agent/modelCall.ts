@@ -21,9 +21,10 @@ import * as Budget from "../../Budget.ts"
 import * as Guardrail from "../../Guardrail.ts"
 import { RequestSettings, type Settings } from "../../Llm/AiSdk.ts"
 import type { Reason, Recovery } from "../../Recover.ts"
+import { sameName } from "../../Tool.ts"
 import * as Transcript from "../../Transcript.ts"
 import { estimateText, estimateTokens } from "../estimateTokens.ts"
-import { outputDefinition, outputTool, sameName } from "./output.ts"
+import { outputTool, withOutput } from "./output.ts"
 import { type AgentRun, fail } from "./run.ts"
 import * as Turn from "./turn.ts"
 
@@ -76,10 +77,11 @@ const plan = Effect.fnUntraced(function*<E, R>(
     ? {}
     : yield* agent.prepareTurn({ agent: agent.name, turn: number, transcript })
   const tools = chosen.tools
-  const definitions = tools === undefined ? agent.definitions : tools.map((tool) => tool.definition)
+  const given = tools === undefined ? agent.definitions : tools.map((tool) => tool.definition)
+  const definitions = withOutput(given, output)
   run.tools = tools === undefined ? run.ownTools : new Map(tools.map((tool) => [tool.name, tool]))
   const settings = chosen.settings === undefined ? agent.settings : { ...agent.settings, ...chosen.settings }
-  const problem = (tools && sameName(definitions, output)) ?? unpriced(run, settings)
+  const problem = (tools && sameName(definitions)) ?? unpriced(run, settings)
   if (problem !== undefined) return yield* fail(run, new InvalidAgent({ problem }))
   const window = yield* windowOf(run, transcript)
   const instructions = chosen.instructions ?? agent.instructions
@@ -87,11 +89,7 @@ const plan = Effect.fnUntraced(function*<E, R>(
     model: chosen.model === undefined ? run.model : yield* run.modelOf(chosen.model),
     prompt: Transcript.toPrompt(window, instructions),
     inputTokens: run.budgets.length === 0 ? 0 : sizeOf(window) + estimateText(instructions ?? ""),
-    toolkit: output !== undefined
-      ? Toolkit.make(...definitions, outputDefinition(output.jsonSchema))
-      : tools === undefined
-      ? agent.toolkit
-      : Toolkit.make(...definitions),
+    toolkit: definitions === agent.definitions ? agent.toolkit : Toolkit.make(...definitions),
     toolChoice: last
       ? (output === undefined ? "none" : { tool: outputTool })
       : chosen.toolChoice ?? agent.toolChoice ?? (output === undefined ? "auto" : "required"),

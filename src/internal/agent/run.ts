@@ -5,49 +5,18 @@
  */
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Response from "effect/ai/Response"
-import type * as AiTool from "effect/ai/Tool"
-import type * as Toolkit from "effect/ai/Toolkit"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
-import type * as Scope from "effect/Scope"
-import type { Limits, Output, TurnInfo, TurnPlan } from "../../Agent.ts"
 import { AgentError, type AgentErrorReason } from "../../AgentError.ts"
 import type { AgentEvent } from "../../AgentEvent.ts"
 import type { Budget } from "../../Budget.ts"
-import type { Guardrail } from "../../Guardrail.ts"
-import type { Settings } from "../../Llm/AiSdk.ts"
 import type { Memory } from "../../Memory.ts"
-import type { Reason, Recovery } from "../../Recover.ts"
 import type { Tool } from "../../Tool.ts"
 import * as Transcript from "../../Transcript.ts"
+import type { AgentSpec } from "./agent.ts"
+import type { Output } from "./protocol.ts"
 import * as Turn from "./turn.ts"
-
-/**
- * What `Agent.make` was told, ready to be run.
- *
- * @internal
- */
-export interface AgentSpec<out E, out R> {
-  readonly name: string
-  readonly description: string | undefined
-  readonly instructions: string | undefined
-  readonly definitions: ReadonlyArray<AiTool.Any>
-  readonly toolkit: Toolkit.Toolkit<Record<string, AiTool.Any>>
-  readonly tools: Effect.Effect<ReadonlyArray<Tool<string, R>>, never, R>
-  /** Its own model, else that of the surroundings. */
-  readonly model:
-    | { readonly _tag: "Own"; readonly layer: Layer.Layer<LanguageModel.LanguageModel, E, R> }
-    | { readonly _tag: "Ambient"; readonly service: Effect.Effect<LanguageModel.LanguageModel, never, R> }
-  readonly limits: Limits
-  readonly settings: Settings | undefined
-  readonly toolChoice: LanguageModel.ToolChoice<string> | undefined
-  readonly prepareTurn: ((turn: TurnInfo) => Effect.Effect<TurnPlan<E, R>, never, R>) | undefined
-  readonly recover: ((reason: Reason) => Recovery<E, R>) | undefined
-  readonly guardrails: ReadonlyArray<Guardrail<R>>
-  readonly memory: Effect.Effect<Memory["Service"] | undefined, E, R | Scope.Scope>
-  readonly budget: Budget | undefined
-}
 
 /**
  * One run under way.

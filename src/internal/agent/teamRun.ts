@@ -11,16 +11,15 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Actor from "../../Actor.ts"
 import type { ActorSystem } from "../../ActorSystem.ts"
-import { type Agent, isAgent } from "../../Agent.ts"
+import { type Agent, behavior, isAgent } from "../../Agent.ts"
 import { AgentError, type AgentErrorReason, EmptyPrompt, InvalidAgent, MemberFailed } from "../../AgentError.ts"
 import type { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
 import * as Transcript from "../../Transcript.ts"
 import * as Pushed from "../pushed.ts"
-import { behavior, type BehaviorOptions, serve } from "./actor.ts"
-import { type AgentBehavior, type AgentRef, type Input, isEmpty, type Request } from "./protocol.ts"
+import { type BehaviorOptions, serve } from "./actor.ts"
+import type { AgentBehavior, AgentRef, Input, Request } from "./protocol.ts"
 import * as Turn from "./turn.ts"
-import { sumUsage } from "./usage.ts"
 
 /**
  * Who can be in a team: an agent or a behavior (of an agent or of a team), which the team starts as its child, or the
@@ -298,9 +297,10 @@ const perform = <R>(
   answer: (run: TeamRun) => Effect.Effect<Answer, AgentError, R>
 ): Effect.Effect<void, AgentError, R> =>
   Effect.suspend(() => {
-    const added: Array<Transcript.Entry> = [Transcript.user(request.input)]
+    const prompt = Transcript.user(request.input)
+    const added: Array<Transcript.Entry> = [prompt]
     const run: TeamRun = { team, request, emit, transcript, added, speaker: undefined, heard: [], usages: [], turns: 0 }
-    if (isEmpty(request.input)) return fail(run, new EmptyPrompt())
+    if (Transcript.isBlank(prompt)) return fail(run, new EmptyPrompt())
     // However the run ends, the conversation has the prompt and the answer as far as it came.
     const write = Effect.suspend(() => {
       added.push(...run.heard.map(Turn.toEntry).filter(({ content }) => content.length > 0))
@@ -320,7 +320,7 @@ const settle = (run: TeamRun, { entries, finishReason, output, text }: Answer): 
     text,
     finishReason,
     turns: run.turns,
-    usage: sumUsage(run.usages),
+    usage: Turn.sumUsage(run.usages),
     transcript: Transcript.make(run.added),
     ...(output !== undefined && { output })
   }

@@ -13,7 +13,6 @@ import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type { Input, RunOptions } from "../../Agent.ts"
 import {
   AgentError,
   type AgentErrorReason,
@@ -27,15 +26,16 @@ import type { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
 import { Approvals } from "../../Approvals.ts"
 import * as Budget from "../../Budget.ts"
 import * as Guardrail from "../../Guardrail.ts"
+import { sameName } from "../../Tool.ts"
 import * as Transcript from "../../Transcript.ts"
 import * as Pushed from "../pushed.ts"
+import type { AgentSpec, RunOptions } from "./agent.ts"
 import { callModel } from "./modelCall.ts"
-import { outputOf, sameName } from "./output.ts"
-import { isEmpty } from "./protocol.ts"
-import { type AgentRun, type AgentSpec, fail, record, write } from "./run.ts"
+import { outputOf, withOutput } from "./output.ts"
+import type { Input } from "./protocol.ts"
+import { type AgentRun, fail, record, write } from "./run.ts"
 import { callTools } from "./toolCalls.ts"
 import * as Turn from "./turn.ts"
-import { sumUsage } from "./usage.ts"
 
 /** How many events may wait for the reader before the run waits for it. */
 const bufferSize = 16
@@ -110,7 +110,7 @@ const problemOf = (
   input: Input,
   output: RunOptions["output"]
 ): AgentErrorReason | undefined => {
-  const problem = sameName(agent.definitions, output)
+  const problem = sameName(withOutput(agent.definitions, output))
   if (problem !== undefined) return new InvalidAgent({ problem })
   for (const limit of ["maxTurns", "maxToolCalls"] as const) {
     const max = agent.limits[limit]
@@ -125,7 +125,7 @@ const problemOf = (
       problem: `maxDuration must not be negative, got ${Duration.format(Duration.fromInputUnsafe(maxDuration))}`
     })
   }
-  return isEmpty(input) ? new EmptyPrompt() : undefined
+  return Transcript.isBlank(Transcript.user(input)) ? new EmptyPrompt() : undefined
 }
 
 /** A memory of its own knows what was said before the run. */
@@ -195,7 +195,7 @@ const complete = <E, R>(
   ...answer,
   finishReason: turn.finish!.reason,
   turns: turn.number,
-  usage: sumUsage(run.usages),
+  usage: Turn.sumUsage(run.usages),
   transcript: Transcript.make(run.added)
 })
 
