@@ -43,7 +43,7 @@ import type { AgentBehavior, AgentRef, Input, LocalAgentRef, Output } from "./in
 import * as TurnLoop from "./internal/agent/turnLoop.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import * as Pushed from "./internal/pushed.ts"
-import type { Settings } from "./Llm/AiSdk.ts"
+import type { Settings } from "./Llm/Settings.ts"
 import { Memory } from "./Memory.ts"
 import type { Reason, Recovery, RecoveryError, RecoveryServices } from "./Recover.ts"
 import * as Tool from "./Tool.ts"
