@@ -37,6 +37,7 @@ import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as TextDiff from "effect/TextDiff"
+import * as Check from "../internal/check.ts"
 import * as BareModel from "../internal/llm/bareModel.ts"
 import { redactJson, redactText } from "../internal/llm/redact.ts"
 import * as ModelRequest from "../internal/llm/request.ts"
@@ -76,21 +77,23 @@ export class CassetteError extends Schema.TaggedError<CassetteError>()("Cassette
  * @since 0.1.0
  * @category layers
  */
-export const record = (file: string, options: Options = {}) =>
-<A, E, R>(
-  model: Layer.Layer<A | LanguageModel.LanguageModel, E, R>
-): Layer.Layer<A | LanguageModel.LanguageModel, E | CassetteError, R | FileSystem.FileSystem> =>
-  Layer.effectContext(Effect.gen(function*() {
-    const services = yield* Layer.build(model)
-    const live = Context.get(services, LanguageModel.LanguageModel)
-    const recorder = yield* makeRecorder(file, options, services)
-    const recorded = yield* LanguageModel.make({
-      generateText: (request) => recordAnswer(recorder, request, BareModel.generate(BareModel.toBare(live), request)),
-      streamText: (request) => recordParts(recorder, request, BareModel.stream(BareModel.toBare(live), request)),
-      supportsSystemMessagesInHistory: live.supportsSystemMessagesInHistory
-    })
-    return Context.add(services, LanguageModel.LanguageModel, recorded)
-  }))
+export const record = (file: string, options: Options = {}) => {
+  Check.notEmpty("Recorded.record", "file", file)
+  return <A, E, R>(
+    model: Layer.Layer<A | LanguageModel.LanguageModel, E, R>
+  ): Layer.Layer<A | LanguageModel.LanguageModel, E | CassetteError, R | FileSystem.FileSystem> =>
+    Layer.effectContext(Effect.gen(function*() {
+      const services = yield* Layer.build(model)
+      const live = Context.get(services, LanguageModel.LanguageModel)
+      const recorder = yield* makeRecorder(file, options, services)
+      const recorded = yield* LanguageModel.make({
+        generateText: (request) => recordAnswer(recorder, request, BareModel.generate(BareModel.toBare(live), request)),
+        streamText: (request) => recordParts(recorder, request, BareModel.stream(BareModel.toBare(live), request)),
+        supportsSystemMessagesInHistory: live.supportsSystemMessagesInHistory
+      })
+      return Context.add(services, LanguageModel.LanguageModel, recorded)
+    }))
+}
 
 /**
  * A model that answers as the recorded one did, with the same pauses.
@@ -105,8 +108,9 @@ export const replay = (file: string, options: Options = {}): Layer.Layer<
   LanguageModel.LanguageModel | Model.ProviderName | Model.ModelName,
   CassetteError,
   FileSystem.FileSystem
-> =>
-  Layer.effectContext(Effect.gen(function*() {
+> => {
+  Check.notEmpty("Recorded.replay", "file", file)
+  return Layer.effectContext(Effect.gen(function*() {
     const cassette = yield* load(file)
     const player: Player = { options, left: [...cassette.calls], played: [] }
     const service = yield* LanguageModel.make({
@@ -123,6 +127,7 @@ export const replay = (file: string, options: Options = {}): Layer.Layer<
       Context.add(Model.ModelName, cassette.model)
     )
   }))
+}
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals

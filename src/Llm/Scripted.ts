@@ -20,6 +20,7 @@ import { isRegExp, isString } from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import * as TextDiff from "effect/TextDiff"
+import * as Check from "../internal/check.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
 
 /**
@@ -131,7 +132,12 @@ export const reasoning = (text: string, metadata: Response.ProviderMetadata = {}
  * @since 0.1.0
  * @category steps
  */
-export const toolCall = (name: string, params: unknown, id?: string): Step => ({ _tag: "ToolCall", name, params, id })
+export const toolCall = (name: string, params: unknown, id?: string): Step => ({
+  _tag: "ToolCall",
+  name: Check.notEmpty("Scripted.toolCall", "name", name),
+  params,
+  id
+})
 
 /**
  * Says what the turn used, in tokens. Without it a word is a token.
@@ -139,7 +145,11 @@ export const toolCall = (name: string, params: unknown, id?: string): Step => ({
  * @since 0.1.0
  * @category steps
  */
-export const usage = (input: number, output: number): Step => ({ _tag: "Usage", input, output })
+export const usage = (input: number, output: number): Step => ({
+  _tag: "Usage",
+  input: Check.notNegativeInteger("Scripted.usage", "input", input),
+  output: Check.notNegativeInteger("Scripted.usage", "output", output)
+})
 
 /**
  * Ends the turn with this reason. Without it: `"tool-calls"` after a tool call, else `"stop"`.
@@ -155,7 +165,10 @@ export const finish = (reason: Response.FinishReason): Step => ({ _tag: "Finish"
  * @since 0.1.0
  * @category steps
  */
-export const delay = (duration: Duration.Input): Step => ({ _tag: "Delay", duration })
+export const delay = (duration: Duration.Input): Step => ({
+  _tag: "Delay",
+  duration: Check.notNegativeDuration("Scripted.delay", "duration", duration)
+})
 
 /**
  * Fails with this reason, after what the steps before have said.
