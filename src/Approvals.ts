@@ -50,7 +50,7 @@ export type Decision =
  * @since 0.1.0
  * @category models
  */
-export interface Request {
+export interface ApprovalRequest {
   readonly agent: string
   readonly tool: string
   readonly callId: string
@@ -123,7 +123,7 @@ export class Approvals extends Context.Service<Approvals, {
   /** Refuses a call. The model reads the message. */
   readonly reject: (id: string, message?: string) => Effect.Effect<void, UnknownApproval | AlreadyDecided>
   /** Puts a call on the list and waits for what is decided. Tools call it. */
-  readonly request: (request: Request) => Effect.Effect<Decision>
+  readonly request: (request: ApprovalRequest) => Effect.Effect<Decision>
 }>()("effect-troupe/Approvals") {}
 
 /**
@@ -181,7 +181,7 @@ type Outcome = AlreadyDecided["outcome"]
 
 interface Waiting {
   readonly pending: Pending
-  readonly request: Request
+  readonly request: ApprovalRequest
   readonly decision: Deferred.Deferred<Decision>
 }
 
@@ -196,7 +196,7 @@ interface State {
 
 const remembered = 1000
 
-const wait = Effect.fnUntraced(function*(state: State, request: Request) {
+const wait = Effect.fnUntraced(function*(state: State, request: ApprovalRequest) {
   const requestedAt = yield* Clock.currentTimeMillis
   const { expireAfter } = state
   const pending: Pending = {

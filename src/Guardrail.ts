@@ -27,7 +27,7 @@ export type Verdict<A> =
  * @since 0.1.0
  * @category models
  */
-export interface Call {
+export interface ProposedCall {
   readonly name: string
   readonly params: unknown
 }
@@ -49,7 +49,7 @@ export type Message = ReadonlyArray<Prompt.UserMessagePart>
 export type Guardrail<R = never> =
   | { readonly on: "input"; readonly name: string; readonly check: Check<Message, R> }
   | { readonly on: "output"; readonly name: string; readonly check: Check<string, R> }
-  | { readonly on: "toolCall"; readonly name: string; readonly check: Check<Call, R, unknown> }
+  | { readonly on: "toolCall"; readonly name: string; readonly check: Check<ProposedCall, R, unknown> }
 
 /**
  * Decides on a value; `B` is what may replace it.
@@ -116,7 +116,7 @@ export const output = <R>(name: string, check: Check<string, R>): Guardrail<R> =
  * @since 0.1.0
  * @category constructors
  */
-export const toolCall = <R>(name: string, check: Check<Call, R, unknown>): Guardrail<R> => ({
+export const toolCall = <R>(name: string, check: Check<ProposedCall, R, unknown>): Guardrail<R> => ({
   on: "toolCall",
   name,
   check
@@ -154,11 +154,11 @@ export const checkOutput = <R>(self: ReadonlyArray<Guardrail<R>>, text: string) 
  *
  * @internal
  */
-export const checkCall = <R>(self: ReadonlyArray<Guardrail<R>>, call: Call) =>
+export const checkCall = <R>(self: ReadonlyArray<Guardrail<R>>, call: ProposedCall) =>
   checkAll(
     self.filter((guardrail) => guardrail.on === "toolCall"),
     call,
-    ({ name }, params: unknown): Call => ({ name, params })
+    ({ name }, params: unknown): ProposedCall => ({ name, params })
   )
 
 const checkAll = <A, B, R>(

@@ -28,7 +28,7 @@ import { type AgentError, TeamLimitExceeded, UnknownMember } from "./AgentError.
 import type { AgentResponse } from "./AgentEvent.ts"
 import { behaviorWith } from "./internal/agent/actor.ts"
 import type { AgentBehavior, AgentRef, Input } from "./internal/agent/protocol.ts"
-import type { Member, NamedMember, Reply, Run, TeamError, TeamOptions, TeamServices } from "./internal/agent/teamRun.ts"
+import type { Member, NamedMember, Reply, TeamError, TeamOptions, TeamServices } from "./internal/agent/teamRun.ts"
 import * as TeamRun from "./internal/agent/teamRun.ts"
 import * as Tool from "./Tool.ts"
 import * as Transcript from "./Transcript.ts"
@@ -146,7 +146,7 @@ export const broadcast = <const Members extends ReadonlyArray<Member>>(
       const replies = yield* TeamRun.gather(run, named, refs, onFailure)
       const [failure, ...others] = replies.flatMap(({ result }) => Result.isFailure(result) ? [result.failure] : [])
       if (failure !== undefined && others.length === replies.length - 1) return yield* failure
-      return yield* TeamRun.say(run, { text: join(replies), finishReason: "stop" })
+      return yield* TeamRun.emitAnswer(run, { text: join(replies), finishReason: "stop" })
     })
   }, options)
 }
@@ -388,7 +388,7 @@ export const loop = <M extends Member, const Rounds extends number, U extends Un
       for (let round = 1; round <= maxRounds; round++) {
         const response = yield* TeamRun.prompt(run, ref!, { input, output: run.request.output })
         const done = until(response, round)
-        if (Effect.isEffect(done) ? yield* done : done) return yield* TeamRun.say(run, toAnswer(response))
+        if (Effect.isEffect(done) ? yield* done : done) return yield* TeamRun.emitAnswer(run, toAnswer(response))
         input = response.text
       }
       return yield* TeamRun.fail(run, new TeamLimitExceeded({ limit: "maxRounds", max: maxRounds }))
@@ -447,18 +447,20 @@ const choicePrompt = (input: Input, members: ReadonlyArray<NamedMember>): Input 
   )
 
 /** Asks for a member's name, and once more where the answer is none. */
-const choose = Effect.fnUntraced(function*(run: Run, classifier: AgentRef, members: ReadonlyArray<NamedMember>) {
-  const question = choicePrompt(run.request.input, members)
-  const first = choiceOf(yield* TeamRun.prompt(run, classifier, { input: question }), members)
-  if (first.index >= 0) return first.index
-  const again = quote("", question, `\n\nYou answered: ${first.name}. That is none of them.`)
-  const second = choiceOf(yield* TeamRun.prompt(run, classifier, { input: again }), members)
-  if (second.index >= 0) return second.index
-  return yield* TeamRun.fail(
-    run,
-    new UnknownMember({ member: second.name, members: members.map(([name]) => name) })
-  )
-})
+const choose = Effect.fnUntraced(
+  function*(run: TeamRun.TeamRun, classifier: AgentRef, members: ReadonlyArray<NamedMember>) {
+    const question = choicePrompt(run.request.input, members)
+    const first = choiceOf(yield* TeamRun.prompt(run, classifier, { input: question }), members)
+    if (first.index >= 0) return first.index
+    const again = quote("", question, `\n\nYou answered: ${first.name}. That is none of them.`)
+    const second = choiceOf(yield* TeamRun.prompt(run, classifier, { input: again }), members)
+    if (second.index >= 0) return second.index
+    return yield* TeamRun.fail(
+      run,
+      new UnknownMember({ member: second.name, members: members.map(([name]) => name) })
+    )
+  }
+)
 
 /** Models like to say it with quotes and a full stop. */
 const choiceOf = ({ text }: AgentResponse, members: ReadonlyArray<NamedMember>) => {
@@ -528,7 +530,7 @@ const holderIn = (conversation: Transcript.Transcript, members: ReadonlyArray<Na
 }
 
 const converse = Effect.fnUntraced(function*(
-  run: Run,
+  run: TeamRun.TeamRun,
   refs: ReadonlyArray<AgentRef>,
   members: ReadonlyArray<NamedMember>,
   begin: { readonly index: number; readonly maxHandoffs: number; readonly conversation: Transcript.Transcript }
@@ -536,7 +538,7 @@ const converse = Effect.fnUntraced(function*(
   let { conversation: history, index } = begin
   let { input } = run.request
   for (let handoffs = 0; handoffs <= begin.maxHandoffs; handoffs++) {
-    if (handoffs > 0) run.said.push(Transcript.user(input))
+    if (handoffs > 0) run.added.push(Transcript.user(input))
     const [name, member] = members[index]!
     run.speaker = isAgent(member) ? member.name : "agent" in member ? member.agent : undefined
     const request = { input, history, output: run.request.output, as: run.team }

@@ -10,7 +10,6 @@
  */
 import type * as McpClient from "effect/ai/McpClient"
 import type * as McpClientError from "effect/ai/McpClientError"
-import type * as Prompt from "effect/ai/Prompt"
 import * as AiTool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
 import * as Cause from "effect/Cause"
@@ -23,35 +22,26 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import type { Agent } from "./Agent.ts"
 import { ToolFailed } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import { Approvals } from "./Approvals.ts"
 import { discover } from "./internal/agent/mcpTools.ts"
-import type { AgentRef } from "./internal/agent/protocol.ts"
+import { type EffectClass, failure, type Outcome } from "./internal/agent/outcome.ts"
+import type { AgentRef, Input } from "./internal/agent/protocol.ts"
 import { CurrentTool } from "./internal/agent/toolContext.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import * as Pushed from "./internal/pushed.ts"
 
-const TypeId = "~effect-troupe/Tool"
+export {
+  /** @since 0.1.0 @category models */
+  type EffectClass,
+  /** @since 0.1.0 @category constructors */
+  failure,
+  /** @since 0.1.0 @category models */
+  type Outcome
+} from "./internal/agent/outcome.ts"
 
-/**
- * What a call came to: JSON for the model to read. The result of a failure is its message.
- *
- * `modelOutput` replaces the result in the model's eyes where a tool answers with text and files. `params` are the
- * arguments that the tool was run with, where a decision has changed them. An `answer` is the answer of the whole run,
- * which ends with this turn: see `handoff`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Outcome {
-  readonly result: unknown
-  readonly isFailure: boolean
-  readonly modelOutput?: ReadonlyArray<Prompt.ToolModelOutputPart>
-  readonly params?: unknown
-  readonly answer?: Pick<AgentResponse, "text" | "output">
-}
+const TypeId = "~effect-troupe/Tool"
 
 /**
  * A tool that an agent can be given. `Name` is how the model calls it, `R` what its handler requires.
@@ -112,15 +102,6 @@ export interface FnOptions<Fields extends Schema.Struct.Fields, Success extends 
   /** How many calls of this tool run at once, in all runs that share it. Default: any number. */
   readonly concurrency?: number | undefined
 }
-
-/**
- * What running a tool does to the world: nothing (`"pure"`), the same once or many times (`"idempotent"`), or something
- * that must not happen twice (`"once"`). Only a tool that is not `"once"` can be retried, here and by a durable run.
- *
- * @since 0.1.0
- * @category models
- */
-export type EffectClass = "pure" | "idempotent" | "once"
 
 /**
  * How often a tool may run for one call. Default: once.
@@ -267,9 +248,9 @@ export const emit = (data: unknown): Effect.Effect<void> =>
  * @since 0.1.0
  * @category constructors
  */
-export function fromAgent<E, R>(agent: Agent<E, R>, options: FromAgentOptions): Tool<string, R>
+export function fromAgent<R>(agent: Runnable<R>, options: FromAgentOptions): Tool<string, R>
 export function fromAgent(ref: AgentRef, options: FromAgentOptions & { readonly name: string }): Tool<string>
-export function fromAgent<E, R>(target: Agent<E, R> | AgentRef, options: FromAgentOptions): Tool<string, R> {
+export function fromAgent<R>(target: Runnable<R> | AgentRef, options: FromAgentOptions): Tool<string, R> {
   return fn(options.name ?? toToolName("run" in target ? target.name : target.protocol.name), {
     description: options.description,
     parameters: {
@@ -284,6 +265,17 @@ export function fromAgent<E, R>(target: Agent<E, R> | AgentRef, options: FromAge
         : target.stream("Run", { input: prompt })
       return Effect.map(forward(events, emit), ({ text }) => text)
     }))
+}
+
+/**
+ * What `fromAgent` can run: an agent. `R` is what it requires.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Runnable<out R = never> {
+  readonly name: string
+  readonly run: (input: Input) => Stream.Stream<AgentEvent, unknown, R>
 }
 
 /**
@@ -405,14 +397,6 @@ export const fromMcp = <R>(
       }))
   )
 
-/**
- * The outcome of a call that failed, with the message that the model reads.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const failure = (message: string): Outcome => ({ result: message, isFailure: true })
-
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
@@ -426,6 +410,17 @@ export const nameProblem = (name: string): string | undefined =>
   /^[A-Za-z0-9_-]{1,64}$/.test(name)
     ? undefined
     : `name must be 1 to 64 letters, digits, "_" or "-", got ${JSON.stringify(name)}`
+
+/**
+ * Says so where a model could not tell two tools apart.
+ *
+ * @internal
+ */
+export const sameName = (definitions: ReadonlyArray<AiTool.Any>): string | undefined => {
+  const names = definitions.map(({ name }) => name)
+  const taken = names.find((name, index) => names.indexOf(name) !== index)
+  return taken === undefined ? undefined : `two tools are called ${JSON.stringify(taken)}`
+}
 
 const invalidArguments = (name: string, problem: string): Outcome =>
   failure(`Invalid arguments for tool ${name}: ${problem}`)

@@ -5,8 +5,8 @@ import { TestClock } from "effect/testing"
 import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
 import * as Guardrail from "../src/Guardrail.ts"
-import * as AiSdk from "../src/Llm/AiSdk.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
+import * as Settings from "../src/Llm/Settings.ts"
 import * as Memory from "../src/Memory.ts"
 import * as Recover from "../src/Recover.ts"
 import * as Tool from "../src/Tool.ts"
@@ -138,7 +138,7 @@ describe("Agent turns", () => {
 
   it.effect("settings of the agent and of a turn reach the model's request", () =>
     Effect.gen(function*() {
-      const seen: Array<AiSdk.Settings> = []
+      const seen: Array<Settings.Settings> = []
       const agent = Agent.make("assistant", {
         settings: { temperature: 0, maxOutputTokens: 10 },
         prepareTurn: () => Effect.succeed({ settings: { maxOutputTokens: 20 } })
@@ -147,7 +147,7 @@ describe("Agent turns", () => {
         const context = yield* Layer.build(Scripted.model(["Hi."]))
         const inner = Context.get(context, LanguageModel.LanguageModel)
         const spied = (options: Parameters<typeof inner.streamText>[0]) =>
-          Stream.unwrap(Effect.map(AiSdk.RequestSettings, (settings) => {
+          Stream.unwrap(Effect.map(Settings.RequestSettings, (settings) => {
             seen.push(settings)
             return inner.streamText(options)
           }))
@@ -158,7 +158,7 @@ describe("Agent turns", () => {
       }))
       yield* Agent.response(Agent.run(agent, "Hello?")).pipe(
         Effect.provide(spy),
-        Effect.provideService(AiSdk.RequestSettings, { seed: 7 })
+        Effect.provideService(Settings.RequestSettings, { seed: 7 })
       )
       assert.deepStrictEqual(seen, [{ seed: 7, temperature: 0, maxOutputTokens: 20 }])
     }))

@@ -17,13 +17,7 @@
  *
  * @since 0.1.0
  */
-import type {
-  LanguageModelV3,
-  LanguageModelV4,
-  SharedV3Warning,
-  SharedV4ProviderOptions,
-  SharedV4Warning
-} from "@ai-sdk/provider"
+import type { LanguageModelV3, LanguageModelV4, SharedV3Warning, SharedV4Warning } from "@ai-sdk/provider"
 import * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Model from "effect/ai/Model"
@@ -46,6 +40,7 @@ import { type Batch, batchReader, type PartReader } from "../internal/llm/aiSdkS
 import * as CallSpan from "../internal/llm/callSpan.ts"
 import { secretsOf } from "../internal/llm/headers.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
+import { RequestSettings, type Settings } from "./Settings.ts"
 
 /**
  * A language model of any current AI SDK specification.
@@ -66,51 +61,6 @@ export type ModelLayer<E = never, R = never> = Layer.Layer<
   E,
   R
 >
-
-/**
- * How a model shall answer; what is left out is the provider's default.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Settings {
-  readonly temperature?: number | undefined
-  readonly topP?: number | undefined
-  /** The most tokens one answer may have, reasoning included. */
-  readonly maxOutputTokens?: number | undefined
-  /** Texts that end the answer when the model writes them. */
-  readonly stopSequences?: ReadonlyArray<string> | undefined
-  /** Asks for the same answer to the same request, where the provider can. */
-  readonly seed?: number | undefined
-  /** How much the model thinks before it answers. */
-  readonly reasoning?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max" | undefined
-  /** Sent with each request, after the provider's own headers. No error and no file shows a value that is `Redacted`. */
-  readonly headers?: Readonly<Record<string, string | Redacted.Redacted>> | undefined
-  /** What only this provider knows, under the provider's AI SDK name: `{ openai: { serviceTier: "flex" } }`. */
-  readonly providerOptions?: SharedV4ProviderOptions | undefined
-}
-
-/**
- * Settings of the requests made inside an effect, which win over the settings of the model's layer.
- *
- * **Example** (One careful answer)
- *
- * ```ts
- * import { Effect } from "effect"
- * import { LanguageModel } from "effect/ai"
- * import { AiSdk } from "effect-troupe"
- *
- * const careful = LanguageModel.generateText({ prompt: "What is 17 x 23?" }).pipe(
- *   Effect.provideService(AiSdk.RequestSettings, { temperature: 0, maxOutputTokens: 200 })
- * )
- * ```
- *
- * @since 0.1.0
- * @category references
- */
-export const RequestSettings = Context.Reference<Settings>("effect-troupe/Llm/AiSdk/RequestSettings", {
-  defaultValue: () => ({})
-})
 
 /**
  * An AI SDK model and what the bridge must know of its provider.

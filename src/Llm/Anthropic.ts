@@ -27,12 +27,13 @@ import { baseUrl, load, requiredKey } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
+import type * as ModelSettings from "./Settings.ts"
 
 /**
  * @since 0.1.0
  * @category models
  */
-export interface Settings extends AiSdk.Settings {
+export interface Settings extends ModelSettings.Settings {
   /**
    * Keeps what a request begins with (tools, instructions and the conversation up to its last message) at Anthropic for
    * that long after its last use; the next request reads it at a tenth of the price. Writing costs a quarter more with
@@ -124,7 +125,10 @@ const options = Effect.fnUntraced(function*(name: string, { cache, ...settings }
   }
 })
 
-const cached = ({ providerOptions, ...settings }: AiSdk.Settings, ttl: "5m" | "1h"): AiSdk.Settings => ({
+const cached = (
+  { providerOptions, ...settings }: ModelSettings.Settings,
+  ttl: "5m" | "1h"
+): ModelSettings.Settings => ({
   ...settings,
   providerOptions: {
     ...providerOptions,

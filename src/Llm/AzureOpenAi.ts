@@ -34,12 +34,13 @@ import { configError, load, optionalUrl, requiredKey } from "../internal/llm/pro
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
+import type * as ModelSettings from "./Settings.ts"
 
 /**
  * @since 0.1.0
  * @category models
  */
-export interface Settings extends AiSdk.Settings {
+export interface Settings extends ModelSettings.Settings {
   /** Which of the two APIs to use. Default: `"responses"`; models that are not OpenAI's have only `"chat"`. */
   readonly api?: "responses" | "chat" | undefined
 }
@@ -191,7 +192,7 @@ const options = Effect.fnUntraced(function*(deployment: string, { api = "respons
   } as const
 })
 
-const unstored = ({ providerOptions, ...settings }: AiSdk.Settings): AiSdk.Settings => ({
+const unstored = ({ providerOptions, ...settings }: ModelSettings.Settings): ModelSettings.Settings => ({
   ...settings,
   providerOptions: { ...providerOptions, azure: { store: false, ...providerOptions?.azure } }
 })

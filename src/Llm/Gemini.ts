@@ -27,6 +27,7 @@ import { baseUrl, load, requiredKey } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
+import type { Settings } from "./Settings.ts"
 
 /**
  * A model of Gemini by its name.
@@ -36,7 +37,7 @@ import * as ModelList from "./ModelList.ts"
  */
 export const model = (
   name: string,
-  settings: AiSdk.Settings = {}
+  settings: Settings = {}
 ): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
   AiSdk.layer(
     Effect.map(provider, ({ google, key }) => ({ model: google(name), provider: "gemini", settings, secrets: [key] }))

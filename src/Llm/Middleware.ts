@@ -50,7 +50,7 @@ import { redactJson, redactText } from "../internal/llm/redact.ts"
 import * as ModelRequest from "../internal/llm/request.ts"
 import { retryAfterOf } from "../internal/llm/retryAfter.ts"
 import { whenSilent } from "../internal/llm/whenSilent.ts"
-import { RequestSettings } from "./AiSdk.ts"
+import { RequestSettings } from "./Settings.ts"
 
 /**
  * A function from a model layer to a layer of the same services, which may need and fail with more to be built.
@@ -315,7 +315,7 @@ export const fallback = <E2, R2>(
 /**
  * Gives the same answer to the same request for a while, without asking the model.
  *
- * Requests are the same when prompt, tools, tool choice, schema and `AiSdk.RequestSettings` are. Only complete answers are
+ * Requests are the same when prompt, tools, tool choice, schema and `Settings.RequestSettings` are. Only complete answers are
  * kept, and the one that was not asked for the longest leaves first. A stream is replayed at once. An answer out of the
  * cache reports the usage of the call that it comes from; calls at the same time each ask the model.
  *

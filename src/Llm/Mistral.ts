@@ -25,6 +25,7 @@ import { baseUrl, load, requiredKey } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
+import type { Settings } from "./Settings.ts"
 
 /**
  * A model of Mistral by its name.
@@ -34,7 +35,7 @@ import * as ModelList from "./ModelList.ts"
  */
 export const model = (
   name: string,
-  settings: AiSdk.Settings = {}
+  settings: Settings = {}
 ): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
   AiSdk.layer(
     Effect.map(

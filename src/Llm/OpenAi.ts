@@ -27,12 +27,13 @@ import { load, missingKey, optionalKey, optionalUrl } from "../internal/llm/prov
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
+import type * as ModelSettings from "./Settings.ts"
 
 /**
  * @since 0.1.0
  * @category models
  */
-export interface Settings extends AiSdk.Settings {
+export interface Settings extends ModelSettings.Settings {
   /**
    * Which of OpenAI's two APIs to use. Default: `"responses"`, and `"chat"` with `OPENAI_BASE_URL`, because few
    * compatible servers have the other.
@@ -129,7 +130,7 @@ const options = Effect.fnUntraced(function*(name: string, { api, ...settings }: 
   } as const
 })
 
-const unstored = ({ providerOptions, ...settings }: AiSdk.Settings): AiSdk.Settings => ({
+const unstored = ({ providerOptions, ...settings }: ModelSettings.Settings): ModelSettings.Settings => ({
   ...settings,
   providerOptions: { ...providerOptions, openai: { store: false, ...providerOptions?.openai } }
 })

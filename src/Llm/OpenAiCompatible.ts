@@ -20,6 +20,7 @@ import { httpUrl, notHttpUrl } from "../internal/llm/provider.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
+import type * as ModelSettings from "./Settings.ts"
 
 /**
  * Where a server is, what it wants and what it is called.
@@ -40,7 +41,7 @@ export interface Server {
  * @since 0.1.0
  * @category models
  */
-export interface Settings extends AiSdk.Settings, Server {}
+export interface Settings extends ModelSettings.Settings, Server {}
 
 /**
  * A model of a compatible server by its name.

@@ -28,6 +28,7 @@ import * as AiSdk from "./AiSdk.ts"
 import type * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import type * as ModelList from "./ModelList.ts"
 import * as OpenAiCompatible from "./OpenAiCompatible.ts"
+import type { Settings } from "./Settings.ts"
 
 /**
  * A model by its name at OpenRouter, which begins with the vendor's: `"mistralai/mistral-small"`.
@@ -37,7 +38,7 @@ import * as OpenAiCompatible from "./OpenAiCompatible.ts"
  */
 export const model = (
   name: string,
-  settings: AiSdk.Settings = {}
+  settings: Settings = {}
 ): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
   AiSdk.layer(
     Effect.map(Effect.flatMap(server, connect), ({ sdk, ...origin }) => ({

@@ -33,6 +33,7 @@ import { baseUrl, configError, load, optionalKey, optionalString } from "../inte
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
+import type { Settings } from "./Settings.ts"
 
 /**
  * A Gemini model on Vertex AI by its name.
@@ -42,7 +43,7 @@ import * as ModelList from "./ModelList.ts"
  */
 export const model = (
   name: string,
-  settings: AiSdk.Settings = {}
+  settings: Settings = {}
 ): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
   AiSdk.layer(
     Effect.map(provider, ({ secrets, vertex }) => ({ model: vertex(name), provider: "vertex", settings, secrets }))

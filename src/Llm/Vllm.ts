@@ -26,6 +26,7 @@ import type * as AiSdk from "./AiSdk.ts"
 import type * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import type * as ModelList from "./ModelList.ts"
 import * as OpenAiCompatible from "./OpenAiCompatible.ts"
+import type { Settings } from "./Settings.ts"
 
 /**
  * The model that the server serves under this name.
@@ -35,7 +36,7 @@ import * as OpenAiCompatible from "./OpenAiCompatible.ts"
  */
 export const model = (
   name: string,
-  settings: AiSdk.Settings = {}
+  settings: Settings = {}
 ): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
   Layer.unwrap(Effect.map(server, (server) => OpenAiCompatible.model(name, { ...settings, ...server })))
 

@@ -5,6 +5,7 @@ import { createOpenAI as createOpenAiV3 } from "ai-sdk-openai-v3"
 import { Deferred, Effect, type Layer, Logger, Schema, Stream } from "effect"
 import { LanguageModel, type Model, type Prompt, Tool, Toolkit } from "effect/ai"
 import * as AiSdk from "../../src/Llm/AiSdk.ts"
+import * as Settings from "../../src/Llm/Settings.ts"
 import * as Loopback from "../fixtures/loopbackServer.ts"
 import * as Wire from "../fixtures/openAiWire.ts"
 
@@ -251,7 +252,7 @@ describe("AiSdk settings", () => {
       const server = yield* Loopback.make(Loopback.json(200, Wire.chatBody({ content: "ok" })))
       const logged: Array<unknown> = []
       yield* LanguageModel.generateText({ prompt: "Hi" }).pipe(
-        Effect.provideService(AiSdk.RequestSettings, { temperature: 0.5 }),
+        Effect.provideService(Settings.RequestSettings, { temperature: 0.5 }),
         Effect.provide(of(createOpenAI({ baseURL: `${server.url}/v1`, apiKey: "k" }).chat("o3-mini"))),
         Effect.provide(Logger.layer([Logger.make(({ message }) => void logged.push(message))]))
       )

@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, Layer, Redacted, Schema, Stream } from "effect"
 import { AiError, LanguageModel, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
-import * as AiSdk from "../../src/Llm/AiSdk.ts"
 import * as Middleware from "../../src/Llm/Middleware.ts"
 import * as Scripted from "../../src/Llm/Scripted.ts"
+import * as Settings from "../../src/Llm/Settings.ts"
 
 const overloaded = new AiError.InternalProviderError({ description: "overloaded" })
 const down = Scripted.fail(overloaded)
@@ -298,9 +298,9 @@ describe("Middleware", () => {
         const calls: ReadonlyArray<Effect.Effect<unknown, AiError.AiError, LanguageModel.LanguageModel>> = [
           LanguageModel.generateText({ prompt: "Hello?" }),
           LanguageModel.generateText({ prompt: "Hello!" }),
-          Effect.provideService(generated, AiSdk.RequestSettings, { temperature: 0 }),
-          Effect.provideService(generated, AiSdk.RequestSettings, { headers: { tenant: Redacted.make("a") } }),
-          Effect.provideService(generated, AiSdk.RequestSettings, { headers: { tenant: Redacted.make("b") } }),
+          Effect.provideService(generated, Settings.RequestSettings, { temperature: 0 }),
+          Effect.provideService(generated, Settings.RequestSettings, { headers: { tenant: Redacted.make("a") } }),
+          Effect.provideService(generated, Settings.RequestSettings, { headers: { tenant: Redacted.make("b") } }),
           LanguageModel.generateText({ prompt: "Hello?", toolkit: tool("near"), ...bare }),
           LanguageModel.generateText({ prompt: "Hello?", toolkit: tool("far"), ...bare }),
           LanguageModel.generateText({ prompt: "Hello?", toolkit: tool("far"), toolChoice: "none", ...bare }),

@@ -15,7 +15,7 @@ import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Tool from "effect/ai/Tool"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import type { Settings } from "../../Llm/AiSdk.ts"
+import type { Settings } from "../../Llm/Settings.ts"
 import { toPrompt } from "./aiSdkPrompt.ts"
 import { reveal } from "./headers.ts"
 

@@ -8,7 +8,7 @@ import * as Prompt from "effect/ai/Prompt"
 import * as Tool from "effect/ai/Tool"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { RequestSettings } from "../../Llm/AiSdk.ts"
+import { RequestSettings } from "../../Llm/Settings.ts"
 import type { CallOptions } from "./bareModel.ts"
 
 /** @internal */
