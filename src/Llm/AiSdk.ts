@@ -12,8 +12,8 @@
  *
  * - Files given by URL reach the provider as URLs. The bridge downloads nothing, so a model that reads no URLs fails
  *   with an `InvalidRequestError`: pass the bytes instead.
- * - Provider metadata of reasoning and tool calls (signatures, encrypted content, item ids) is in the parts' `metadata`;
- *   a transcript that keeps the parts keeps it, and the next request carries it again.
+ * - Provider metadata of reasoning and tool calls (signatures, encrypted content, item ids) is in the `metadata` of their
+ *   parts; a transcript that keeps the parts keeps it, and the next request carries it again.
  *
  * @since 0.1.0
  */
@@ -77,7 +77,9 @@ export interface Options {
   readonly settings?: Settings | undefined
   /** Fits a schema to what the provider takes as structured output; Effect's default transformer otherwise. */
   readonly codecTransformer?: LanguageModel.CodecTransformer | undefined
-  /** `"whenPossible"` marks each tool as strict whose schema allows it, and all others as not strict. Default: unmarked. */
+  /**
+   * `"whenPossible"` marks each tool as strict whose schema allows it, and all others as not strict. Default: unmarked.
+   */
   readonly strictTools?: "whenPossible" | undefined
   /** Values that no error may show, such as the API key. */
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
@@ -118,8 +120,7 @@ export const make = (options: Options): Effect.Effect<LanguageModel.LanguageMode
 /**
  * Provides an AI SDK model; the effect that builds it decides what the layer can fail with.
  *
- * **Example** (A provider of one's own)
- *
+ * @example
  * ```ts
  * import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
  * import { Effect } from "effect"
@@ -150,7 +151,7 @@ export const layer = <E, R>(options: Effect.Effect<Options, E, R>): ModelLayer<E
  * @category guards
  */
 export const isContextTooLong = (error: AiError.AiError): boolean =>
-  error.reason._tag === "InvalidRequestError" && error.reason.constraint === Errors.CONTEXT_CONSTRAINT
+  error.reason._tag === "InvalidRequestError" && error.reason.constraint === Errors.contextConstraint
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -158,7 +159,7 @@ export const isContextTooLong = (error: AiError.AiError): boolean =>
 
 type Bridge = Options & { readonly codecTransformer: LanguageModel.CodecTransformer }
 
-/** The call to make, and from where its errors come; the settings of the surroundings may hold secrets of their own. */
+/** The call to make, and the origin of its errors. Request settings may hold secrets of their own. */
 const prepare = Effect.fnUntraced(function*(
   bridge: Bridge,
   request: LanguageModel.ProviderOptions,

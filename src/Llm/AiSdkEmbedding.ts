@@ -47,7 +47,9 @@ export type EmbeddingLayer<E = never, R = never> = Layer.Layer<EmbeddingModel.Em
 export interface Settings {
   /** The length of the vectors, where the model has more than one. */
   readonly dimensions?: number | undefined
-  /** Sent with each request, after the provider's own headers. No error and no file shows a value that is `Redacted`. */
+  /**
+   * Sent with each request, after the provider's own headers. No error and no file shows a value that is `Redacted`.
+   */
   readonly headers?: Readonly<Record<string, string | Redacted.Redacted>> | undefined
   /** What only this provider knows, under the provider's AI SDK name: `{ google: { taskType: "RETRIEVAL_QUERY" } }`. */
   readonly providerOptions?: SharedV4ProviderOptions | undefined
@@ -94,7 +96,7 @@ export const make = (options: Options): Effect.Effect<EmbeddingModel.EmbeddingMo
     // Some providers answer with a promise.
     Effect.promise(async () => ({
       limit: await options.model.maxEmbeddingsPerCall ?? Infinity,
-      concurrency: await options.model.supportsParallelCalls ? PARALLEL_CALLS : 1
+      concurrency: await options.model.supportsParallelCalls ? parallelCalls : 1
     })),
     ({ concurrency, limit }) =>
       EmbeddingModel.make({
@@ -115,8 +117,7 @@ export const make = (options: Options): Effect.Effect<EmbeddingModel.EmbeddingMo
 /**
  * Provides an AI SDK embedding model; the effect that builds it decides what the layer can fail with.
  *
- * **Example** (A provider of one's own)
- *
+ * @example
  * ```ts
  * import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
  * import { Effect } from "effect"
@@ -151,7 +152,7 @@ export const unsupported = (provider: string): EmbeddingLayer<EmbeddingsNotSuppo
 // -----------------------------------------------------------------------------------------------------------------
 
 /** Enough to hide the network, few enough for the request limits of a small account. */
-const PARALLEL_CALLS = 4
+const parallelCalls = 4
 
 const embed = ({ model, provider, secrets = [], settings = {} }: Options, values: Array<string>) => {
   const { dimensions, headers, providerOptions } = settings

@@ -5,8 +5,7 @@
  * of a proxy, with or without `/v1`). Thinking comes back with its signatures, and a transcript that keeps the parts
  * sends them with the next request, as Anthropic demands between a tool call and its result.
  *
- * **Example** (An agent that pays once for what it has already read)
- *
+ * @example
  * ```ts
  * import { Agent, Anthropic } from "effect-troupe"
  *

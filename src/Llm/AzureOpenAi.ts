@@ -2,12 +2,11 @@
  * Provides the models that are deployed in an Azure OpenAI resource.
  *
  * Needs the package `@ai-sdk/azure`. Reads `AZURE_OPENAI_ENDPOINT` (`https://NAME.openai.azure.com`) and
- * `AZURE_OPENAI_API_KEY`; with a `TokenProvider` in the surroundings, it signs in with Microsoft Entra ID and needs no key.
- * Names are those of deployments, which you give, and not those of models. Requests go to Azure's v1 API, which wants no
- * API version.
+ * `AZURE_OPENAI_API_KEY`. Where {@link AccessToken} is provided, requests sign in with Microsoft Entra ID and need no
+ * key. Names are those of your deployments, not those of models. Requests go to Azure's v1 API, which wants no API
+ * version.
  *
- * **Example** (An answer from a deployment)
- *
+ * @example
  * ```ts
  * import { Effect } from "effect"
  * import { LanguageModel } from "effect/ai"
@@ -47,15 +46,15 @@ export interface Settings extends ModelSettings.Settings {
 }
 
 /**
- * Gives an access token of Microsoft Entra ID, run before each request; a failure is an `AuthenticationError`. Default: none,
- * the key is used.
+ * Gives an access token of Microsoft Entra ID; it runs before each request, and a failure is an `AuthenticationError`.
+ * Default: none, the key is used.
  *
  * @example
  * ```ts
  * import { Effect, Layer, Redacted } from "effect"
  * import { AzureOpenAi } from "effect-troupe"
  *
- * // What `getBearerTokenProvider` of `@azure/identity` makes, for the scope `https://cognitiveservices.azure.com/.default`.
+ * // `getBearerTokenProvider` of `@azure/identity` makes it, for the scope `https://cognitiveservices.azure.com/.default`.
  * declare const getToken: () => Promise<string>
  *
  * const token = Effect.tryPromise({ try: getToken, catch: (error) => error }).pipe(

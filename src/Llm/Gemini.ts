@@ -1,12 +1,11 @@
 /**
  * Provides the models of Google's Gemini API (AI Studio); for Google Cloud see `Vertex`.
  *
- * Needs the package `@ai-sdk/google`. Reads `GEMINI_API_KEY` and, if it is set, `GOOGLE_GEMINI_BASE_URL` (the address of
- * a proxy, with or without `/v1beta`). Thought signatures stay with the parts that carry them and go back to Gemini with
- * the next request.
+ * Needs the package `@ai-sdk/google`. Reads `GEMINI_API_KEY` and, if it is set, `GOOGLE_GEMINI_BASE_URL` (the address
+ * of a proxy, with or without `/v1beta`). Thought signatures stay with the parts that carry them and go back to Gemini
+ * with the next request.
  *
- * **Example** (An answer from Gemini)
- *
+ * @example
  * ```ts
  * import { Effect } from "effect"
  * import { LanguageModel } from "effect/ai"

@@ -2,8 +2,8 @@
  * Makes a model layer behave under load and faults: logged, retried, limited, timed, cut off, replaced, remembered.
  *
  * Each middleware is a function from a model layer to the same layer, for any `LanguageModel`, and they compose in any
- * order with `pipe`: the last one is the outermost. What one of them counts or keeps is made when the layer is built and
- * belongs to that layer. All of them live on Effect's clock.
+ * order with `pipe`: the last one is the outermost. What one of them counts or keeps is made when the layer is built
+ * and belongs to that layer. All of them live on Effect's clock.
  *
  * A middleware is around the model's call alone. Tools that a call resolves by itself run outside of it: a retry never
  * runs them twice, and they hold no permit and are not timed. A stream is pulled as fast as it is read. A retry or a
@@ -68,8 +68,9 @@ export interface Middleware<out E2 = never, out R2 = never> {
  * Logs each call when it is over: provider, model, duration, tokens and outcome; a failed call as a warning. Around a
  * `fallback`, `model` is the one that was asked first; `responseModel` is who answered, as far as the provider says.
  *
- * The outcome is the finish reason, or `"failed"`, `"interrupted"`, or `"abandoned"` when the stream was not read to its
- * end. Prompts are logged only with `prompts: true`. What looks like a key is replaced in prompts and error messages.
+ * The outcome is the finish reason, or `"failed"`, `"interrupted"`, or `"abandoned"` when the stream was not read to
+ * its end. Prompts are logged only with `prompts: true`. What looks like a key is replaced in prompts and error
+ * messages.
  *
  * @since 0.1.0
  * @category middleware
@@ -101,10 +102,10 @@ export const log = (options: { readonly prompts?: boolean | undefined } = {}): M
 /**
  * Tries a failed call again while the schedule goes on, if its `AiError` is retryable.
  *
- * An attempt waits for the schedule's delay, and at least as long as the provider asked for in `retryAfter` or a header.
- * A call whose provider asks for more than `maxRetryAfter` (default: 1 minute) fails at once with that error, so that a
- * quota of the day holds nobody up for hours: a `fallback` around it answers instead. A stream is tried again only before
- * its first content part. Nothing else in this package retries a model call.
+ * An attempt waits for the schedule's delay, and at least as long as the provider asked for in `retryAfter` or a
+ * header. A call whose provider asks for more than `maxRetryAfter` (default: 1 minute) fails at once with that error,
+ * so that a quota of the day holds nobody up for hours: a `fallback` around it answers instead. A stream is tried again
+ * only before its first content part. Nothing else in this package retries a model call.
  *
  * @since 0.1.0
  * @category middleware
@@ -149,8 +150,8 @@ export interface RateLimit {
  * Starts no more calls in any interval than the limit; the others wait, first come, first served.
  *
  * With `tokensPerMinute` a call is first counted with an estimate of its prompt (four characters a token, files left
- * out), then with what it really used. A call that is larger than the limit starts when nothing else is counted. Waiting
- * has no end of its own: put a `timeout` around it, or a `concurrency` with `maxWaiting`.
+ * out), then with what it really used. A call that is larger than the limit starts when nothing else is counted.
+ * Waiting has no end of its own: put a `timeout` around it, or a `concurrency` with `maxWaiting`.
  *
  * @since 0.1.0
  * @category middleware
@@ -181,8 +182,8 @@ export const rateLimit = (options: RateLimit): Middleware => {
 /**
  * Runs at most `limit` calls at once; a stream is running until it ends. The others wait, first come, first served.
  *
- * A call that finds `maxWaiting` others waiting (default: 1000), or has waited for `timeout` (default: no end), fails with
- * a `RateLimitError` whose `method` says which bound it met.
+ * A call that finds `maxWaiting` others waiting (default: 1000), or has waited for `timeout` (default: no end), fails
+ * with a `RateLimitError` whose `method` says which bound it met.
  *
  * @since 0.1.0
  * @category middleware
@@ -314,9 +315,9 @@ export const fallback = <E2, R2>(
 /**
  * Gives the same answer to the same request for a while, without asking the model.
  *
- * Requests are the same when prompt, tools, tool choice, schema and `Settings.RequestSettings` are. Only complete answers are
- * kept, and the one that was not asked for the longest leaves first. A stream is replayed at once. An answer out of the
- * cache reports the usage of the call that it comes from; calls at the same time each ask the model.
+ * Requests are the same when prompt, tools, tool choice, schema and `Settings.RequestSettings` are. Only complete
+ * answers are kept, and the one that was not asked for the longest leaves first. A stream is replayed at once. An
+ * answer out of the cache reports the usage of the call that it comes from; calls at the same time each ask the model.
  *
  * @since 0.1.0
  * @category middleware

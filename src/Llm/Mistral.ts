@@ -1,11 +1,10 @@
 /**
  * Provides the models of Mistral.
  *
- * Needs the package `@ai-sdk/mistral`. Reads `MISTRAL_API_KEY` and, if it is set, `MISTRAL_BASE_URL` (up to and including
- * the version).
+ * Needs the package `@ai-sdk/mistral`. Reads `MISTRAL_API_KEY` and, if it is set, `MISTRAL_BASE_URL` (up to and
+ * including the version).
  *
- * **Example** (An answer from Mistral)
- *
+ * @example
  * ```ts
  * import { Effect } from "effect"
  * import { LanguageModel } from "effect/ai"

@@ -4,8 +4,7 @@
  * Needs the package `@ai-sdk/openai-compatible` and no key. `OLLAMA_HOST` is read as Ollama itself reads it: with or
  * without scheme, port and path.
  *
- * **Example** (An answer from a local model)
- *
+ * @example
  * ```ts
  * import { Effect } from "effect"
  * import { LanguageModel } from "effect/ai"

@@ -4,8 +4,7 @@
  * Needs the package `@ai-sdk/openai`. Reads `OPENAI_API_KEY` and, if it is set, `OPENAI_BASE_URL`. With an address of
  * your own the key may be absent, as local servers want none; otherwise its absence is a `ConfigError`.
  *
- * **Example** (An answer from OpenAI)
- *
+ * @example
  * ```ts
  * import { Effect } from "effect"
  * import { LanguageModel } from "effect/ai"

@@ -3,8 +3,7 @@
  *
  * Needs the package `@ai-sdk/openai-compatible`. For OpenAI itself see `OpenAi`, for Ollama see `Ollama`.
  *
- * **Example** (A server of one's own)
- *
+ * @example
  * ```ts
  * import { OpenAiCompatible } from "effect-troupe"
  *
@@ -83,7 +82,7 @@ export const embeddings = (
  * @category models
  */
 export const models = (server: Server): ModelList.ModelList<never> => {
-  const { apiKey, baseUrl, provider = DEFAULT_NAME } = server
+  const { apiKey, baseUrl, provider = defaultName } = server
   checkUrl("OpenAiCompatible.models", "baseUrl", baseUrl)
   return ModelList.makeOpenAi({
     provider,
@@ -98,7 +97,7 @@ export const models = (server: Server): ModelList.ModelList<never> => {
  *
  * @internal
  */
-export const connect = Effect.fnUntraced(function*({ apiKey, baseUrl, provider = DEFAULT_NAME }: Server) {
+export const connect = Effect.fnUntraced(function*({ apiKey, baseUrl, provider = defaultName }: Server) {
   const { createOpenAICompatible } = yield* load(
     provider,
     "@ai-sdk/openai-compatible",
@@ -118,7 +117,7 @@ export const connect = Effect.fnUntraced(function*({ apiKey, baseUrl, provider =
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const DEFAULT_NAME = "openai-compatible"
+const defaultName = "openai-compatible"
 
 const options = Effect.fnUntraced(function*(name: string, { apiKey, baseUrl, provider, ...settings }: Settings) {
   const { sdk, ...origin } = yield* connect({ apiKey, baseUrl, provider })

@@ -1,13 +1,12 @@
 /**
  * Provides the models of OpenRouter, which routes to those of many vendors.
  *
- * Needs the package `@ai-sdk/openai-compatible`. Reads `OPENROUTER_API_KEY` and, if it is set, `OPENROUTER_BASE_URL` (up to
- * and including the version). What OpenRouter knows beyond OpenAI's API goes into the request as it is under
- * `providerOptions.openrouter`. The `reasoning_details` of an answer (signatures, encrypted reasoning) are kept, and the next
- * request carries them again.
+ * Needs the package `@ai-sdk/openai-compatible`. Reads `OPENROUTER_API_KEY` and, if it is set, `OPENROUTER_BASE_URL`
+ * (up to and including the version). What OpenRouter knows beyond OpenAI's API goes into the request as it is under
+ * `providerOptions.openrouter`. The `reasoning_details` of an answer (signatures, encrypted reasoning) are kept, and
+ * the next request carries them again.
  *
- * **Example** (A model, and another one when it is down)
- *
+ * @example
  * ```ts
  * import { OpenRouter } from "effect-troupe"
  *

@@ -2,9 +2,9 @@
  * Records what a model said into a file, a cassette, and replays it without the model.
  *
  * A cassette is readable JSON: each call's request, and what was answered with its time offsets. Secrets are taken out
- * before anything is written: the values that are handed in, what looks like the key of a common service, and fields that
- * are named like one. A replay waits on Effect's clock, so a run under `TestClock` takes the time that it took. Tools
- * run for real both times: a cassette holds only what the model was asked and what it said.
+ * before anything is written: the values that are handed in, what looks like the key of a common service, and fields
+ * that are named like one. A replay waits on Effect's clock, so a run under `TestClock` takes the time that it took.
+ * Tools run for real both times: a cassette holds only what the model was asked and what it said.
  *
  * @example
  * ```ts
@@ -31,7 +31,7 @@ import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { isObject, isObjectOrArray } from "effect/Predicate"
+import { hasProperty, isObject, isObjectOrArray } from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
@@ -39,6 +39,7 @@ import * as Stream from "effect/Stream"
 import * as TextDiff from "effect/TextDiff"
 import * as Check from "../internal/check.ts"
 import * as BareModel from "../internal/llm/bareModel.ts"
+import { toJson } from "../internal/llm/json.ts"
 import { redactJson, redactText } from "../internal/llm/redact.ts"
 import * as ModelRequest from "../internal/llm/request.ts"
 
@@ -71,8 +72,8 @@ export class CassetteError extends Schema.TaggedError<CassetteError>()("Cassette
 /**
  * Records each call of a model into a file, which is replaced when the layer is built.
  *
- * The file is written after each call, calls in the order in which they began. A call whose stream nobody read to its end
- * is recorded as far as it was read.
+ * The file is written after each call, calls in the order in which they began. A call whose stream nobody read to its
+ * end is recorded as far as it was read.
  *
  * @since 0.1.0
  * @category layers
@@ -156,9 +157,7 @@ const Cassette = Schema.Struct({
 type Cassette = typeof Cassette.Type
 
 const ErrorJson = Schema.toCodecJson(AiError.AiError)
-const encodeError = Schema.encodeSync(ErrorJson) as (
-  error: AiError.AiError
-) => { readonly reason: { readonly [field: string]: Schema.Json } }
+const encodeError = Schema.encodeSync(ErrorJson)
 
 interface Recorder {
   readonly secrets: ReadonlyArray<Redacted.Redacted>
@@ -263,12 +262,11 @@ const toEnd = (
 
 /** The error without what is known of its HTTP response. */
 const toErrorJson = (error: AiError.AiError, secrets: ReadonlyArray<Redacted.Redacted>): Schema.Json => {
-  const { reason: { http: _, ...reason }, ...rest } = encodeError(error)
-  return toJson(redactJson({ ...rest, reason }, secrets))
+  const json: unknown = encodeError(error)
+  if (!hasProperty(json, "reason") || !isObject(json.reason)) return toJson(redactJson(json, secrets))
+  const { http: _, ...reason } = json.reason
+  return toJson(redactJson({ ...json, reason }, secrets))
 }
-
-// What is made of JSON by `redactJson` is JSON.
-const toJson = (value: unknown): Schema.Json => value as Schema.Json
 
 const toRequest = (
   options: LanguageModel.ProviderOptions,
@@ -307,8 +305,8 @@ const toParts = (
 }
 
 /**
- * What to write for the deltas of a block that has a secret in it, by the deltas' places: a secret that came in pieces is
- * in none of them, so the first one takes what is left of the block.
+ * What to write for the deltas of a block that has a secret in it, by the deltas' places: a secret that came in pieces
+ * is in none of them, so the first one takes what is left of the block.
  */
 const redactBlocks = (
   parts: ReadonlyArray<TimedPart>,

@@ -2,8 +2,8 @@
  * A model that says what a script tells it to, for tests, examples and demonstrations.
  *
  * It is a `LanguageModel` like any other, so everything around it runs for real: tools, teams, budgets, sessions. It
- * streams, waits on Effect's clock, fails when told to, and keeps the requests that it was asked with. A script is a list
- * of turns, or a function of the request, such as `matching` makes; a turn under `expect` also checks its request.
+ * streams, waits on Effect's clock, fails when told to, and keeps the requests that it received. A script is a
+ * list of turns, or a function of the request, such as `matching` makes; a turn under `expect` also checks its request.
  *
  * @since 0.1.0
  */
@@ -40,7 +40,7 @@ export type Step =
   | { readonly _tag: "Cut" }
 
 /**
- * What the model was asked with.
+ * A request that the model received.
  *
  * @since 0.1.0
  * @category models
@@ -97,7 +97,7 @@ export interface Expectation {
 export type Matcher = string | RegExp | ((request: ModelRequest) => boolean)
 
 /**
- * The requests that a scripted model was asked with, oldest first.
+ * The requests that a scripted model received, oldest first.
  *
  * @since 0.1.0
  * @category services
@@ -209,8 +209,8 @@ export const expect = (expected: Expectation, turn: Turn): Answer => (request) =
 }
 
 /**
- * A script that answers a request with the first turn whose matcher is for it, as often as it comes. A request that none
- * is for fails with an `InvalidRequestError`.
+ * A script that answers a request with the first turn whose matcher is for it, as often as it comes. A request that
+ * none is for fails with an `InvalidRequestError`.
  *
  * @example
  * ```ts
@@ -436,7 +436,7 @@ const toFinish = (steps: ReadonlyArray<Step>, request: ModelRequest): Response.F
   }
 }
 
-/** What a stream of parts comes to in an answer that is not streamed. */
+/** The parts of a whole answer that says the same as a stream. */
 const toParts = (stream: ReadonlyArray<Response.StreamPartEncoded>): Array<Response.PartEncoded> => {
   const parts: Array<Response.PartEncoded> = []
   let block = ""

@@ -2,7 +2,7 @@
  * Says how a model shall answer: temperature, length, thinking, headers and what only one provider knows.
  *
  * A model's layer has its own settings, an agent has some for its requests, and {@link RequestSettings} sets them for
- * whatever runs inside an effect. The one nearest to the request wins, field by field.
+ * all requests inside an effect. The one nearest to the request wins, field by field.
  *
  * @since 0.1.0
  */
@@ -27,7 +27,9 @@ export interface Settings {
   readonly seed?: number | undefined
   /** How much the model thinks before it answers. */
   readonly reasoning?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max" | undefined
-  /** Sent with each request, after the provider's own headers. No error and no file shows a value that is `Redacted`. */
+  /**
+   * Sent with each request, after the provider's own headers. No error and no file shows a value that is `Redacted`.
+   */
   readonly headers?: Readonly<Record<string, string | Redacted.Redacted>> | undefined
   /** What only this provider knows, under the provider's AI SDK name: `{ openai: { serviceTier: "flex" } }`. */
   readonly providerOptions?: SharedV4ProviderOptions | undefined

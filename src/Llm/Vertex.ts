@@ -1,14 +1,13 @@
 /**
  * Provides Google's Gemini models on Google Cloud (Vertex AI); for AI Studio see `Gemini`.
  *
- * Needs the package `@ai-sdk/google-vertex`. Reads `GOOGLE_CLOUD_PROJECT` and `GOOGLE_CLOUD_LOCATION` (default `global`) and
- * signs in with Google's application default credentials: `GOOGLE_APPLICATION_CREDENTIALS`, `gcloud auth
+ * Needs the package `@ai-sdk/google-vertex`. Reads `GOOGLE_CLOUD_PROJECT` and `GOOGLE_CLOUD_LOCATION` (default
+ * `global`) and signs in with Google's application default credentials: `GOOGLE_APPLICATION_CREDENTIALS`, `gcloud auth
  * application-default login`, or the identity of the machine that it runs on. `GOOGLE_VERTEX_ACCESS_TOKEN` is used
  * instead, as it is, if it is set. With `GOOGLE_VERTEX_API_KEY` (express mode) none of these is needed.
  * `GOOGLE_VERTEX_BASE_URL` is the address of a proxy, without a path.
  *
- * **Example** (An answer from a European location)
- *
+ * @example
  * ```ts
  * import { ConfigProvider, Effect, Layer } from "effect"
  * import { LanguageModel } from "effect/ai"
@@ -195,7 +194,7 @@ const bearer = Effect.fnUntraced(function*(token: Redacted.Redacted) {
   return client
 })
 
-/** The headers of a request; those of default credentials are made anew for each, because their tokens expire. */
+/** The headers of a request. Default credentials are read again for each request, because their tokens expire. */
 const authHeaders = (
   connection: Connection
 ): Effect.Effect<

@@ -5,8 +5,7 @@
  * `http://127.0.0.1:8000/v1`) and, if the server wants a key, `VLLM_API_KEY`. What vLLM knows beyond OpenAI's API goes
  * into the request as it is under `providerOptions.vllm`.
  *
- * **Example** (A model that thinks only when asked to)
- *
+ * @example
  * ```ts
  * import { Vllm } from "effect-troupe"
  *

@@ -1,8 +1,8 @@
 /**
  * Counts the calls and tokens of a sliding window, and holds calls up until there is room.
  *
- * Effect's own `RateLimiter` refills a bucket or starts a new window, and so lets up to twice the limit start within one
- * interval, which a provider answers with 429. This one keeps when the last calls started.
+ * Effect's own `RateLimiter` refills a bucket or starts a new window, and so lets up to twice the limit start within
+ * one interval, which a provider answers with 429. This one keeps when the last calls started.
  *
  * @internal
  */
@@ -13,16 +13,8 @@ import * as Effect from "effect/Effect"
 import { isString } from "effect/Predicate"
 import * as Semaphore from "effect/Semaphore"
 
-/** What a call was counted with: an estimate until it is settled. */
-interface MutableUse {
-  at: number
-  tokens: number
-}
-
-/** @internal */
 export type Use = Readonly<MutableUse>
 
-/** @internal */
 export interface RateWindow {
   readonly limit: number
   readonly interval: number
@@ -35,7 +27,6 @@ export interface RateWindow {
   readonly turn: Semaphore.Semaphore
 }
 
-/** @internal */
 export const make = (options: {
   readonly limit: number
   readonly interval: Duration.Input
@@ -49,11 +40,7 @@ export const make = (options: {
   turn: Semaphore.makeUnsafe(1)
 })
 
-/**
- * Waits for room and takes it. A caller that is interrupted while it waits has taken nothing.
- *
- * @internal
- */
+/** Waits for room and takes it. A caller that is interrupted while it waits has taken nothing. */
 export const admit = (self: RateWindow, prompt: Prompt.RawInput): Effect.Effect<Use> => {
   const tokens = self.tokensPerMinute === undefined ? 0 : estimateTokens(Prompt.make(prompt))
   const enter: Effect.Effect<Use> = Effect.flatMap(Clock.currentTimeMillis, (now) => {
@@ -64,15 +51,23 @@ export const admit = (self: RateWindow, prompt: Prompt.RawInput): Effect.Effect<
 }
 
 /**
- * Counts what a call really used, from now on: the provider may have counted it until now. Without `tokens` the estimate
- * stays.
- *
- * @internal
+ * Counts what a call really used, from now on: the provider may have counted it until now. Without `tokens` the
+ * estimate stays.
  */
 export const settle = (self: RateWindow, use: Use, tokens: number | undefined): Effect.Effect<void> =>
   self.tokensPerMinute === undefined ? Effect.void : Effect.map(Clock.currentTimeMillis, (now) => {
     self.uses = [...self.uses.filter((other) => other !== use), { at: now, tokens: tokens ?? use.tokens }]
   })
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+/** What a call was counted with: an estimate until it is settled. */
+interface MutableUse {
+  at: number
+  tokens: number
+}
 
 const take = (self: RateWindow, tokens: number, now: number): Use => {
   const use = { at: now, tokens }
