@@ -360,14 +360,14 @@ const countTokens: Effect.Effect<Weigh> = Effect.map(
   Effect.serviceOption(Tokenizer.Tokenizer),
   (tokenizer): Weigh =>
     Option.isNone(tokenizer)
-      ? (entry) => Effect.sync(() => estimateTokens(entry))
+      ? (entry) => Effect.sync(() => estimateTokens([entry]))
       : (entry) =>
         tokenizer.value.tokenize(Prompt.fromMessages(Transcript.toMessages(entry))).pipe(
           Effect.map((tokens) => tokens.length),
           Effect.catch((error) =>
             Effect.as(
               Effect.logWarning("Memory: an entry can't be tokenized, its tokens are estimated", error),
-              estimateTokens(entry)
+              estimateTokens([entry])
             )
           )
         )
