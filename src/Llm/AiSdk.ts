@@ -34,12 +34,13 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Errors from "../internal/llm/aiSdkError.ts"
 import { toPromptV3 } from "../internal/llm/aiSdkPrompt.ts"
-import { mergeSettings, toCallOptions } from "../internal/llm/aiSdkRequest.ts"
+import { toCallOptions } from "../internal/llm/aiSdkRequest.ts"
 import { type GenerateResult, isTruncated, toParts, toStreamPart } from "../internal/llm/aiSdkResponse.ts"
 import { type Batch, batchReader, type PartReader } from "../internal/llm/aiSdkStream.ts"
 import * as CallSpan from "../internal/llm/callSpan.ts"
-import { secretsOf } from "../internal/llm/headers.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
+import { secretsOf } from "../internal/llm/redact.ts"
+import { checkSettings, mergeSettings } from "../internal/llm/settings.ts"
 import { RequestSettings, type Settings } from "./Settings.ts"
 
 /**
@@ -104,7 +105,7 @@ export class PackageMissing extends Schema.TaggedError<PackageMissing>()("Packag
  * @category constructors
  */
 export const make = (options: Options): Effect.Effect<LanguageModel.LanguageModel> => {
-  checkSettings(options.settings ?? {})
+  checkSettings("AiSdk.make", options.settings ?? {})
   const codecTransformer = options.codecTransformer ?? LanguageModel.defaultCodecTransformer
   const bridge: Bridge = { ...options, codecTransformer }
   return makeLanguageModel({
@@ -154,15 +155,6 @@ export const isContextTooLong = (error: AiError.AiError): boolean =>
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
-
-const checkSettings = ({ maxOutputTokens, temperature, topP }: Settings): void => {
-  const check = (field: string, value: number | undefined, holds: (value: number) => boolean, expected: string) => {
-    if (value !== undefined && !holds(value)) throw new Error(`AiSdk.make: ${field} must be ${expected}, got ${value}`)
-  }
-  check("temperature", temperature, (value) => value >= 0 && Number.isFinite(value), "a number of at least 0")
-  check("topP", topP, (value) => value >= 0 && value <= 1, "between 0 and 1")
-  check("maxOutputTokens", maxOutputTokens, (value) => value >= 1 && Number.isInteger(value), "a positive integer")
-}
 
 type Bridge = Options & { readonly codecTransformer: LanguageModel.CodecTransformer }
 

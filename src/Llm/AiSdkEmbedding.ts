@@ -17,7 +17,8 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Errors from "../internal/llm/aiSdkError.ts"
 import * as CallSpan from "../internal/llm/callSpan.ts"
-import { reveal, secretsOf } from "../internal/llm/headers.ts"
+import { reveal, secretsOf } from "../internal/llm/redact.ts"
+import { checkEmbeddings } from "../internal/llm/settings.ts"
 
 /**
  * An embedding model of any current AI SDK specification.
@@ -87,8 +88,9 @@ export class EmbeddingsNotSupported extends Schema.TaggedError<EmbeddingsNotSupp
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options): Effect.Effect<EmbeddingModel.EmbeddingModel> =>
-  Effect.flatMap(
+export const make = (options: Options): Effect.Effect<EmbeddingModel.EmbeddingModel> => {
+  checkEmbeddings("AiSdkEmbedding.make", options.model.modelId, options.settings ?? {})
+  return Effect.flatMap(
     // Some providers answer with a promise.
     Effect.promise(async () => ({
       limit: await options.model.maxEmbeddingsPerCall ?? Infinity,
@@ -108,6 +110,7 @@ export const make = (options: Options): Effect.Effect<EmbeddingModel.EmbeddingMo
           )
       })
   )
+}
 
 /**
  * Provides an AI SDK embedding model; the effect that builds it decides what the layer can fail with.

@@ -24,6 +24,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { baseUrl, load, requiredKey } from "../internal/llm/provider.ts"
+import { checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
@@ -52,7 +53,10 @@ export interface Settings extends ModelSettings.Settings {
 export const model = (
   name: string,
   settings: Settings = {}
-): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => AiSdk.layer(options(name, settings))
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkModel("Anthropic.model", name, settings)
+  return AiSdk.layer(options(name, settings))
+}
 
 /**
  * Fails: Anthropic has no embedding models.

@@ -31,6 +31,7 @@ import * as Redacted from "effect/Redacted"
 import { errorMessage } from "../internal/errorMessage.ts"
 import * as Errors from "../internal/llm/aiSdkError.ts"
 import { configError, load, optionalUrl, requiredKey } from "../internal/llm/provider.ts"
+import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
@@ -87,7 +88,10 @@ export const AccessToken = Context.Reference<Effect.Effect<Redacted.Redacted, un
 export const model = (
   deployment: string,
   settings: Settings = {}
-): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => AiSdk.layer(options(deployment, settings))
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkModel("AzureOpenAi.model", deployment, settings)
+  return AiSdk.layer(options(deployment, settings))
+}
 
 /**
  * A deployed embedding model by the deployment's name; at most 2,048 texts go in one call.
@@ -98,8 +102,9 @@ export const model = (
 export const embeddings = (
   deployment: string,
   settings: AiSdkEmbedding.Settings = {}
-): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  AiSdkEmbedding.layer(
+): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkEmbeddings("AzureOpenAi.embeddings", deployment, settings)
+  return AiSdkEmbedding.layer(
     Effect.map(provider, ({ azure, secrets }) => ({
       model: azure.embeddingModel(deployment),
       provider: "azure",
@@ -107,6 +112,7 @@ export const embeddings = (
       secrets
     }))
   )
+}
 
 /**
  * The models that the resource may deploy; Azure lists deployments only to its management API.

@@ -24,6 +24,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { baseUrl, load, requiredKey } from "../internal/llm/provider.ts"
+import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
@@ -38,10 +39,12 @@ import type { Settings } from "./Settings.ts"
 export const model = (
   name: string,
   settings: Settings = {}
-): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  AiSdk.layer(
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkModel("Gemini.model", name, settings)
+  return AiSdk.layer(
     Effect.map(provider, ({ google, key }) => ({ model: google(name), provider: "gemini", settings, secrets: [key] }))
   )
+}
 
 /**
  * An embedding model of Gemini by its name, such as `"gemini-embedding-001"`; at most 100 texts go in one call.
@@ -52,8 +55,9 @@ export const model = (
 export const embeddings = (
   name: string,
   settings: AiSdkEmbedding.Settings = {}
-): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  AiSdkEmbedding.layer(
+): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkEmbeddings("Gemini.embeddings", name, settings)
+  return AiSdkEmbedding.layer(
     Effect.map(provider, ({ google, key }) => ({
       model: google.embeddingModel(name),
       provider: "gemini",
@@ -61,6 +65,7 @@ export const embeddings = (
       secrets: [key]
     }))
   )
+}
 
 /**
  * The models of Gemini that the key may use, for text and for embeddings.

@@ -41,12 +41,12 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import * as Check from "../internal/check.ts"
 import { type Answer, type Part, toBare } from "../internal/llm/bareModel.ts"
 import * as Circuit from "../internal/llm/circuit.ts"
-import { reveal } from "../internal/llm/headers.ts"
 import * as Internal from "../internal/llm/middleware.ts"
 import * as RateWindow from "../internal/llm/rateWindow.ts"
-import { redactJson, redactText } from "../internal/llm/redact.ts"
+import { redactJson, redactText, reveal } from "../internal/llm/redact.ts"
 import * as ModelRequest from "../internal/llm/request.ts"
 import { retryAfterOf } from "../internal/llm/retryAfter.ts"
 import { whenSilent } from "../internal/llm/whenSilent.ts"
@@ -80,7 +80,7 @@ export const log = (options: { readonly prompts?: boolean | undefined } = {}): M
       provider: Option.getOrUndefined(Context.getOption(services, Model.ProviderName)),
       model: Option.getOrUndefined(Context.getOption(services, Model.ModelName))
     }
-    const report = ({ method, options: { prompt } }: Internal.Call) => (ending: Internal.Ending) => {
+    const report = ({ method, options: { prompt } }: Internal.ModelCall) => (ending: Internal.Ending) => {
       const fields = {
         ...names,
         method,
@@ -114,8 +114,7 @@ export const retry = (
   options: { readonly maxRetryAfter?: Duration.Input | undefined } = {}
 ): Middleware => {
   const { maxRetryAfter = "1 minute" } = options
-  requireDuration("retry", "maxRetryAfter", maxRetryAfter)
-  const longest = Duration.fromInputUnsafe(maxRetryAfter)
+  const longest = Check.positiveDuration("Middleware.retry", "maxRetryAfter", maxRetryAfter)
   const isWorthIt = (error: AiError.AiError) =>
     Effect.map(
       retryAfterOf(error),
@@ -157,13 +156,13 @@ export interface RateLimit {
  * @category middleware
  */
 export const rateLimit = (options: RateLimit): Middleware => {
-  requireInteger("rateLimit", "limit", options.limit, 1)
-  requireDuration("rateLimit", "interval", options.interval)
+  Check.positiveInteger("Middleware.rateLimit", "limit", options.limit)
+  Check.finiteDuration("Middleware.rateLimit", "interval", options.interval)
   if (options.tokensPerMinute !== undefined) {
-    requireInteger("rateLimit", "tokensPerMinute", options.tokensPerMinute, 1)
+    Check.positiveInteger("Middleware.rateLimit", "tokensPerMinute", options.tokensPerMinute)
   }
   return Internal.layer((model) =>
-    Effect.sync((): Internal.Middleware => {
+    Effect.sync((): Internal.Interceptor => {
       const window = RateWindow.make(options)
       const settle = (use: RateWindow.Use) => (ending: Internal.Ending) =>
         RateWindow.settle(window, use, Internal.totalTokens(ending))
@@ -193,9 +192,9 @@ export const concurrency = (
   options: { readonly maxWaiting?: number | undefined; readonly timeout?: Duration.Input | undefined } = {}
 ): Middleware => {
   const { maxWaiting = 1000, timeout } = options
-  requireInteger("concurrency", "limit", limit, 1)
-  requireInteger("concurrency", "maxWaiting", maxWaiting, 0)
-  if (timeout !== undefined) requireDuration("concurrency", "timeout", timeout)
+  Check.positiveInteger("Middleware.concurrency", "limit", limit)
+  Check.notNegativeInteger("Middleware.concurrency", "maxWaiting", maxWaiting)
+  if (timeout !== undefined) Check.finiteDuration("Middleware.concurrency", "timeout", timeout)
   return Internal.layer((model) =>
     Effect.sync(() => {
       const semaphore = Semaphore.makeUnsafe(limit)
@@ -239,7 +238,7 @@ export interface Timeouts {
  */
 export const timeout = (options: Timeouts): Middleware => {
   for (const field of ["firstPart", "betweenParts", "answer"] as const) {
-    if (options[field] !== undefined) requireDuration("timeout", field, options[field])
+    if (options[field] !== undefined) Check.finiteDuration("Middleware.timeout", field, options[field])
   }
   const { answer, betweenParts, firstPart } = options
   return Internal.layer((model) =>
@@ -276,15 +275,15 @@ export const circuitBreaker = (
   } = {}
 ): Middleware => {
   const { failures = 5, openFor = "30 seconds" } = options
-  requireInteger("circuitBreaker", "failures", failures, 1)
-  requireDuration("circuitBreaker", "openFor", openFor)
+  Check.positiveInteger("Middleware.circuitBreaker", "failures", failures)
+  Check.finiteDuration("Middleware.circuitBreaker", "openFor", openFor)
   return Internal.layer((model) =>
     Effect.gen(function*() {
       const circuit = yield* Circuit.make(failures, openFor)
       return {
         generate: (run) => Circuit.guard(circuit, run(model)),
         stream: (run) => Circuit.guardStream(circuit, run(model))
-      } satisfies Internal.Middleware
+      } satisfies Internal.Interceptor
     })
   )
 }
@@ -327,8 +326,8 @@ export const cache = (options: {
   readonly capacity: number
   readonly timeToLive: Duration.Input
 }): Middleware => {
-  requireInteger("cache", "capacity", options.capacity, 1)
-  requireDuration("cache", "timeToLive", options.timeToLive)
+  Check.positiveInteger("Middleware.cache", "capacity", options.capacity)
+  Check.finiteDuration("Middleware.cache", "timeToLive", options.timeToLive)
   return Internal.layer((model) =>
     Effect.gen(function*() {
       const answers = yield* makeStore<Answer>(options)
@@ -352,7 +351,7 @@ export const cache = (options: {
                 onNone: () => keep(run(model), (parts) => Cache.set(streams, key, parts))
               })
             )))
-      } satisfies Internal.Middleware
+      } satisfies Internal.Interceptor
     })
   )
 }
@@ -360,21 +359,6 @@ export const cache = (options: {
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
-
-const requireInteger = (middleware: string, field: string, value: number, least: number): void => {
-  if (!Number.isInteger(value) || value < least) {
-    throw new RangeError(`Middleware.${middleware}: ${field} must be an integer of at least ${least}, got ${value}`)
-  }
-}
-
-const requireDuration = (middleware: string, field: string, value: Duration.Input): void => {
-  const duration = Duration.fromInput(value)
-  if (Option.isNone(duration) || !(Duration.toMillis(duration.value) > 0) || !Duration.isFinite(duration.value)) {
-    throw new RangeError(
-      `Middleware.${middleware}: ${field} must be a positive, finite duration, got ${JSON.stringify(value)}`
-    )
-  }
-}
 
 const format = (duration: Duration.Input): string => Duration.format(Duration.fromInputUnsafe(duration))
 
@@ -437,7 +421,7 @@ const makeStore = <A>(options: { readonly capacity: number; readonly timeToLive:
   Cache.make<string, A>({ ...options, lookup: () => Effect.never })
 
 // Who asks with another tenant's header asks for another answer.
-const toKey = ({ method, options }: Internal.Call): Effect.Effect<string> =>
+const toKey = ({ method, options }: Internal.ModelCall): Effect.Effect<string> =>
   Effect.zipWith(
     ModelRequest.fromCallOptions(options),
     RequestSettings,

@@ -22,6 +22,7 @@ import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { baseUrl, load, requiredKey } from "../internal/llm/provider.ts"
+import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
@@ -36,13 +37,15 @@ import type { Settings } from "./Settings.ts"
 export const model = (
   name: string,
   settings: Settings = {}
-): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  AiSdk.layer(
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkModel("Mistral.model", name, settings)
+  return AiSdk.layer(
     Effect.map(
       provider,
       ({ key, mistral }) => ({ model: mistral(name), provider: "mistral", settings, secrets: [key] })
     )
   )
+}
 
 /**
  * An embedding model of Mistral by its name, such as `"mistral-embed"`; at most 32 texts go in one call.
@@ -53,8 +56,9 @@ export const model = (
 export const embeddings = (
   name: string,
   settings: AiSdkEmbedding.Settings = {}
-): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  AiSdkEmbedding.layer(
+): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkEmbeddings("Mistral.embeddings", name, settings)
+  return AiSdkEmbedding.layer(
     Effect.map(provider, ({ key, mistral }) => ({
       model: mistral.embeddingModel(name),
       provider: "mistral",
@@ -62,6 +66,7 @@ export const embeddings = (
       secrets: [key]
     }))
   )
+}
 
 /**
  * The models of Mistral that the key may use, for text and for embeddings.

@@ -31,6 +31,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Errors from "../internal/llm/aiSdkError.ts"
+import { checkUrl } from "../internal/llm/provider.ts"
 
 /**
  * One model of a vendor; what the vendor's list does not say is undefined.
@@ -94,8 +95,10 @@ export interface Options<A> {
  * @since 0.1.0
  * @category constructors
  */
-export const make = <A>(options: Options<A>): ModelList<never> =>
-  Effect.cachedWithTTL(fetchAll(options), (exit) => Exit.isSuccess(exit) ? "1 hour" : 0)
+export const make = <A>(options: Options<A>): ModelList<never> => {
+  checkUrl("ModelList.make", "url", String(options.url))
+  return Effect.cachedWithTTL(fetchAll(options), (exit) => Exit.isSuccess(exit) ? "1 hour" : 0)
+}
 
 /**
  * Makes the list of a server whose `/models` answers as OpenAI's does.

@@ -24,6 +24,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { load, missingKey, optionalKey, optionalUrl } from "../internal/llm/provider.ts"
+import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
@@ -55,7 +56,10 @@ export interface Settings extends ModelSettings.Settings {
 export const model = (
   name: string,
   settings: Settings = {}
-): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => AiSdk.layer(options(name, settings))
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkModel("OpenAi.model", name, settings)
+  return AiSdk.layer(options(name, settings))
+}
 
 /**
  * An embedding model of OpenAI by its name, such as `"text-embedding-3-small"`; at most 2,048 texts go in one call.
@@ -66,8 +70,9 @@ export const model = (
 export const embeddings = (
   name: string,
   settings: AiSdkEmbedding.Settings = {}
-): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  AiSdkEmbedding.layer(
+): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkEmbeddings("OpenAi.embeddings", name, settings)
+  return AiSdkEmbedding.layer(
     Effect.map(provider, ({ openai, secrets }) => ({
       model: openai.embeddingModel(name),
       provider: "openai",
@@ -75,6 +80,7 @@ export const embeddings = (
       secrets
     }))
   )
+}
 
 /**
  * The models of OpenAI that the key may use.

@@ -21,9 +21,9 @@
 import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { connect } from "../internal/llm/compatible.ts"
 import { baseUrl, requiredKey } from "../internal/llm/provider.ts"
 import { keepDetails } from "../internal/llm/reasoningDetails.ts"
+import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import type * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import type * as ModelList from "./ModelList.ts"
@@ -39,14 +39,16 @@ import type { Settings } from "./Settings.ts"
 export const model = (
   name: string,
   settings: Settings = {}
-): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  AiSdk.layer(
-    Effect.map(Effect.flatMap(server, connect), ({ sdk, ...origin }) => ({
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkModel("OpenRouter.model", name, settings)
+  return AiSdk.layer(
+    Effect.map(Effect.flatMap(server, OpenAiCompatible.connect), ({ sdk, ...origin }) => ({
       ...origin,
       model: keepDetails(sdk.chatModel(name)),
       settings
     }))
   )
+}
 
 /**
  * An embedding model by its name at OpenRouter, such as `"openai/text-embedding-3-small"`.
@@ -57,8 +59,10 @@ export const model = (
 export const embeddings = (
   name: string,
   settings: AiSdkEmbedding.Settings = {}
-): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  Layer.unwrap(Effect.map(server, (server) => OpenAiCompatible.embeddings(name, { ...settings, ...server })))
+): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkEmbeddings("OpenRouter.embeddings", name, settings)
+  return Layer.unwrap(Effect.map(server, (server) => OpenAiCompatible.embeddings(name, { ...settings, ...server })))
+}
 
 /**
  * The models of OpenRouter.

@@ -42,7 +42,7 @@ export const trace: Middleware = Internal.layer((model, services) => {
   const provider = Option.getOrUndefined(Context.getOption(services, Model.ProviderName))
   const name = Option.getOrUndefined(Context.getOption(services, Model.ModelName))
 
-  const begin = Effect.fnUntraced(function*({ method }: Internal.Call) {
+  const begin = Effect.fnUntraced(function*({ method }: Internal.ModelCall) {
     const span = yield* Effect.makeSpanScoped(name === undefined ? "chat" : `chat ${name}`, { kind: "client" })
     const { fails, notes } = yield* CallSpan.begin(span, {
       provider,

@@ -30,6 +30,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { baseUrl, configError, load, optionalKey, optionalString } from "../internal/llm/provider.ts"
+import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
@@ -44,10 +45,12 @@ import type { Settings } from "./Settings.ts"
 export const model = (
   name: string,
   settings: Settings = {}
-): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  AiSdk.layer(
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkModel("Vertex.model", name, settings)
+  return AiSdk.layer(
     Effect.map(provider, ({ secrets, vertex }) => ({ model: vertex(name), provider: "vertex", settings, secrets }))
   )
+}
 
 /**
  * An embedding model on Vertex AI by its name, such as `"gemini-embedding-001"`; how many texts go in one call is the
@@ -59,8 +62,9 @@ export const model = (
 export const embeddings = (
   name: string,
   settings: AiSdkEmbedding.Settings = {}
-): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  AiSdkEmbedding.layer(
+): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkEmbeddings("Vertex.embeddings", name, settings)
+  return AiSdkEmbedding.layer(
     Effect.map(provider, ({ secrets, vertex }) => ({
       model: vertex.embeddingModel(name),
       provider: "vertex",
@@ -68,6 +72,7 @@ export const embeddings = (
       secrets
     }))
   )
+}
 
 /**
  * Google's own models on Vertex AI. Signing in for it needs the package `google-auth-library`, unless a key or a token

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Fiber, Layer, Redacted, Schema, Stream } from "effect"
+import { Clock, Duration, Effect, Fiber, Layer, Redacted, Schedule, Schema, Stream } from "effect"
 import { AiError, LanguageModel, Prompt, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as Middleware from "../../src/Llm/Middleware.ts"
@@ -372,11 +372,11 @@ describe("Middleware", () => {
     })
   })
 
-  it("a wrong constant is a defect that names it", () => {
+  it("a wrong constant throws where the value is made, and is named", () => {
     const wrong: ReadonlyArray<readonly [() => unknown, string]> = [
       [
         () => Middleware.rateLimit({ limit: 0, interval: "1 second" }),
-        "rateLimit: limit must be an integer of at least 1, got 0"
+        "rateLimit: limit must be a positive integer, got 0"
       ],
       [
         () => Middleware.rateLimit({ limit: 1, interval: 0 }),
@@ -384,16 +384,20 @@ describe("Middleware", () => {
       ],
       [
         () => Middleware.rateLimit({ limit: 1, interval: "1 second", tokensPerMinute: -1 }),
-        "rateLimit: tokensPerMinute must be an integer of at least 1, got -1"
+        "rateLimit: tokensPerMinute must be a positive integer, got -1"
       ],
-      [() => Middleware.concurrency(-1), "concurrency: limit must be an integer of at least 1, got -1"],
+      [
+        () => Middleware.retry(Schedule.recurs(1), { maxRetryAfter: 0 }),
+        "retry: maxRetryAfter must be a positive duration, got 0"
+      ],
+      [() => Middleware.concurrency(-1), "concurrency: limit must be a positive integer, got -1"],
       [
         () => Middleware.concurrency(1, { maxWaiting: 0.5 }),
         "concurrency: maxWaiting must be an integer of at least 0, got 0.5"
       ],
       [
         () => Middleware.concurrency(1, { timeout: -5 }),
-        "concurrency: timeout must be a positive, finite duration, got -5"
+        "concurrency: timeout must be a positive, finite duration, got -5ms"
       ],
       [
         () => Middleware.timeout({ firstPart: Duration.infinity }),
@@ -401,13 +405,13 @@ describe("Middleware", () => {
       ],
       [
         () => Middleware.circuitBreaker({ failures: 0 }),
-        "circuitBreaker: failures must be an integer of at least 1, got 0"
+        "circuitBreaker: failures must be a positive integer, got 0"
       ],
       [
         () => Middleware.cache({ capacity: Number.NaN, timeToLive: 1 }),
-        "cache: capacity must be an integer of at least 1, got NaN"
+        "cache: capacity must be a positive integer, got NaN"
       ]
     ]
-    for (const [make, message] of wrong) assert.throws(make, `Middleware.${message}`)
+    for (const [make, message] of wrong) assert.throws(make, RangeError, `Middleware.${message}`)
   })
 })

@@ -8,8 +8,7 @@ import type {
   LanguageModelV4CallOptions,
   LanguageModelV4FunctionTool,
   LanguageModelV4ProviderTool,
-  LanguageModelV4ToolChoice,
-  SharedV4ProviderOptions
+  LanguageModelV4ToolChoice
 } from "@ai-sdk/provider"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Tool from "effect/ai/Tool"
@@ -17,7 +16,8 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type { Settings } from "../../Llm/Settings.ts"
 import { toPrompt } from "./aiSdkPrompt.ts"
-import { reveal } from "./headers.ts"
+import { reveal } from "./redact.ts"
+import { definedOnly } from "./settings.ts"
 
 /** @internal */
 export interface Dialect {
@@ -43,34 +43,9 @@ export const toCallOptions = (
   ...toSettings(settings)
 })
 
-/**
- * The second settings win, field by field, and provider by provider in headers and provider options.
- *
- * @internal
- */
-export const mergeSettings = (base: Settings, override: Settings): Settings => ({
-  ...base,
-  ...definedOnly(override),
-  headers: { ...base.headers, ...override.headers },
-  providerOptions: mergeProviderOptions(base.providerOptions ?? {}, override.providerOptions ?? {})
-})
-
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
-
-// An explicit undefined means the same as an absent field to us, and not to the AI SDK.
-const definedOnly = (settings: object) =>
-  Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
-
-const mergeProviderOptions = (
-  base: SharedV4ProviderOptions,
-  override: SharedV4ProviderOptions
-): SharedV4ProviderOptions => {
-  const merged = { ...base }
-  for (const [provider, options] of Object.entries(override)) merged[provider] = { ...merged[provider], ...options }
-  return merged
-}
 
 const toSettings = (settings: Settings): Omit<LanguageModelV4CallOptions, "prompt"> =>
   definedOnly({

@@ -24,7 +24,7 @@ import type { Answer, Part } from "./bareModel.ts"
 export const Told = Context.Reference<boolean>("effect-troupe/Llm/Told", { defaultValue: () => false })
 
 /** @internal */
-export interface Call {
+export interface Labels {
   readonly provider: string | undefined
   readonly model: string | undefined
   readonly output: "text" | "json"
@@ -45,7 +45,7 @@ export interface CallSpan {
  *
  * @internal
  */
-export const begin = (span: Tracer.Span, call: Call): Effect.Effect<CallSpan> =>
+export const begin = (span: Tracer.Span, call: Labels): Effect.Effect<CallSpan> =>
   Effect.map(Effect.all([Clock.Clock, Prices.Prices, Told]), ([clock, prices, told]) => {
     if (told) return silent
     Telemetry.addGenAIAnnotations(span, {
@@ -86,7 +86,7 @@ export const begin = (span: Tracer.Span, call: Call): Effect.Effect<CallSpan> =>
  */
 export const embeddings = <A extends { readonly usage: { readonly inputTokens: number | undefined } }>(
   self: Effect.Effect<A, AiError.AiError>,
-  { model, provider }: Pick<Call, "model" | "provider">
+  { model, provider }: Pick<Labels, "model" | "provider">
 ): Effect.Effect<A, AiError.AiError> =>
   Effect.flatMap(Effect.option(Effect.currentSpan), (current) => {
     if (Option.isNone(current)) return self

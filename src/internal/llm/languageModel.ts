@@ -53,11 +53,11 @@ type Part = Response.StreamPart<{}, "deferred">
 
 type Options = LanguageModel.GenerateTextOptions<Record<string, Tool.Any>>
 
-interface Turn extends Options {
+interface TurnOptions extends Options {
   readonly toolkit: LanguageModel.ToolkitInput<Record<string, Tool.Any>> & { readonly tools: Record<string, Tool.Any> }
 }
 
-const isTurn = (options: Options): options is Turn =>
+const isTurn = (options: Options): options is TurnOptions =>
   options.disableToolCallResolution === true && options.toolCallValidation === "deferred" &&
   hasProperty(options.toolkit, "tools")
 
@@ -66,7 +66,7 @@ const isObserved = (context: Context.Context<never>): boolean =>
   Context.getOrUndefined(context, Telemetry.CurrentSpanTransformer) !== undefined ||
   Context.getOrUndefined(context, ResponseIdTracker.ResponseIdTracker) !== undefined
 
-const streamTurn = Effect.fnUntraced(function*(hooks: Hooks, { prompt, toolChoice = "auto", toolkit }: Turn) {
+const streamTurn = Effect.fnUntraced(function*(hooks: Hooks, { prompt, toolChoice = "auto", toolkit }: TurnOptions) {
   const span = yield* Effect.makeSpanScoped("LanguageModel.streamText", { kind: "client" })
   span.attribute("gen_ai.output.type", "text")
   span.attribute("effect.ai.tool_choice", typeof toolChoice === "string" ? toolChoice : JSON.stringify(toolChoice))

@@ -22,7 +22,7 @@ import { type Answer, type BareModel, type CallOptions, framed, fromBare, type P
 import { isContent } from "./callSpan.ts"
 
 /** @internal */
-export interface Call {
+export interface ModelCall {
   readonly method: "generateText" | "generateObject" | "streamText"
   readonly options: CallOptions
 }
@@ -34,14 +34,14 @@ export interface Call {
  *
  * @internal
  */
-export interface Middleware {
+export interface Interceptor {
   readonly generate: (
     run: (model: BareModel) => Effect.Effect<Answer, AiError.AiError>,
-    call: Call
+    call: ModelCall
   ) => Effect.Effect<Answer, AiError.AiError>
   readonly stream: (
     run: (model: BareModel) => Stream.Stream<Part, AiError.AiError>,
-    call: Call
+    call: ModelCall
   ) => Stream.Stream<Part, AiError.AiError>
 }
 
@@ -52,7 +52,7 @@ export interface Middleware {
  * @internal
  */
 export const layer = <E2 = never, R2 = never>(
-  make: (model: BareModel, services: Context.Context<never>) => Effect.Effect<Middleware, E2, R2>
+  make: (model: BareModel, services: Context.Context<never>) => Effect.Effect<Interceptor, E2, R2>
 ) =>
 <A, E, R>(
   self: Layer.Layer<A | LanguageModel.LanguageModel, E, R>
@@ -73,9 +73,9 @@ export const layer = <E2 = never, R2 = never>(
 export const around = (
   f: <A>(
     run: (model: BareModel) => Effect.Effect<A, AiError.AiError, Scope.Scope>,
-    call: Call
+    call: ModelCall
   ) => Effect.Effect<A, AiError.AiError, Scope.Scope>
-): Middleware => ({
+): Interceptor => ({
   generate: (run, call) => Effect.scoped(f(run, call)),
   stream: (run, call) => Stream.unwrap(f((model) => open(run(model)), call))
 })
@@ -201,7 +201,7 @@ const end = (seen: Seen, clock: Clock.Clock, exit: Exit.Exit<unknown, AiError.Ai
  */
 const wrap = (
   model: LanguageModel.LanguageModel,
-  middleware: Middleware
+  middleware: Interceptor
 ): Effect.Effect<LanguageModel.LanguageModel> => {
   const direct = directly(middleware)
   return Effect.map(framed(direct, model.supportsSystemMessagesInHistory), (framing) => {
@@ -216,7 +216,7 @@ const wrap = (
   })
 }
 
-const directly = ({ generate, stream }: Middleware): BareModel => ({
+const directly = ({ generate, stream }: Interceptor): BareModel => ({
   generateText: (options) => generate((model) => model.generateText(options), { method: "generateText", options }),
   generateObject: (options) =>
     generate((model) => model.generateObject(options), { method: "generateObject", options }),

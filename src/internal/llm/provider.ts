@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { PackageMissing } from "../../Llm/AiSdk.ts"
+import * as Check from "../check.ts"
 
 /**
  * Imports an optional package; any failure but its own absence is a defect, so a package that it misses in turn is named.
@@ -82,7 +83,7 @@ export const optionalUrl = (
         const url = httpUrl(complete(value.trim()))
         return url !== undefined
           ? Effect.succeedSome(url)
-          : Effect.fail(configError(notHttpUrl(variable, value)))
+          : Effect.fail(configError(`${variable} must be ${HTTP_URL}, got ${JSON.stringify(withoutUser(value))}`))
       }
     }))
   )
@@ -113,11 +114,14 @@ export const httpUrl = (text: string): URL | undefined => {
   return url !== null && /^https?:$/.test(url.protocol) && url.username + url.password === "" ? url : undefined
 }
 
-/** @internal */
-export const notHttpUrl = (what: string, text: string): string =>
-  `${what} must be an http address without user and password, got ${
-    JSON.stringify(text.replace(/\/\/.*@/, "//<redacted>@"))
-  }`
+/**
+ * Throws a `RangeError` for an address that {@link httpUrl} refuses.
+ *
+ * @internal
+ */
+export const checkUrl = (where: string, field: string, text: string): void => {
+  if (httpUrl(text) === undefined) Check.fail(where, field, HTTP_URL, withoutUser(text))
+}
 
 /** @internal */
 export const configError = (message: string): Config.ConfigError =>
@@ -134,6 +138,10 @@ export const missingKey = (provider: string, variable: string): Config.ConfigErr
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+const HTTP_URL = "an http address without user and password"
+
+const withoutUser = (text: string): string => text.replace(/\/\/.*@/, "//<redacted>@")
 
 const isMissing = (error: unknown, packageName: string) =>
   error instanceof Error && Predicate.hasProperty(error, "code") && error.code === "ERR_MODULE_NOT_FOUND" &&
