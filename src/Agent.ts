@@ -41,6 +41,7 @@ import {
 } from "./internal/agent/agent.ts"
 import type { AgentBehavior, AgentRef, Input, LocalAgentRef, Output } from "./internal/agent/protocol.ts"
 import * as TurnLoop from "./internal/agent/turnLoop.ts"
+import * as check from "./internal/check.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import * as Pushed from "./internal/pushed.ts"
 import type { Settings } from "./Llm/Settings.ts"
@@ -184,6 +185,8 @@ export const make = <O extends NoExcessProperties<Options, O> = {}>(
   options?: O & Options
 ): Agent<Failure<O>, Requirements<O>> => {
   const given: Options = options ?? {}
+  check.notEmpty("Agent.make", "name", name)
+  checkLimits("Agent.make", given)
   const tools = given.tools ?? []
   const definitions = tools.flatMap((tool) => Tool.isTool(tool) ? [tool.definition] : Object.values(tool.tools))
   const spec: AgentSpec<unknown, unknown> = {
@@ -400,7 +403,9 @@ export const toMcp = <E, R>(
     readonly name?: string | undefined
   }
 ): Layer.Layer<never, never, McpServer.McpServer | R> => {
-  const name = options.name ?? Tool.toToolName(agent.name)
+  const name = options.name === undefined
+    ? Tool.toToolName(agent.name)
+    : Tool.checkName("Agent.toMcp", "name", options.name)
   const toolkit = Toolkit.make(AiTool.make(name, {
     description: options.description,
     parameters: Schema.Struct({ prompt: Schema.String }),
@@ -421,6 +426,12 @@ export const toMcp = <E, R>(
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+const checkLimits = (where: string, { maxDuration, maxToolCalls, maxTurns }: Limits): void => {
+  if (maxTurns !== undefined) check.positiveInteger(where, "maxTurns", maxTurns)
+  if (maxToolCalls !== undefined) check.notNegativeInteger(where, "maxToolCalls", maxToolCalls)
+  if (maxDuration !== undefined) check.notNegativeDuration(where, "maxDuration", maxDuration)
+}
 
 const fromSpec = (spec: AgentSpec<unknown, unknown>): Agent<unknown, unknown> => ({
   [TypeId]: TypeId,

@@ -15,6 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
+import { positiveDuration } from "./internal/check.ts"
 
 /**
  * A tool call that waits for a decision. Times are milliseconds of Effect's clock.
@@ -148,10 +149,9 @@ export class Approvals extends Context.Service<Approvals, {
 export const layer = (options?: {
   readonly expireAfter?: Duration.Input | undefined
 }): Layer.Layer<Approvals> => {
-  const expireAfter = options?.expireAfter === undefined ? undefined : Duration.toMillis(options.expireAfter)
-  if (expireAfter !== undefined && !(expireAfter > 0)) {
-    throw new Error(`Approvals.layer: expireAfter must be positive, got ${expireAfter} ms`)
-  }
+  const expireAfter = options?.expireAfter === undefined
+    ? undefined
+    : Duration.toMillis(positiveDuration("Approvals.layer", "expireAfter", options.expireAfter))
   return Layer.effect(
     Approvals,
     Effect.map(Random.nextIntBetween(0, 0xffffff), (random) => {

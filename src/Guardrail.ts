@@ -9,6 +9,7 @@
 import type * as Prompt from "effect/ai/Prompt"
 import * as Effect from "effect/Effect"
 import { GuardrailTripped } from "./AgentError.ts"
+import { notEmpty } from "./internal/check.ts"
 
 /**
  * What a guardrail decides.
@@ -89,7 +90,11 @@ export const trip = (problem: string): Verdict<never> => ({ _tag: "Trip", proble
  * @since 0.1.0
  * @category constructors
  */
-export const input = <R>(name: string, check: Check<Message, R>): Guardrail<R> => ({ on: "input", name, check })
+export const input = <R>(name: string, check: Check<Message, R>): Guardrail<R> => ({
+  on: "input",
+  name: notEmpty("Guardrail.input", "name", name),
+  check
+})
 
 /**
  * Checks the text of each turn, and an answer that a handoff gives in the agent's name. It is held back until it has
@@ -108,7 +113,11 @@ export const input = <R>(name: string, check: Check<Message, R>): Guardrail<R> =
  * @since 0.1.0
  * @category constructors
  */
-export const output = <R>(name: string, check: Check<string, R>): Guardrail<R> => ({ on: "output", name, check })
+export const output = <R>(name: string, check: Check<string, R>): Guardrail<R> => ({
+  on: "output",
+  name: notEmpty("Guardrail.output", "name", name),
+  check
+})
 
 /**
  * Checks each tool call before it runs (and before it is put up for approval); a replacement are other arguments.
@@ -118,7 +127,7 @@ export const output = <R>(name: string, check: Check<string, R>): Guardrail<R> =
  */
 export const toolCall = <R>(name: string, check: Check<ProposedCall, R, unknown>): Guardrail<R> => ({
   on: "toolCall",
-  name,
+  name: notEmpty("Guardrail.toolCall", "name", name),
   check
 })
 

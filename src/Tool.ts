@@ -29,6 +29,7 @@ import { discover } from "./internal/agent/mcpTools.ts"
 import { type EffectClass, failure, type Outcome } from "./internal/agent/outcome.ts"
 import type { AgentRef, Input } from "./internal/agent/protocol.ts"
 import { CurrentTool } from "./internal/agent/toolContext.ts"
+import * as check from "./internal/check.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import * as Pushed from "./internal/pushed.ts"
 
@@ -180,7 +181,7 @@ export function fn<Name extends string, Fields extends Schema.Struct.Fields, Suc
   },
   handler: (params: Schema.Struct<Fields>["Type"]) => Effect.Effect<Success["Type"], E, R>
 ): Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | Approvals> {
-  checkOptions("fn", name, options)
+  checkOptions("Tool.fn", name, options)
   const parameters = Schema.Struct(options.parameters ?? ({} as Fields))
   const success = options.success ?? Schema.Void
   const decode = Schema.decodeUnknownEffect(parameters)
@@ -251,7 +252,9 @@ export const emit = (data: unknown): Effect.Effect<void> =>
 export function fromAgent<R>(agent: Runnable<R>, options: FromAgentOptions): Tool<string, R>
 export function fromAgent(ref: AgentRef, options: FromAgentOptions & { readonly name: string }): Tool<string>
 export function fromAgent<R>(target: Runnable<R> | AgentRef, options: FromAgentOptions): Tool<string, R> {
-  return fn(options.name ?? toToolName("run" in target ? target.name : target.protocol.name), {
+  const name = options.name ?? toToolName("run" in target ? target.name : target.protocol.name)
+  checkOptions("Tool.fromAgent", name, options)
+  return fn(name, {
     description: options.description,
     parameters: {
       prompt: Schema.String.annotate({ description: "What the agent is asked, with all that it must know" })
@@ -307,7 +310,7 @@ export const handoff = <const Name extends string>(
   ref: AgentRef,
   options: FromAgentOptions & { readonly name: Name }
 ): Tool<Name> => {
-  checkOptions("handoff", options.name, options)
+  checkOptions("Tool.handoff", options.name, options)
   const tool = fn(
     options.name,
     { description: options.description, parameters: { message: handoffMessage } },
@@ -402,14 +405,12 @@ export const fromMcp = <R>(
 // -----------------------------------------------------------------------------------------------------------------
 
 /**
- * What is wrong with a name. Every provider takes these; most refuse the whole request for one other character.
+ * Every provider takes these names; most refuse the whole request for one other character.
  *
  * @internal
  */
-export const nameProblem = (name: string): string | undefined =>
-  /^[A-Za-z0-9_-]{1,64}$/.test(name)
-    ? undefined
-    : `name must be 1 to 64 letters, digits, "_" or "-", got ${JSON.stringify(name)}`
+export const checkName = <Name extends string>(where: string, field: string, name: Name): Name =>
+  /^[A-Za-z0-9_-]{1,64}$/.test(name) ? name : check.fail(where, field, `1 to 64 letters, digits, "_" or "-"`, name)
 
 /**
  * Says so where a model could not tell two tools apart.
@@ -474,17 +475,12 @@ const checkOptions = (
   name: string,
   { concurrency, effect, retry, timeout }: Partial<FnOptions<{}, Schema.Top>> & Repetition
 ): void => {
-  const problem = nameProblem(name)
-  if (problem !== undefined) throw new Error(`Tool.${where}: ${problem}`)
-  if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency > 0)) {
-    throw new Error(`Tool.${where}: concurrency of ${name} must be a positive integer, got ${concurrency}`)
-  }
-  if (timeout !== undefined && !(Duration.toMillis(timeout) > 0)) {
-    throw new Error(`Tool.${where}: timeout of ${name} must be positive, got ${Duration.toMillis(timeout)} ms`)
-  }
+  checkName(where, "name", name)
+  if (concurrency !== undefined) check.positiveInteger(where, "concurrency", concurrency)
+  if (timeout !== undefined) check.positiveDuration(where, "timeout", timeout)
   const declared: EffectClass = effect ?? "once"
   if (retry !== undefined && declared === "once") {
-    throw new Error(`Tool.${where}: retry of ${name} needs effect "pure" or "idempotent", got "once"`)
+    check.fail(where, "effect", `"pure" or "idempotent" with a retry`, declared)
   }
 }
 

@@ -369,7 +369,7 @@ describe("Agents behind refs as tools", () => {
         Agent.make("second", { tools: [back], model: Scripted.model([call, call, call, "Done."]) })
       )
       const senseless = { name: "hand", description: "", timeout: -1 }
-      assert.throws(() => Tool.handoff(second, senseless), "Tool.handoff: timeout of hand must be positive")
+      assert.throws(() => Tool.handoff(second, senseless), RangeError, "Tool.handoff: timeout must be a positive")
       const first = yield* Agent.spawn(Agent.make("first", {
         tools: [
           Tool.fromAgent(second, { name: "ask", description: "", timeout: "1 minute" }),

@@ -12,6 +12,7 @@ import * as Recover from "../src/Recover.ts"
 import * as Tool from "../src/Tool.ts"
 import * as Transcript from "../src/Transcript.ts"
 import { collect, lines, only, results, tags, weather } from "./fixtures/agents.ts"
+import { refused } from "./fixtures/badOptions.ts"
 
 const lagos = Scripted.toolCall("get_weather", { city: "Lagos" })
 
@@ -70,15 +71,16 @@ describe("Agent limits", () => {
       assert.deepStrictEqual(lines(error.transcript), ["user: Think.", "text: Well,"])
     }).pipe(Effect.provide(Scripted.model([[Scripted.text("Well,"), Scripted.delay("1 hour"), Scripted.text("no.")]]))))
 
-  it.effect("a senseless limit fails before any request and names the field", () =>
-    Effect.gen(function*() {
-      const error = yield* Effect.flip(collect(Agent.run(Agent.make("a", { maxToolCalls: -1 }), "Hi")))
-      assert.include(error.message, "maxToolCalls must be an integer that is not negative, got -1")
-      const late = yield* Effect.flip(collect(Agent.run(Agent.make("a", { maxDuration: -1 }), "Hi")))
-      assert.strictEqual(late.reason._tag, "InvalidAgent")
-      assert.include(late.message, "maxDuration must not be negative")
-      assert.deepStrictEqual(yield* requests, [])
-    }).pipe(Effect.provide(Scripted.model(["Never said."]))))
+  it("a bad option is refused where the agent is made, and the field is named", () =>
+    refused({
+      "Agent.make: name must be a text that is not empty, got \"\"": () => Agent.make(""),
+      "Agent.make: maxTurns must be a positive integer, got 0": () => Agent.make("a", { maxTurns: 0 }),
+      "Agent.make: maxToolCalls must be an integer of at least 0, got -1": () => Agent.make("a", { maxToolCalls: -1 }),
+      "Agent.make: maxDuration must be a duration that is not negative, got -1ms": () =>
+        Agent.make("a", { maxDuration: -1 }),
+      "Agent.toMcp: name must be 1 to 64 letters, digits, \"_\" or \"-\", got \"the a\"": () =>
+        Agent.toMcp(Agent.make("a"), { name: "the a", description: "" })
+    }))
 })
 
 describe("Agent turns", () => {

@@ -10,6 +10,7 @@ import * as Scripted from "../src/Llm/Scripted.ts"
 import * as Tool from "../src/Tool.ts"
 import * as Transcript from "../src/Transcript.ts"
 import { collect, lines, only, results, tags } from "./fixtures/agents.ts"
+import { refused } from "./fixtures/badOptions.ts"
 
 /** Calls each of these tools once, then ends. */
 const calling = (...names: ReadonlyArray<string>) =>
@@ -105,25 +106,25 @@ describe("Tool", () => {
       assert.strictEqual(yield* Ref.get(most), 2)
     }))
 
-  it("a senseless option dies at construction and names the field", () => {
-    assert.throws(() => Tool.fn("get weather", { description: "" }, () => Effect.void), "got \"get weather\"")
-    assert.throws(
-      () => Tool.fn("t", { description: "", timeout: 0 }, () => Effect.void),
-      "Tool.fn: timeout of t must be positive"
-    )
-    assert.throws(
-      () => Tool.fn("t", { description: "", concurrency: 0 }, () => Effect.void),
-      "concurrency of t must be"
-    )
-    assert.throws(
-      // @ts-expect-error what must not happen twice can't be retried
-      () => Tool.fn("t", { description: "", effect: "once", retry: Schedule.recurs(1) }, () => Effect.void),
-      "retry of t needs effect"
-    )
-    assert.throws(
-      // @ts-expect-error a tool that says nothing of itself counts as one that must not happen twice
-      () => Tool.fn("t", { description: "", retry: Schedule.recurs(1) }, () => Effect.void)
-    )
+  it("a bad option is refused where the tool is made, and the field is named", () => {
+    const make = (options: { readonly timeout?: number; readonly concurrency?: number }) => () =>
+      Tool.fn("t", { description: "", ...options }, () => Effect.void)
+    const agent = Agent.make("a")
+    refused({
+      "Tool.fn: name must be 1 to 64 letters, digits, \"_\" or \"-\", got \"get weather\"": () =>
+        Tool.fn("get weather", { description: "" }, () => Effect.void),
+      "Tool.fn: timeout must be a positive duration, got 0": make({ timeout: 0 }),
+      "Tool.fn: concurrency must be a positive integer, got 0": make({ concurrency: 0 }),
+      "Tool.fn: effect must be \"pure\" or \"idempotent\" with a retry, got \"once\"": () =>
+        // @ts-expect-error what must not happen twice can't be retried
+        Tool.fn("t", { description: "", retry: Schedule.recurs(1) }, () => Effect.void),
+      "Tool.fromAgent: name must be 1 to 64 letters, digits, \"_\" or \"-\", got \"\"": () =>
+        Tool.fromAgent(agent, { name: "", description: "" }),
+      "Tool.fromAgent: timeout must be a positive duration, got -1ms": () =>
+        Tool.fromAgent(agent, { description: "", timeout: -1 })
+    })
+    // @ts-expect-error nor what says so itself
+    assert.throws(() => Tool.fn("t", { description: "", effect: "once", retry: Schedule.recurs(1) }, () => Effect.void))
   })
 
   it("types say what handlers require, and Approvals where a call may need one", () => {

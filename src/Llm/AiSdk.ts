@@ -12,7 +12,8 @@
  *
  * - Files given by URL reach the provider as URLs. The bridge downloads nothing, so a model that reads no URLs fails
  *   with an `InvalidRequestError`: pass the bytes instead.
- * - Provider metadata of reasoning and tool calls (signatures, encrypted content, item ids) is in the `metadata` of their
+ * - Provider metadata of reasoning and tool calls (signatures, encrypted content, item ids) is in the `metadata` of
+ * their
  *   parts; a transcript that keeps the parts keeps it, and the next request carries it again.
  *
  * @since 0.1.0

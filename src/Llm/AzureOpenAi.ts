@@ -54,7 +54,7 @@ export interface Settings extends ModelSettings.Settings {
  * import { Effect, Layer, Redacted } from "effect"
  * import { AzureOpenAi } from "effect-troupe"
  *
- * // `getBearerTokenProvider` of `@azure/identity` makes it, for the scope `https://cognitiveservices.azure.com/.default`.
+ * // From `getBearerTokenProvider` of `@azure/identity`, with the scope https://cognitiveservices.azure.com/.default.
  * declare const getToken: () => Promise<string>
  *
  * const token = Effect.tryPromise({ try: getToken, catch: (error) => error }).pipe(

@@ -149,9 +149,9 @@ export interface RateLimit {
 /**
  * Starts no more calls in any interval than the limit; the others wait, first come, first served.
  *
- * With `tokensPerMinute` a call is first counted with an estimate of its prompt (four characters a token, files left
- * out), then with what it really used. A call that is larger than the limit starts when nothing else is counted.
- * Waiting has no end of its own: put a `timeout` around it, or a `concurrency` with `maxWaiting`.
+ * With `tokensPerMinute` a call is first counted with an estimate of its prompt (four characters a token, 1,000 tokens
+ * a file), then with its real usage. A call that is larger than the limit starts when nothing else is counted. Waiting
+ * has no end of its own: put a `timeout` around it, or a `concurrency` with `maxWaiting`.
  *
  * @since 0.1.0
  * @category middleware

@@ -2,7 +2,8 @@
  * The list of models that a vendor offers, as each provider's `models` gives it.
  *
  * `models` reads the configuration and gives an effect that asks the vendor over HTTP; the answer is kept for an hour,
- * a failure is not kept. Each run of `models` makes a list of its own, so that programs with different keys share nothing.
+ * a failure is not kept. Each run of `models` makes a list of its own, so that programs with different keys share
+ * nothing.
  *
  * @example
  * ```ts

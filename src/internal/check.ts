@@ -19,6 +19,10 @@ export const positiveInteger = (where: string, field: string, value: number): nu
 export const notNegativeInteger = (where: string, field: string, value: number): number =>
   Number.isSafeInteger(value) && value >= 0 ? value : fail(where, field, "an integer of at least 0", value)
 
+/** A number from zero on; `Infinity` is one, `NaN` is not. */
+export const notNegative = (where: string, field: string, value: number): number =>
+  value >= 0 ? value : fail(where, field, "a number of at least 0", value)
+
 /** A number above zero; `Infinity` is one, `NaN` is not. */
 export const positive = (where: string, field: string, value: number): number =>
   value > 0 ? value : fail(where, field, "positive", value)

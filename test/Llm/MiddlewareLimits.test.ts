@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Fiber, Layer, Redacted, Schedule, Schema, Stream } from "effect"
-import { AiError, LanguageModel, Tool, Toolkit } from "effect/ai"
+import { AiError, LanguageModel, Prompt, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as Middleware from "../../src/Llm/Middleware.ts"
 import * as Scripted from "../../src/Llm/Scripted.ts"
@@ -88,6 +88,23 @@ describe("Middleware", () => {
         assert.deepStrictEqual(starts, [0, 0, 60_000])
       }).pipe(Effect.provide(
         Middleware.rateLimit({ limit: 100, interval: "1 second", tokensPerMinute: 250 })(
+          timed(starts, [Scripted.delay("1 hour")])
+        )
+      ))
+    })
+
+    it.effect("the estimate counts files", () => {
+      const starts: Array<number> = []
+      const file = Prompt.filePart({ mediaType: "application/pdf", data: new Uint8Array([1]) })
+      const reading = LanguageModel.generateText({
+        prompt: Prompt.fromMessages([Prompt.userMessage({ content: [file] })])
+      })
+      return Effect.gen(function*() {
+        for (let call = 0; call < 3; call++) yield* Effect.forkChild(reading, { startImmediately: true })
+        yield* TestClock.adjust("2 minutes")
+        assert.deepStrictEqual(starts, [0, 0, 60_000])
+      }).pipe(Effect.provide(
+        Middleware.rateLimit({ limit: 100, interval: "1 second", tokensPerMinute: 2500 })(
           timed(starts, [Scripted.delay("1 hour")])
         )
       ))

@@ -68,7 +68,7 @@ describe("Ollama", () => {
       })
     }))
 
-  it.live("a model that was not pulled and a server without memory have the reason of their status and Ollama's words", () =>
+  it.live("a model that was not pulled and a server without memory fail by their status, with Ollama's words", () =>
     Effect.gen(function*() {
       const error = (status: number, message: string) =>
         Loopback.json(status, Wire.errorBody(message, { type: "api_error" }))

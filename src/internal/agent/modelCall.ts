@@ -23,7 +23,7 @@ import { RequestSettings, type Settings } from "../../Llm/Settings.ts"
 import type { Reason, Recovery } from "../../Recover.ts"
 import { sameName } from "../../Tool.ts"
 import * as Transcript from "../../Transcript.ts"
-import { estimateText, estimateTokens } from "../estimateTokens.ts"
+import { estimateTokens } from "../estimateTokens.ts"
 import { outputTool, withOutput } from "./output.ts"
 import { type AgentRun, fail } from "./run.ts"
 import * as Turn from "./turn.ts"
@@ -59,7 +59,7 @@ export const callModel = Effect.fnUntraced(function*<E, R>(
 interface ModelRequest {
   readonly model: LanguageModel.LanguageModel
   readonly prompt: Prompt.Prompt
-  /** What the prompt will probably come to; counted only for budgets. */
+  /** An estimate, since a provider's own count comes only with the answer; 0 where there is no budget. */
   readonly inputTokens: number
   readonly toolkit: Toolkit.Toolkit<Record<string, AiTool.Any>>
   readonly toolChoice: LanguageModel.ToolChoice<string>
@@ -84,11 +84,11 @@ const plan = Effect.fnUntraced(function*<E, R>(
   const problem = (tools && sameName(definitions)) ?? unpriced(run, settings)
   if (problem !== undefined) return yield* fail(run, new InvalidAgent({ problem }))
   const window = yield* windowOf(run, transcript)
-  const instructions = chosen.instructions ?? agent.instructions
+  const prompt = Transcript.toPrompt(window, chosen.instructions ?? agent.instructions)
   return {
     model: chosen.model === undefined ? run.model : yield* run.modelOf(chosen.model),
-    prompt: Transcript.toPrompt(window, instructions),
-    inputTokens: run.budgets.length === 0 ? 0 : sizeOf(window) + estimateText(instructions ?? ""),
+    prompt,
+    inputTokens: run.budgets.length === 0 ? 0 : estimateTokens(prompt.content),
     toolkit: definitions === agent.definitions ? agent.toolkit : Toolkit.make(...definitions),
     toolChoice: last
       ? (output === undefined ? "none" : { tool: outputTool })
@@ -177,7 +177,7 @@ const usageAfter = (turn: Turn.Turn, input: number): Response.Usage => {
   if (usage?.inputTokens.total !== undefined && usage.outputTokens.total !== undefined) return usage
   return usageOf(
     usage?.inputTokens.total ?? input,
-    usage?.outputTokens.total ?? estimateText(Turn.text(turn))
+    usage?.outputTokens.total ?? estimateTokens([{ content: Turn.text(turn) }])
   )
 }
 
@@ -186,10 +186,6 @@ const usageOf = (input: number, output: number): Response.Usage =>
     inputTokens: { total: input, uncached: input },
     outputTokens: { total: output, text: output }
   })
-
-/** A provider's own count comes only with the answer. */
-const sizeOf = ({ entries }: Transcript.Transcript): number =>
-  entries.reduce((sum, entry) => sum + estimateTokens(entry), 0)
 
 /** Passes the text of a turn by the output guardrails, and only then says it. */
 const checkText = Effect.fnUntraced(function*<E, R>(
@@ -237,10 +233,10 @@ const recovered = Effect.fnUntraced(function*<E, R>(
     }
     case "Compact": {
       const transcript = yield* Ref.get(run.transcript)
-      const before = sizeOf(yield* windowOf(run, transcript))
+      const before = estimateTokens((yield* windowOf(run, transcript)).entries)
       const after = yield* choice.compact(transcript)
       run.compacted = { transcript: after, at: transcript.length }
-      return sizeOf(after) < before
+      return estimateTokens(after.entries) < before
     }
   }
 })

@@ -12,10 +12,11 @@ import type * as Scope from "effect/Scope"
 import * as Actor from "../../Actor.ts"
 import type { ActorSystem } from "../../ActorSystem.ts"
 import { type Agent, behavior, isAgent } from "../../Agent.ts"
-import { AgentError, type AgentErrorReason, EmptyPrompt, InvalidAgent, MemberFailed } from "../../AgentError.ts"
+import { AgentError, type AgentErrorReason, EmptyPrompt, MemberFailed } from "../../AgentError.ts"
 import type { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
 import * as Transcript from "../../Transcript.ts"
+import * as check from "../check.ts"
 import * as Pushed from "../pushed.ts"
 import { type BehaviorOptions, serve } from "./actor.ts"
 import type { AgentBehavior, AgentRef, Input, Request } from "./protocol.ts"
@@ -55,14 +56,13 @@ export interface Reply {
 }
 
 /**
- * What starting a team can fail with: what its members fail with, a taken name, or `InvalidAgent`.
+ * What starting a team can fail with: what starting its members fails with, or a taken name.
  *
  * @since 0.1.0
  * @category type utils
  */
 export type TeamError<M extends Member> =
   | (M extends Agent<infer E, infer _R> ? E : M extends AgentBehavior<infer E, infer _R> ? E : never)
-  | AgentError
   | Actor.SpawnError
 
 /**
@@ -112,7 +112,7 @@ export interface Answer extends Pick<AgentResponse, "text" | "finishReason" | "o
 export type NamedMember = readonly [name: string, member: Member]
 
 /**
- * How a team works: who is in it, what makes it pointless to start, and what becomes of a prompt.
+ * How a team works: who is in it, and what becomes of a prompt.
  *
  * @internal
  */
@@ -122,7 +122,6 @@ export interface Plan<R> {
   readonly members: ReadonlyArray<
     readonly [name: string, member: Member | ((refs: ReadonlyArray<AgentRef>) => Member)]
   >
-  readonly problem: string | undefined
   /** Gets the refs in the members' order. */
   readonly answer: (refs: ReadonlyArray<AgentRef>, run: TeamRun) => Effect.Effect<Answer, AgentError, R>
 }
@@ -137,8 +136,8 @@ export const make = <M extends Member, R = never>(
   plan: Plan<R>,
   options: TeamOptions
 ): AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>> => {
+  check.notEmpty(`Team.${plan.kind}`, "name", name)
   const handler = Effect.gen(function*() {
-    if (plan.problem !== undefined) return yield* invalid(name, plan.problem)
     const budgets = Budget.join(yield* Budget.Current, options.budget)
     const started: Array<Started> = []
     for (const [name, member] of plan.members) {
@@ -285,9 +284,6 @@ const start = (name: string, member: Member): Effect.Effect<Started, unknown, un
 /** A member that has stopped has no conversation to forget. */
 const resetMember = ({ owned, ref }: Started): Effect.Effect<void> =>
   owned ? Effect.ignore(ref.ask("Reset")) : Effect.void
-
-const invalid = (team: string, problem: string): Effect.Effect<never, AgentError> =>
-  Effect.fail(new AgentError({ agent: team, reason: new InvalidAgent({ problem }), transcript: Transcript.empty }))
 
 const perform = <R>(
   team: string,

@@ -112,19 +112,6 @@ const problemOf = (
 ): AgentErrorReason | undefined => {
   const problem = sameName(withOutput(agent.definitions, output))
   if (problem !== undefined) return new InvalidAgent({ problem })
-  for (const limit of ["maxTurns", "maxToolCalls"] as const) {
-    const max = agent.limits[limit]
-    const least = limit === "maxTurns" ? 1 : 0
-    if (max === undefined || Number.isInteger(max) && max >= least) continue
-    const wanted = least === 1 ? "a positive integer" : "an integer that is not negative"
-    return new InvalidAgent({ problem: `${limit} must be ${wanted}, got ${max}` })
-  }
-  const { maxDuration } = agent.limits
-  if (maxDuration !== undefined && !(Duration.toMillis(maxDuration) >= 0)) {
-    return new InvalidAgent({
-      problem: `maxDuration must not be negative, got ${Duration.format(Duration.fromInputUnsafe(maxDuration))}`
-    })
-  }
   return Transcript.isBlank(Transcript.user(input)) ? new EmptyPrompt() : undefined
 }
 

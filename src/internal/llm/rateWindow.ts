@@ -10,8 +10,8 @@ import * as Prompt from "effect/ai/Prompt"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { isString } from "effect/Predicate"
 import * as Semaphore from "effect/Semaphore"
+import { estimateTokens } from "../estimateTokens.ts"
 
 export type Use = Readonly<MutableUse>
 
@@ -42,7 +42,7 @@ export const make = (options: {
 
 /** Waits for room and takes it. A caller that is interrupted while it waits has taken nothing. */
 export const admit = (self: RateWindow, prompt: Prompt.RawInput): Effect.Effect<Use> => {
-  const tokens = self.tokensPerMinute === undefined ? 0 : estimateTokens(Prompt.make(prompt))
+  const tokens = self.tokensPerMinute === undefined ? 0 : estimateTokens(Prompt.make(prompt).content)
   const enter: Effect.Effect<Use> = Effect.flatMap(Clock.currentTimeMillis, (now) => {
     const wait = Math.max(waitForStart(self, now), waitForTokens(self, tokens, now))
     return wait > 0 ? Effect.andThen(Effect.sleep(wait), enter) : Effect.succeed(take(self, tokens, now))
@@ -92,27 +92,4 @@ const waitForTokens = (self: RateWindow, tokens: number, now: number): number =>
     if (excess <= 0 || use === self.uses.at(-1)) return use.at + minute - now
   }
   return 0
-}
-
-const estimateTokens = (prompt: Prompt.Prompt): number =>
-  Math.ceil(
-    prompt.content.reduce(
-      (sum, { content }) =>
-        sum + (isString(content) ? content.length : content.reduce((sum, part) => sum + lengthOf(part), 0)),
-      0
-    ) / 4
-  )
-
-const lengthOf = (part: Prompt.Part): number => {
-  switch (part.type) {
-    case "text":
-    case "reasoning":
-      return part.text.length
-    case "tool-call":
-      return JSON.stringify(part.params)?.length ?? 0
-    case "tool-result":
-      return JSON.stringify(part.result)?.length ?? 0
-    default:
-      return 0
-  }
 }
