@@ -40,6 +40,7 @@ import {
   TypeId
 } from "./internal/agent/agent.ts"
 import type { AgentBehavior, AgentRef, Input, LocalAgentRef, Output } from "./internal/agent/protocol.ts"
+import { checkName, toToolName } from "./internal/agent/toolName.ts"
 import * as TurnLoop from "./internal/agent/turnLoop.ts"
 import * as check from "./internal/check.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
@@ -404,8 +405,8 @@ export const toMcp = <E, R>(
   }
 ): Layer.Layer<never, never, McpServer.McpServer | R> => {
   const name = options.name === undefined
-    ? Tool.toToolName(agent.name)
-    : Tool.checkName("Agent.toMcp", "name", options.name)
+    ? toToolName(agent.name)
+    : checkName("Agent.toMcp", "name", options.name)
   const toolkit = Toolkit.make(AiTool.make(name, {
     description: options.description,
     parameters: Schema.Struct({ prompt: Schema.String }),
@@ -464,12 +465,8 @@ const withHandlers = (tool: AnyTool): Effect.Effect<ReadonlyArray<Tool.Tool<stri
     ? Effect.succeed([tool])
     : Tool.fromToolkit(tool as Toolkit.Toolkit<Record<string, AiTool.Any>>)
 
-/**
- * Asks, checks, and asks once more where the answer doesn't fit; both in one conversation.
- *
- * @internal
- */
-export const askForObject = Effect.fnUntraced(function*<S extends Schema.Top, E, R>(
+/** Asks, checks, and asks once more where the answer doesn't fit; both in one conversation. */
+const askForObject = Effect.fnUntraced(function*<S extends Schema.Top, E, R>(
   schema: S,
   ask: (input: Input, output: Output) => Effect.Effect<AgentResponse, E, R>,
   input: Input

@@ -7,8 +7,7 @@
  * @since 0.1.0
  */
 import type * as Prompt from "effect/ai/Prompt"
-import * as Effect from "effect/Effect"
-import { GuardrailTripped } from "./AgentError.ts"
+import type * as Effect from "effect/Effect"
 import { notEmpty } from "./internal/check.ts"
 
 /**
@@ -130,63 +129,3 @@ export const toolCall = <R>(name: string, check: Check<ProposedCall, R, unknown>
   name: notEmpty("Guardrail.toolCall", "name", name),
   check
 })
-
-// -----------------------------------------------------------------------------------------------------------------
-// internals
-// -----------------------------------------------------------------------------------------------------------------
-
-/**
- * Passes the prompt by all input guardrails.
- *
- * @internal
- */
-export const checkInput = <R>(self: ReadonlyArray<Guardrail<R>>, message: Message) =>
-  checkAll(self.filter((guardrail) => guardrail.on === "input"), message, (_, value: Message) => value)
-
-/**
- * Whether text has to wait for a check.
- *
- * @internal
- */
-export const checksOutput = (self: ReadonlyArray<Guardrail<unknown>>): boolean => self.some(({ on }) => on === "output")
-
-/**
- * Passes a turn's text by all output guardrails.
- *
- * @internal
- */
-export const checkOutput = <R>(self: ReadonlyArray<Guardrail<R>>, text: string) =>
-  checkAll(self.filter((guardrail) => guardrail.on === "output"), text, (_, value: string) => value)
-
-/**
- * Passes a call by all tool call guardrails.
- *
- * @internal
- */
-export const checkCall = <R>(self: ReadonlyArray<Guardrail<R>>, call: ProposedCall) =>
-  checkAll(
-    self.filter((guardrail) => guardrail.on === "toolCall"),
-    call,
-    ({ name }, params: unknown): ProposedCall => ({ name, params })
-  )
-
-const checkAll = <A, B, R>(
-  guardrails: ReadonlyArray<
-    { readonly on: GuardrailTripped["on"]; readonly name: string; readonly check: Check<A, R, B> }
-  >,
-  value: A,
-  replaced: (value: A, by: B) => A
-): Effect.Effect<A, GuardrailTripped, R> =>
-  Effect.reduce(guardrails, () => value, (current, guardrail) =>
-    Effect.flatMap(guardrail.check(current), (verdict) => {
-      switch (verdict._tag) {
-        case "Pass":
-          return Effect.succeed(current)
-        case "Replace":
-          return Effect.succeed(replaced(current, verdict.value))
-        case "Trip":
-          return Effect.fail(
-            new GuardrailTripped({ guardrail: guardrail.name, on: guardrail.on, problem: verdict.problem })
-          )
-      }
-    }))

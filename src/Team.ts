@@ -30,6 +30,7 @@ import { behaviorWith } from "./internal/agent/actor.ts"
 import type { AgentBehavior, AgentRef, Input } from "./internal/agent/protocol.ts"
 import type { Member, NamedMember, Reply, TeamError, TeamOptions, TeamServices } from "./internal/agent/teamRun.ts"
 import * as TeamRun from "./internal/agent/teamRun.ts"
+import { checkName } from "./internal/agent/toolName.ts"
 import * as check from "./internal/check.ts"
 import * as Tool from "./Tool.ts"
 import * as Transcript from "./Transcript.ts"
@@ -232,7 +233,7 @@ export const hierarchy = <const Workers extends Record<string, Member>, Lead ext
   if (options.delegation === "tools" && !isAgent(leader)) {
     check.fail("Team.hierarchy", "delegation", `"all" where the lead is no agent`, options.delegation)
   }
-  if (callsWorkers) { for (const [worker] of entries) Tool.checkName("Team.hierarchy", "a worker's name", worker) }
+  if (callsWorkers) { for (const [worker] of entries) checkName("Team.hierarchy", "a worker's name", worker) }
   return TeamRun.make<Workers[keyof Workers] | Lead>(name, {
     kind: "hierarchy",
     members: [...entries, ["lead", callsWorkers ? (refs) => behaviorWith(leader, workerTools(entries, refs)) : lead]],

@@ -29,6 +29,7 @@ import { discover } from "./internal/agent/mcpTools.ts"
 import { type EffectClass, failure, type Outcome } from "./internal/agent/outcome.ts"
 import type { AgentRef, Input } from "./internal/agent/protocol.ts"
 import { CurrentTool } from "./internal/agent/toolContext.ts"
+import { checkName, toToolName } from "./internal/agent/toolName.ts"
 import * as check from "./internal/check.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import * as Pushed from "./internal/pushed.ts"
@@ -404,25 +405,6 @@ export const fromMcp = <R>(
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-/**
- * Every provider takes these names; most refuse the whole request for one other character.
- *
- * @internal
- */
-export const checkName = <Name extends string>(where: string, field: string, name: Name): Name =>
-  /^[A-Za-z0-9_-]{1,64}$/.test(name) ? name : check.fail(where, field, `1 to 64 letters, digits, "_" or "-"`, name)
-
-/**
- * Says so where a model could not tell two tools apart.
- *
- * @internal
- */
-export const sameName = (definitions: ReadonlyArray<AiTool.Any>): string | undefined => {
-  const names = definitions.map(({ name }) => name)
-  const taken = names.find((name, index) => names.indexOf(name) !== index)
-  return taken === undefined ? undefined : `two tools are called ${JSON.stringify(taken)}`
-}
-
 const invalidArguments = (name: string, problem: string): Outcome =>
   failure(`Invalid arguments for tool ${name}: ${problem}`)
 
@@ -483,13 +465,6 @@ const checkOptions = (
     check.fail(where, "effect", `"pure" or "idempotent" with a retry`, declared)
   }
 }
-
-/**
- * The nearest name that a tool can have.
- *
- * @internal
- */
-export const toToolName = (name: string): string => name.replaceAll(/[^A-Za-z0-9_-]+/g, "_").slice(0, 64)
 
 const problemOf = <A, R>(decode: (params: unknown) => Effect.Effect<A, Schema.SchemaError, R>) => (params: unknown) =>
   Effect.match(decode(params), { onFailure: ({ message }) => message, onSuccess: () => undefined })

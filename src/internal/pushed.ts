@@ -38,9 +38,9 @@ export const runForEach = <A, E, R>(stream: Stream.Stream<A, E, R>, emit: Emit<A
   return source === undefined ? Stream.runForEachArray(stream, emit) : source(emit)
 }
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 /** Only `withSource` sets it, so its types are the stream's. */
 const sourceOf = <A, E, R>(stream: Stream.Stream<A, E, R>): Source<A, E, R> | undefined =>

@@ -30,8 +30,6 @@ export interface BehaviorOptions extends Pick<Actor.BehaviorOptions, "mailbox" |
 
 /**
  * What an agent or a team does with a prompt: emits the events of the run, and writes its entries into `transcript`.
- *
- * @internal
  */
 export interface PromptHandler<R> {
   readonly run: (
@@ -42,11 +40,7 @@ export interface PromptHandler<R> {
   readonly reset: Effect.Effect<void>
 }
 
-/**
- * The Agent protocol over whatever runs prompts.
- *
- * @internal
- */
+/** The Agent protocol over whatever runs prompts. */
 export const serve = <E, R>(
   name: string,
   handler: Effect.Effect<PromptHandler<R>, E, R>,
@@ -80,11 +74,7 @@ export const serve = <E, R>(
   } as unknown as AgentBehavior<E, Exclude<R, Scope.Scope>>
 }
 
-/**
- * The behavior of an agent with more tools than its own.
- *
- * @internal
- */
+/** The behavior of an agent with more tools than its own. */
 export const behaviorWith = <E, R>(
   agent: Agent<E, R>,
   tools: ReadonlyArray<Tool<string>>,
@@ -110,11 +100,7 @@ export const behaviorWith = <E, R>(
     { description: agent.description, ...options }
   )
 
-/**
- * The response of a run, from its events: `Completed` carries it.
- *
- * @internal
- */
+/** The response of a run, from its events: `Completed` carries it. */
 export const responseOf = <E, R>(events: Pushed.Source<AgentEvent, E, R>): Effect.Effect<AgentResponse, E, R> =>
   Effect.suspend(() => {
     let last: AgentEvent | undefined

@@ -24,7 +24,6 @@ import type { Tool } from "../../Tool.ts"
 import type * as Transcript from "../../Transcript.ts"
 import type { Input, Output } from "./protocol.ts"
 
-/** @internal */
 export const TypeId = "~effect-troupe/Agent"
 
 /**
@@ -127,11 +126,7 @@ export interface RunOptions {
  */
 export const isAgent = (u: unknown): u is Agent<unknown, unknown> => hasProperty(u, TypeId)
 
-/**
- * What `Agent.make` was told, ready to be run.
- *
- * @internal
- */
+/** What `Agent.make` was told, ready to be run. */
 export interface AgentSpec<out E, out R> {
   readonly name: string
   readonly description: string | undefined

@@ -14,14 +14,12 @@ import * as RcRef from "effect/RcRef"
 import type * as Scope from "effect/Scope"
 import type { EffectClass, Outcome } from "./outcome.ts"
 
-/** @internal */
 export interface McpTool {
   readonly definition: AiTool.Any
   readonly effect: EffectClass
   readonly call: (params: unknown) => Effect.Effect<Outcome, McpClientError.McpClientError>
 }
 
-/** @internal */
 export const discover = Effect.fnUntraced(function*<R>(
   connect: Effect.Effect<McpClient.McpClient, McpClientError.McpClientError, R>,
   rename: (name: string) => string
@@ -47,6 +45,10 @@ export const discover = Effect.fnUntraced(function*<R>(
     }
   })
 })
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
 
 type Connection = RcRef.RcRef<McpClient.McpClient, McpClientError.McpClientError>
 

@@ -18,28 +18,24 @@ import type { AgentError } from "../../AgentError.ts"
 import { InvalidAgent, ModelFailed } from "../../AgentError.ts"
 import type { AgentEvent } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
-import * as Guardrail from "../../Guardrail.ts"
 import { RequestSettings, type Settings } from "../../Llm/Settings.ts"
 import type { Reason, Recovery } from "../../Recover.ts"
-import { sameName } from "../../Tool.ts"
 import * as Transcript from "../../Transcript.ts"
 import { estimateTokens } from "../estimateTokens.ts"
+import * as Guardrails from "./guardrails.ts"
 import { outputTool, withOutput } from "./output.ts"
 import { type AgentRun, fail } from "./run.ts"
+import { sameName } from "./toolName.ts"
 import * as Turn from "./turn.ts"
 
-/**
- * Asks the model until it has answered or nothing helps. `last` is the turn that must be an answer.
- *
- * @internal
- */
+/** Asks the model until it has answered or nothing helps. `last` is the turn that must be an answer. */
 export const callModel = Effect.fnUntraced(function*<E, R>(
   run: AgentRun<E, R>,
   number: number,
   last: boolean
 ): Effect.fn.Return<Turn.Turn, AgentError | E, R> {
   const { guardrails, name } = run.agent
-  const guarded = Guardrail.checksOutput(guardrails)
+  const guarded = Guardrails.checksOutput(guardrails)
   const attempts: Attempts<R> = { step: undefined }
   while (true) {
     const turn = Turn.make(name, number, guarded)
@@ -54,6 +50,10 @@ export const callModel = Effect.fnUntraced(function*<E, R>(
     yield* run.emit([{ _tag: "TurnRestarted", agent: name, turn: number, reason: answered.failure.message }])
   }
 })
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
 
 /** What one request carries. */
 interface ModelRequest {
@@ -194,7 +194,7 @@ const checkText = Effect.fnUntraced(function*<E, R>(
 ): Effect.fn.Return<void, AgentError, R> {
   const text = Turn.text(turn)
   if (text === "") return
-  const checked = yield* Effect.result(Guardrail.checkOutput(run.agent.guardrails, text))
+  const checked = yield* Effect.result(Guardrails.checkOutput(run.agent.guardrails, text))
   if (checked._tag === "Failure") {
     // What must not be said must not be remembered.
     run.turn = undefined

@@ -9,14 +9,9 @@ import * as Transcript from "../../Transcript.ts"
 import type { Output } from "./protocol.ts"
 import type * as Turn from "./turn.ts"
 
-/** @internal */
 export const outputTool = "final_answer"
 
-/**
- * The tools of a request: those of the agent, and where an output is asked for, the one that gives it.
- *
- * @internal
- */
+/** The tools of a request: those of the agent, and where an output is asked for, the one that gives it. */
 export const withOutput = (
   definitions: ReadonlyArray<AiTool.Any>,
   output: Output | undefined
@@ -29,13 +24,7 @@ export const withOutput = (
     })
   ]
 
-const parseJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
-
-/**
- * The answer of a turn: what it called the tool with, or its text, where that is JSON (some models don't call).
- *
- * @internal
- */
+/** The answer of a turn: what it called the tool with, or its text, where that is JSON (some models don't call). */
 export const outputOf = (turn: Turn.Turn, entry: Transcript.Entry): unknown => {
   const call = turn.calls.find(({ outcome, part }) => part.name === outputTool && outcome?.isFailure === false)
   if (call !== undefined) return call.part.params
@@ -43,3 +32,9 @@ export const outputOf = (turn: Turn.Turn, entry: Transcript.Entry): unknown => {
   const parsed = parseJson(text)
   return parsed._tag === "Some" ? parsed.value : undefined
 }
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const parseJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))

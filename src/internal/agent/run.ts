@@ -18,11 +18,7 @@ import type { AgentSpec } from "./agent.ts"
 import type { Output } from "./protocol.ts"
 import * as Turn from "./turn.ts"
 
-/**
- * One run under way.
- *
- * @internal
- */
+/** One run under way. */
 export interface AgentRun<E, R> {
   readonly agent: AgentSpec<E, R>
   readonly emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
@@ -54,11 +50,7 @@ export interface AgentRun<E, R> {
   outOfCalls: boolean
 }
 
-/**
- * Writes an entry to the conversation.
- *
- * @internal
- */
+/** Writes an entry to the conversation. */
 export const record = <E, R>(run: AgentRun<E, R>, entry: Transcript.Entry): Effect.Effect<void> =>
   Effect.suspend(() => {
     run.added.push(entry)
@@ -66,11 +58,7 @@ export const record = <E, R>(run: AgentRun<E, R>, entry: Transcript.Entry): Effe
     return run.memory === undefined ? written : Effect.andThen(written, run.memory.append([entry]))
   })
 
-/**
- * Writes the turn under way, as far as it came; once.
- *
- * @internal
- */
+/** Writes the turn under way, as far as it came; once. */
 export const write = <E, R>(run: AgentRun<E, R>): Effect.Effect<void> =>
   Effect.suspend(() => {
     if (run.turn === undefined) return Effect.void
@@ -79,11 +67,7 @@ export const write = <E, R>(run: AgentRun<E, R>): Effect.Effect<void> =>
     return entry.content.length === 0 ? Effect.void : record(run, entry)
   })
 
-/**
- * Ends the run with an error that carries the entries that it added until then.
- *
- * @internal
- */
+/** Ends the run with an error that carries the entries that it added until then. */
 export const fail = <E, R>(run: AgentRun<E, R>, reason: AgentErrorReason): Effect.Effect<never, AgentError> =>
   Effect.flatMap(
     write(run),

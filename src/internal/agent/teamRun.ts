@@ -78,11 +78,7 @@ export type TeamServices<M extends Member> =
   >
   | ActorSystem
 
-/**
- * One prompt under way through a team.
- *
- * @internal
- */
+/** One prompt under way through a team. */
 export interface TeamRun {
   readonly team: string
   readonly request: Request
@@ -101,21 +97,14 @@ export interface TeamRun {
 
 /**
  * What a run comes to. `entries` are what it adds to the conversation beyond those that are in `added` already. Default: the text.
- *
- * @internal
  */
 export interface Answer extends Pick<AgentResponse, "text" | "finishReason" | "output"> {
   readonly entries?: ReadonlyArray<Transcript.Entry>
 }
 
-/** @internal */
 export type NamedMember = readonly [name: string, member: Member]
 
-/**
- * How a team works: who is in it, and what becomes of a prompt.
- *
- * @internal
- */
+/** How a team works: who is in it, and what becomes of a prompt. */
 export interface Plan<R> {
   readonly kind: string
   /** Who is started as a child gets the name in the actor tree. A function gets the refs of those before. */
@@ -126,11 +115,7 @@ export interface Plan<R> {
   readonly answer: (refs: ReadonlyArray<AgentRef>, run: TeamRun) => Effect.Effect<Answer, AgentError, R>
 }
 
-/**
- * A behavior with the Agent protocol.
- *
- * @internal
- */
+/** A behavior with the Agent protocol. */
 export const make = <M extends Member, R = never>(
   name: string,
   plan: Plan<R>,
@@ -163,8 +148,6 @@ export const make = <M extends Member, R = never>(
 
 /**
  * The members of a list with their names in the actor tree: those of their agents, numbered where two have the same.
- *
- * @internal
  */
 export const named = (members: ReadonlyArray<Member>): ReadonlyArray<NamedMember> => {
   const seen = new Map<string, number>()
@@ -180,8 +163,6 @@ export const named = (members: ReadonlyArray<Member>): ReadonlyArray<NamedMember
  * Prompts a member: its events become events of this run, all but its `Completed`.
  *
  * Where the run was given a conversation to go by, the member answers in that.
- *
- * @internal
  */
 export const prompt = (
   run: TeamRun,
@@ -203,27 +184,15 @@ export const prompt = (
     )
   })
 
-/**
- * Lets a member speak for the team: its answer, streamed under the team's name, is the team's.
- *
- * @internal
- */
+/** Lets a member speak for the team: its answer, streamed under the team's name, is the team's. */
 export const answer = (run: TeamRun, ref: AgentRef, input: Input): Effect.Effect<Answer, AgentError> =>
   prompt(run, ref, { input, output: run.request.output, as: run.team })
 
-/**
- * Answers with a text that no member has streamed as the answer.
- *
- * @internal
- */
+/** Answers with a text that no member has streamed as the answer. */
 export const emitAnswer = (run: TeamRun, answer: Answer): Effect.Effect<Answer> =>
   Effect.as(run.emit([{ _tag: "TextDelta", agent: run.team, delta: answer.text }]), answer)
 
-/**
- * Prompts members at once with what the team was prompted with. `"fail"` ends all with the first failure.
- *
- * @internal
- */
+/** Prompts members at once with what the team was prompted with. `"fail"` ends all with the first failure. */
 export const gather = (
   run: TeamRun,
   members: ReadonlyArray<NamedMember>,
@@ -239,22 +208,16 @@ export const gather = (
     }))
   }, { concurrency: "unbounded" })
 
-/**
- * Takes the entries that a member's run added over into the conversation of the team.
- *
- * @internal
- */
+/** Takes the entries that a member's run added over into the conversation of the team. */
 export const adopt = (run: TeamRun, entries: ReadonlyArray<Transcript.Entry>): void => {
   // The prompt is the first of them, as the member's guardrails have let it through.
   if (entries.length > 0) run.added.splice(-1, 1, ...entries)
   run.heard.length = 0
 }
 
-/** @internal */
 export const descriptionOf = (member: Member): string | undefined =>
   isAgent(member) || isBehavior(member) ? member.description : undefined
 
-/** @internal */
 export const fail = (run: TeamRun, reason: AgentErrorReason): Effect.Effect<never, AgentError> =>
   Effect.fail(new AgentError({ agent: run.team, reason, transcript: Transcript.make(run.added) }))
 

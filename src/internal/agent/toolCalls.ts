@@ -8,21 +8,14 @@ import * as Ref from "effect/Ref"
 import type { GuardrailTripped, ToolFailed } from "../../AgentError.ts"
 import type { AgentEvent } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
-import * as Guardrail from "../../Guardrail.ts"
 import * as Tool from "../../Tool.ts"
+import * as Guardrails from "./guardrails.ts"
 import { outputTool } from "./output.ts"
 import type { AgentRun } from "./run.ts"
 import { CurrentTool } from "./toolContext.ts"
 import * as Turn from "./turn.ts"
 
-/** What a call can end the run with. */
-type CallError = ToolFailed | GuardrailTripped | Budget.BudgetExceeded
-
-/**
- * Runs the calls of a turn. `last` is a turn whose results no model will read.
- *
- * @internal
- */
+/** Runs the calls of a turn. `last` is a turn whose results no model will read. */
 export const callTools = <E, R>(
   run: AgentRun<E, R>,
   turn: Turn.Turn,
@@ -35,6 +28,13 @@ export const callTools = <E, R>(
         Turn.settle(call, outcome)
         return tell(run, turn)
       }), { concurrency: turn.calls.length === 1 ? 1 : "unbounded", discard: true })
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+/** What a call can end the run with. */
+type CallError = ToolFailed | GuardrailTripped | Budget.BudgetExceeded
 
 /** Tells the results that are due: one call's fiber at a time, so that a reader who takes his time has them in order. */
 const tell = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn): Effect.Effect<void> =>
@@ -81,7 +81,7 @@ const emitFrom = <E, R>(run: AgentRun<E, R>) => (events: ReadonlyArray<AgentEven
   for (const event of events) {
     if (event._tag === "TurnFinished") run.usages.push(event.usage)
   }
-  return run.emit(Guardrail.checksOutput(run.agent.guardrails) ? events.filter(isNotOf(run.agent.name)) : events)
+  return run.emit(Guardrails.checksOutput(run.agent.guardrails) ? events.filter(isNotOf(run.agent.name)) : events)
 }
 
 /** What a tool says in the agent's name waits for the agent's guardrails. */
@@ -93,10 +93,10 @@ const checkAnswer = <E, R>(
   outcome: Tool.Outcome
 ): Effect.Effect<Tool.Outcome, GuardrailTripped, R> => {
   const { answer } = outcome
-  if (answer === undefined || answer.text === "" || !Guardrail.checksOutput(agent.guardrails)) {
+  if (answer === undefined || answer.text === "" || !Guardrails.checksOutput(agent.guardrails)) {
     return Effect.succeed(outcome)
   }
-  return Effect.flatMap(Guardrail.checkOutput(agent.guardrails, answer.text), (text) =>
+  return Effect.flatMap(Guardrails.checkOutput(agent.guardrails, answer.text), (text) =>
     Effect.as(
       emit([{ _tag: "TextDelta", agent: agent.name, delta: text }]),
       { ...outcome, result: text, answer: { ...answer, text } }
@@ -130,7 +130,7 @@ const guarded = <E, R>(
   { part }: Turn.TurnCall
 ): Effect.Effect<Tool.Outcome, CallError, R> => {
   if (agent.guardrails.length === 0) return tool.handle(part.params, part.id)
-  return Effect.flatMap(Guardrail.checkCall(agent.guardrails, part), ({ params }) =>
+  return Effect.flatMap(Guardrails.checkCall(agent.guardrails, part), ({ params }) =>
     params === part.params
       ? tool.handle(params, part.id)
       : Effect.map(tool.handle(params, part.id), (outcome) => ({ params, ...outcome })))

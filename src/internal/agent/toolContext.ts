@@ -1,13 +1,14 @@
+/**
+ * The run around a tool call, as the handler of the tool finds it in its context.
+ *
+ * @internal
+ */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { AgentEvent } from "../../AgentEvent.ts"
 import * as Transcript from "../../Transcript.ts"
 
-/**
- * The call that a tool's handler answers, as the handler finds it around itself.
- *
- * @internal
- */
+/** The call that a handler answers. */
 export interface ToolContext {
   readonly agent: string
   readonly id: string
@@ -18,11 +19,7 @@ export interface ToolContext {
   readonly emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
 }
 
-/**
- * Outside of a run nobody listens.
- *
- * @internal
- */
+/** Outside of a run nobody listens. */
 export const CurrentTool = Context.Reference<ToolContext>("effect-troupe/internal/CurrentTool", {
   defaultValue: () => ({
     agent: "",

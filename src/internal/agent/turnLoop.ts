@@ -25,26 +25,19 @@ import {
 import type { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
 import { Approvals } from "../../Approvals.ts"
 import * as Budget from "../../Budget.ts"
-import * as Guardrail from "../../Guardrail.ts"
-import { sameName } from "../../Tool.ts"
 import * as Transcript from "../../Transcript.ts"
 import * as Pushed from "../pushed.ts"
 import type { AgentSpec, RunOptions } from "./agent.ts"
+import * as Guardrails from "./guardrails.ts"
 import { callModel } from "./modelCall.ts"
 import { outputOf, withOutput } from "./output.ts"
 import type { Input } from "./protocol.ts"
 import { type AgentRun, fail, record, write } from "./run.ts"
 import { callTools } from "./toolCalls.ts"
+import { sameName } from "./toolName.ts"
 import * as Turn from "./turn.ts"
 
-/** How many events may wait for the reader before the run waits for it. */
-const bufferSize = 16
-
-/**
- * The events of one run.
- *
- * @internal
- */
+/** The events of one run. */
 export const events = <E, R>(
   agent: AgentSpec<E, R>,
   input: Input,
@@ -59,6 +52,13 @@ export const events = <E, R>(
       })
     ), bufferSize)
 
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+/** How many events may wait for the reader before the run waits for it. */
+const bufferSize = 16
+
 const begin = Effect.fnUntraced(function*<E, R>(
   agent: AgentSpec<E, R>,
   input: Input,
@@ -72,7 +72,7 @@ const begin = Effect.fnUntraced(function*<E, R>(
   const prompt = Transcript.user(input)
   const content = agent.guardrails.length === 0
     ? prompt.content
-    : yield* Guardrail.checkInput(agent.guardrails, prompt.content).pipe(Effect.catch(refuse))
+    : yield* Guardrails.checkInput(agent.guardrails, prompt.content).pipe(Effect.catch(refuse))
   const tools = yield* agent.tools
   const unapproved = tools.find((tool) => tool.needsApproval)
   if (unapproved !== undefined && Option.isNone(yield* Effect.serviceOption(Approvals))) {
