@@ -9,14 +9,10 @@
  * @since 0.1.0
  */
 import * as Prompt from "effect/ai/Prompt"
-import * as Equal from "effect/Equal"
-import * as Hash from "effect/Hash"
-import * as Inspectable from "effect/Inspectable"
 import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
-
-const TypeId = "~effect-troupe/Transcript"
+import { collectMessages, EntryChain, TypeId } from "./internal/entryChain.ts"
 
 /**
  * A tool call together with its result, as one part of an answer.
@@ -130,71 +126,13 @@ export interface Transcript {
  */
 export const isTranscript = (u: unknown): u is Transcript => hasProperty(u, TypeId)
 
-/** A transcript is what was said before and what it adds; the `whole` of it once somebody has read that. */
-class Link implements Transcript {
-  readonly length: number
-  readonly depth: number
-  readonly added: ReadonlyArray<Entry>
-  before: Link | undefined
-  whole: Whole | undefined = undefined
-  constructor(before: Link | undefined, added: ReadonlyArray<Entry>) {
-    this.length = (before?.length ?? 0) + added.length
-    this.depth = before === undefined || before.whole !== undefined ? 0 : before.depth + 1
-    this.added = added
-    this.before = before
-    if (this.depth === maxDepth) wholeOf(this)
-  }
-  get [TypeId](): typeof TypeId {
-    return TypeId
-  }
-  get entries(): ReadonlyArray<Entry> {
-    return wholeOf(this).entries
-  }
-  get messages(): ReadonlyArray<Prompt.Message> {
-    return wholeOf(this).messages
-  }
-  // Two transcripts are the same if their entries are, however they were put together.
-  [Equal.symbol](that: Equal.Equal): boolean {
-    return isTranscript(that) && Equal.equals(this.entries, that.entries)
-  }
-  [Hash.symbol](): number {
-    return Hash.hash(this.entries)
-  }
-  toJSON(): ReadonlyArray<Entry> {
-    return this.entries
-  }
-  [Inspectable.NodeInspectSymbol]() {
-    return { _id: "Transcript", entries: this.entries }
-  }
-}
-
-interface Whole {
-  readonly entries: ReadonlyArray<Entry>
-  readonly messages: ReadonlyArray<Prompt.Message>
-}
-
-/** How many links may hang on each other before they are put together. */
-const maxDepth = 32
-
-const wholeOf = (self: Link): Whole => {
-  if (self.whole !== undefined) return self.whole
-  const [base, added] = partsOf(self)
-  self.whole = {
-    entries: base.entries.concat(added),
-    messages: base.messages.concat(added.flatMap(toMessages))
-  }
-  self.before = undefined
-  return self.whole
-}
-
-/** The nearest whole that a transcript begins with, and what was added to it. */
-const partsOf = (self: Link): [base: Whole, added: ReadonlyArray<Entry>] => {
-  const links: Array<ReadonlyArray<Entry>> = []
-  let at = self
-  for (; at.whole === undefined && at.before !== undefined; at = at.before) links.push(at.added)
-  at.whole ??= { entries: at.added, messages: at.added.flatMap(toMessages) }
-  return [at.whole, links.toReversed().flat()]
-}
+/**
+ * A transcript of these entries.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (entries: Iterable<Entry>): Transcript => new EntryChain(toMessages, Array.from(entries))
 
 /**
  * The conversation in which nothing was said yet.
@@ -202,15 +140,7 @@ const partsOf = (self: Link): [base: Whole, added: ReadonlyArray<Entry>] => {
  * @since 0.1.0
  * @category constructors
  */
-export const empty: Transcript = new Link(undefined, [])
-
-/**
- * A transcript of these entries.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const make = (entries: Iterable<Entry>): Transcript => new Link(undefined, Array.from(entries))
+export const empty: Transcript = new EntryChain<Entry, Prompt.Message>((entry) => toMessages(entry), [])
 
 /**
  * What a user said, as an entry.
@@ -238,7 +168,7 @@ export const isBlank = ({ content }: UserEntry): boolean =>
  * @category combinators
  */
 export const append = (self: Transcript, ...entries: ReadonlyArray<Entry>): Transcript =>
-  entries.length === 0 ? self : new Link(self as Link, entries)
+  entries.length === 0 ? self : new EntryChain(toMessages, entries, chainOf(self))
 
 /**
  * The codec of a transcript: its entries as JSON.
@@ -301,8 +231,7 @@ export const toPrompt = (self: Transcript, instructions?: string): Prompt.Prompt
   const system: ReadonlyArray<Prompt.Message> = instructions === undefined
     ? []
     : [Prompt.systemMessage({ content: instructions })]
-  const [base, added] = partsOf(self as Link)
-  return Prompt.fromMessages(system.concat(base.messages, added.flatMap(toMessages)))
+  return Prompt.fromMessages(system.concat(collectMessages(chainOf(self))))
 }
 
 /**
@@ -318,3 +247,10 @@ export const text = (entry: Entry): string => {
   }
   return out
 }
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const chainOf = (self: Transcript): EntryChain<Entry, Prompt.Message> =>
+  self instanceof EntryChain ? self : new EntryChain(toMessages, self.entries)
