@@ -14,7 +14,6 @@ import * as AiTool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { hasProperty } from "effect/Predicate"
@@ -23,39 +22,52 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { NoExcessProperties } from "effect/Types"
-import type { ActorError } from "./Actor.ts"
+import * as Actor from "./Actor.ts"
+import type { ActorSystem } from "./ActorSystem.ts"
 import { AgentError, InvalidOutput } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import type { Budget } from "./Budget.ts"
 import type { Guardrail } from "./Guardrail.ts"
-import { build } from "./internal/agent/build.ts"
-import type { AgentRef, Input, Output } from "./internal/agent/protocol.ts"
-import { response } from "./internal/agent/response.ts"
-import * as AgentRun from "./internal/agent/run.ts"
-import type { Definition } from "./internal/agent/runState.ts"
+import { type BehaviorOptions, behaviorWith, responseOf } from "./internal/agent/actor.ts"
+import {
+  type Agent,
+  type AgentSpec,
+  isAgent,
+  type Limits,
+  type RunOptions,
+  type TurnInfo,
+  type TurnPlan,
+  TypeId
+} from "./internal/agent/agent.ts"
+import type { AgentBehavior, AgentRef, Input, LocalAgentRef, Output } from "./internal/agent/protocol.ts"
+import * as TurnLoop from "./internal/agent/turnLoop.ts"
+import * as check from "./internal/check.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
-import type { Settings } from "./Llm/AiSdk.ts"
+import * as Pushed from "./internal/pushed.ts"
+import type { Settings } from "./Llm/Settings.ts"
 import { Memory } from "./Memory.ts"
 import type { Reason, Recovery, RecoveryError, RecoveryServices } from "./Recover.ts"
 import * as Tool from "./Tool.ts"
 import * as Transcript from "./Transcript.ts"
 
 export {
-  /** @since 0.1.0 @category actors */
-  ask,
-  /** @since 0.1.0 @category actors */
-  behavior,
   /** @since 0.1.0 @category models */
-  type BehaviorOptions,
-  /** @since 0.1.0 @category actors */
-  reset,
-  /** @since 0.1.0 @category actors */
-  spawn,
-  /** @since 0.1.0 @category actors */
-  stream,
-  /** @since 0.1.0 @category actors */
-  transcript
+  type BehaviorOptions
 } from "./internal/agent/actor.ts"
+export {
+  /** @since 0.1.0 @category models */
+  type Agent,
+  /** @since 0.1.0 @category guards */
+  isAgent,
+  /** @since 0.1.0 @category models */
+  type Limits,
+  /** @since 0.1.0 @category models */
+  type RunOptions,
+  /** @since 0.1.0 @category models */
+  type TurnInfo,
+  /** @since 0.1.0 @category models */
+  type TurnPlan
+} from "./internal/agent/agent.ts"
 export {
   /** @since 0.1.0 @category models */
   type AgentBehavior,
@@ -74,36 +86,6 @@ export {
   /** @since 0.1.0 @category models */
   Request
 } from "./internal/agent/protocol.ts"
-export {
-  /** @since 0.1.0 @category running */
-  response
-} from "./internal/agent/response.ts"
-
-const TypeId = "~effect-troupe/Agent"
-
-/**
- * An agent: whatever answers a prompt with a run.
- *
- * `E` is what building its own model can fail with, `R` what its tools and its model require; without a model of its own
- * it requires `LanguageModel`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Agent<out E = never, out R = never> {
-  readonly [TypeId]: typeof TypeId
-  readonly name: string
-  readonly description: string | undefined
-  /** Builds the memory of one conversation, empty; `undefined` where the agent was given none. */
-  readonly memory: Effect.Effect<Memory["Service"] | undefined, E, R | Scope.Scope>
-  readonly run: (input: Input, options?: RunOptions) => Stream.Stream<AgentEvent, AgentError | E, R>
-  /**
-   * The agent with its own model built once, for as long as the scope is open, and with more tools.
-   *
-   * @internal
-   */
-  readonly build: (tools: ReadonlyArray<Tool.Tool<string>>) => Effect.Effect<Agent<E, R>, E, R | Scope.Scope>
-}
 
 /**
  * What an agent can be given as a tool: a tool of `Tool.fn`, or a toolkit of `effect/ai` as it is.
@@ -112,53 +94,6 @@ export interface Agent<out E = never, out R = never> {
  * @category models
  */
 export type AnyTool = Tool.Tool<string, unknown> | Toolkit.Any
-
-/**
- * How far a run may go.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Limits {
-  /** How many turns a run may take before it fails with `MaxTurnsExceeded`. Default: 10. */
-  readonly maxTurns?: number | undefined
-  /** How many tool calls it may make before it fails with `MaxToolCallsExceeded`. Default: any number. */
-  readonly maxToolCalls?: number | undefined
-  /** How long it may take, waiting for approvals too, before it fails with `MaxDurationExceeded`. Default: for ever. */
-  readonly maxDuration?: Duration.Input | undefined
-  /**
-   * Whether the last turn that the limits allow is asked without tools, so that it must answer with what is known; the
-   * run fails only if it does not. Default: `false`.
-   */
-  readonly finalAnswer?: boolean | undefined
-}
-
-/**
- * A turn about to be asked. `turn` counts from 1; the transcript is the whole conversation.
- *
- * @since 0.1.0
- * @category models
- */
-export interface TurnInfo {
-  readonly agent: string
-  readonly turn: number
-  readonly transcript: Transcript.Transcript
-}
-
-/**
- * What one turn is asked with; what is left out is as the agent has it.
- *
- * @since 0.1.0
- * @category models
- */
-export interface TurnPlan<out E = never, out R = never> {
-  readonly instructions?: string | undefined
-  readonly tools?: ReadonlyArray<Tool.Tool<string, R>> | undefined
-  readonly toolChoice?: LanguageModel.ToolChoice<string> | undefined
-  /** Built once a run, however many turns are asked with it. */
-  readonly model?: Layer.Layer<LanguageModel.LanguageModel, E, R> | undefined
-  readonly settings?: Settings | undefined
-}
 
 /**
  * What an agent is made of.
@@ -226,35 +161,6 @@ type PlanRequirements<P> =
   | (P extends { readonly tools: ReadonlyArray<infer T> } ? Tool.Requirements<T> : never)
 
 /**
- * What can be said of one run.
- *
- * @since 0.1.0
- * @category models
- */
-export interface RunOptions {
-  /**
-   * The conversation that the run continues and writes to: the prompt when it starts, each turn when it ends. A run that
-   * fails or is interrupted leaves what was said so far, ready for the next one. Default: a new one.
-   */
-  readonly transcript?: Ref.Ref<Transcript.Transcript> | undefined
-  /**
-   * The memory of that conversation, for whoever holds the conversation longer than a run: it was told all that the
-   * transcript says, and is told what the run adds. Default: one of its own, told the transcript when the run starts.
-   */
-  readonly memory?: Memory["Service"] | undefined
-  /** Asks for an answer of this shape, unchecked, in the response's `output`. `Agent.object` checks it. Default: text. */
-  readonly output?: Output | undefined
-}
-
-/**
- * Whether a value is an agent.
- *
- * @since 0.1.0
- * @category guards
- */
-export const isAgent = (u: unknown): u is Agent<unknown, unknown> => hasProperty(u, TypeId)
-
-/**
  * Makes an agent.
  *
  * @example
@@ -279,9 +185,11 @@ export const make = <O extends NoExcessProperties<Options, O> = {}>(
   options?: O & Options
 ): Agent<Failure<O>, Requirements<O>> => {
   const given: Options = options ?? {}
+  check.notEmpty("Agent.make", "name", name)
+  checkLimits("Agent.make", given)
   const tools = given.tools ?? []
   const definitions = tools.flatMap((tool) => Tool.isTool(tool) ? [tool.definition] : Object.values(tool.tools))
-  const definition: Definition<unknown, unknown> = {
+  const spec: AgentSpec<unknown, unknown> = {
     name,
     description: given.description,
     instructions: given.instructions,
@@ -305,7 +213,7 @@ export const make = <O extends NoExcessProperties<Options, O> = {}>(
     budget: given.budget
   }
   // The options are read as values here; only the signature, which saw them one by one, can say what they require.
-  return fromDefinition(definition) as Agent<Failure<O>, Requirements<O>>
+  return fromSpec(spec) as Agent<Failure<O>, Requirements<O>>
 }
 
 /**
@@ -332,6 +240,27 @@ export const run = <E, R>(
   input: Input,
   options?: RunOptions
 ): Stream.Stream<AgentEvent, AgentError | E, R> => agent.run(input, options)
+
+/**
+ * The response that a run comes to: what its `Completed` event carries.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Agent, Scripted } from "effect-troupe"
+ *
+ * const program = Agent.run(Agent.make("greeter"), "Hello?").pipe(
+ *   Agent.response,
+ *   Effect.map((response) => response.text),
+ *   Effect.provide(Scripted.model(["Hello!"]))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const response = <E, R>(events: Stream.Stream<AgentEvent, E, R>): Effect.Effect<AgentResponse, E, R> =>
+  responseOf((emit) => Pushed.runForEach(events, emit))
 
 /**
  * Asks an agent, or the actor of an agent or a team, for a value: an answer that fits a schema.
@@ -365,17 +294,96 @@ export const object: {
     ref: AgentRef,
     input: Input,
     schema: S
-  ): Effect.Effect<S["Type"], AgentError | ActorError, S["DecodingServices"]>
+  ): Effect.Effect<S["Type"], AgentError | Actor.ActorError, S["DecodingServices"]>
 } = <S extends Schema.Top, E, R>(
   target: Agent<E, R> | AgentRef,
   input: Input,
   schema: S,
   options?: Pick<RunOptions, "transcript">
-): Effect.Effect<S["Type"], AgentError | ActorError | E, R | S["DecodingServices"]> => {
+): Effect.Effect<S["Type"], AgentError | Actor.ActorError | E, R | S["DecodingServices"]> => {
   if (!isAgent(target)) return askForObject(schema, (input, output) => target.ask("Prompt", { input, output }), input)
   const transcript = options?.transcript ?? Ref.makeUnsafe(Transcript.empty)
   return askForObject(schema, (input, output) => response(target.run(input, { transcript, output })), input)
 }
+
+/**
+ * The behavior of an agent as an actor.
+ *
+ * Its model and its tools are built when an incarnation starts and released when it ends. The conversation is the
+ * incarnation's too: prompts continue it, `Reset` and a crash begin a new one. A failed run is a reply (`AgentError`); a defect is a
+ * crash, which the supervisor decides about.
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const behavior = <E, R>(
+  agent: Agent<E, R>,
+  options: BehaviorOptions = {}
+): AgentBehavior<E, Exclude<R, Scope.Scope>> => behaviorWith(agent, [], options)
+
+/**
+ * Starts an agent as an actor: a child when called inside an actor, else at `/user`. Fails with what building the
+ * agent's model fails with.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ActorSystem, Agent, Scripted } from "effect-troupe"
+ *
+ * const program = Effect.gen(function*() {
+ *   const ref = yield* Agent.spawn(Agent.make("poet"), { name: "poet" })
+ *   yield* Agent.ask(ref, "A line?")
+ *   return yield* Agent.ask(ref, "Another one?") // it knows of the first
+ * }).pipe(
+ *   Effect.provide([Scripted.model(["Roses are red.", "Violets are blue."]), ActorSystem.layer({ name: "app" })])
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const spawn = <E, R>(
+  agent: Agent<E, R>,
+  options: BehaviorOptions & { readonly name?: string | undefined } = {}
+): Effect.Effect<LocalAgentRef, E | Actor.SpawnError, Exclude<R, Scope.Scope> | ActorSystem> =>
+  Actor.spawn(behavior(agent, options), options)
+
+/**
+ * Prompts an agent or a team and waits for what its run comes to. Interrupting it stops the run: its model request, its
+ * tools, and the runs of other agents that it waits for.
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const ask = (ref: AgentRef, input: Input): Effect.Effect<AgentResponse, AgentError | Actor.ActorError> =>
+  ref.ask("Prompt", { input })
+
+/**
+ * Prompts an agent or a team and streams the events of its run, no faster than they are read. Leaving the stream stops
+ * the run.
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const stream = (ref: AgentRef, input: Input): Stream.Stream<AgentEvent, AgentError | Actor.ActorError> =>
+  ref.stream("Run", { input })
+
+/**
+ * The conversation of an agent or a team so far. Answered between runs.
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const transcript = (ref: AgentRef): Effect.Effect<Transcript.Transcript, Actor.ActorError> =>
+  ref.ask("Transcript")
+
+/**
+ * Lets an agent, or a team with the members that it started itself, forget the conversation.
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const reset = (ref: AgentRef): Effect.Effect<void, Actor.ActorError> => ref.ask("Reset")
 
 /**
  * Serves an agent as a tool of an MCP server: give the layer to `McpServer.layerStdio` or `McpServer.layerHttp` as
@@ -395,7 +403,9 @@ export const toMcp = <E, R>(
     readonly name?: string | undefined
   }
 ): Layer.Layer<never, never, McpServer.McpServer | R> => {
-  const name = options.name ?? Tool.toToolName(agent.name)
+  const name = options.name === undefined
+    ? Tool.toToolName(agent.name)
+    : Tool.checkName("Agent.toMcp", "name", options.name)
   const toolkit = Toolkit.make(AiTool.make(name, {
     description: options.description,
     parameters: Schema.Struct({ prompt: Schema.String }),
@@ -417,13 +427,36 @@ export const toMcp = <E, R>(
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const fromDefinition = (definition: Definition<unknown, unknown>): Agent<unknown, unknown> => ({
+const checkLimits = (where: string, { maxDuration, maxToolCalls, maxTurns }: Limits): void => {
+  if (maxTurns !== undefined) check.positiveInteger(where, "maxTurns", maxTurns)
+  if (maxToolCalls !== undefined) check.notNegativeInteger(where, "maxToolCalls", maxToolCalls)
+  if (maxDuration !== undefined) check.notNegativeDuration(where, "maxDuration", maxDuration)
+}
+
+const fromSpec = (spec: AgentSpec<unknown, unknown>): Agent<unknown, unknown> => ({
   [TypeId]: TypeId,
-  name: definition.name,
-  description: definition.description,
-  memory: definition.memory,
-  run: (input, options) => AgentRun.events(definition, input, options),
-  build: (tools) => Effect.map(build(definition, tools), fromDefinition)
+  name: spec.name,
+  description: spec.description,
+  memory: spec.memory,
+  run: (input, options) => TurnLoop.events(spec, input, options),
+  build: (tools) => Effect.map(build(spec, tools), fromSpec)
+})
+
+/** The agent with its own model built for as long as the scope is open, and with these tools beside its own. */
+const build = Effect.fnUntraced(function*<E, R>(spec: AgentSpec<E, R>, tools: ReadonlyArray<Tool.Tool<string>>) {
+  const all = [...yield* spec.tools, ...tools]
+  const definitions = [...spec.definitions, ...tools.map((tool) => tool.definition)]
+  const model = spec.model._tag === "Ambient"
+    ? yield* spec.model.service
+    : Context.get(yield* Layer.build(spec.model.layer), LanguageModel.LanguageModel)
+  const built: AgentSpec<E, R> = {
+    ...spec,
+    definitions,
+    toolkit: Toolkit.make(...definitions),
+    tools: Effect.succeed(all),
+    model: { _tag: "Ambient", service: Effect.succeed(model) }
+  }
+  return built
 })
 
 const withHandlers = (tool: AnyTool): Effect.Effect<ReadonlyArray<Tool.Tool<string, unknown>>, never, unknown> =>

@@ -15,6 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
+import { positiveDuration } from "./internal/check.ts"
 
 /**
  * A tool call that waits for a decision. Times are milliseconds of Effect's clock.
@@ -50,7 +51,7 @@ export type Decision =
  * @since 0.1.0
  * @category models
  */
-export interface Request {
+export interface ApprovalRequest {
   readonly agent: string
   readonly tool: string
   readonly callId: string
@@ -123,7 +124,7 @@ export class Approvals extends Context.Service<Approvals, {
   /** Refuses a call. The model reads the message. */
   readonly reject: (id: string, message?: string) => Effect.Effect<void, UnknownApproval | AlreadyDecided>
   /** Puts a call on the list and waits for what is decided. Tools call it. */
-  readonly request: (request: Request) => Effect.Effect<Decision>
+  readonly request: (request: ApprovalRequest) => Effect.Effect<Decision>
 }>()("effect-troupe/Approvals") {}
 
 /**
@@ -148,10 +149,9 @@ export class Approvals extends Context.Service<Approvals, {
 export const layer = (options?: {
   readonly expireAfter?: Duration.Input | undefined
 }): Layer.Layer<Approvals> => {
-  const expireAfter = options?.expireAfter === undefined ? undefined : Duration.toMillis(options.expireAfter)
-  if (expireAfter !== undefined && !(expireAfter > 0)) {
-    throw new Error(`Approvals.layer: expireAfter must be positive, got ${expireAfter} ms`)
-  }
+  const expireAfter = options?.expireAfter === undefined
+    ? undefined
+    : Duration.toMillis(positiveDuration("Approvals.layer", "expireAfter", options.expireAfter))
   return Layer.effect(
     Approvals,
     Effect.map(Random.nextIntBetween(0, 0xffffff), (random) => {
@@ -181,7 +181,7 @@ type Outcome = AlreadyDecided["outcome"]
 
 interface Waiting {
   readonly pending: Pending
-  readonly request: Request
+  readonly request: ApprovalRequest
   readonly decision: Deferred.Deferred<Decision>
 }
 
@@ -196,7 +196,7 @@ interface State {
 
 const remembered = 1000
 
-const wait = Effect.fnUntraced(function*(state: State, request: Request) {
+const wait = Effect.fnUntraced(function*(state: State, request: ApprovalRequest) {
   const requestedAt = yield* Clock.currentTimeMillis
   const { expireAfter } = state
   const pending: Pending = {

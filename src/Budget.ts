@@ -16,6 +16,7 @@ import * as Effect from "effect/Effect"
 import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as check from "./internal/check.ts"
 
 const TypeId = "~effect-troupe/Budget"
 
@@ -151,14 +152,13 @@ export const isBudget = (u: unknown): u is Budget => hasProperty(u, TypeId)
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options): Effect.Effect<Budget> =>
-  Effect.map(Clock.currentTimeMillis, (now) => {
-    check("Budget.make", options)
-    if (options.maxCost !== undefined && options.price === undefined) {
-      throw new Error("Budget.make: maxCost needs a price, got none")
-    }
-    return fromState(makeState(options, now, undefined))
-  })
+export const make = (options: Options): Effect.Effect<Budget> => {
+  checkOptions("Budget.make", options)
+  if (options.maxCost !== undefined && options.price === undefined) {
+    check.fail("Budget.make", "price", "given with maxCost", undefined)
+  }
+  return Effect.map(Clock.currentTimeMillis, (now) => fromState(makeState(options, now, undefined)))
+}
 
 /**
  * A budget out of another one's: its limits are set aside there, and what it didn't use goes back when the scope closes.
@@ -169,20 +169,13 @@ export const make = (options: Options): Effect.Effect<Budget> =>
  * @since 0.1.0
  * @category constructors
  */
-export const grant = Effect.fnUntraced(function*(
+export const grant = (
   parent: Budget,
   limits: Limits
-): Effect.fn.Return<Budget, BudgetExceeded, Scope.Scope> {
-  check("Budget.grant", limits)
-  const options = { ...limits, price: parent.price, expectedOutputTokens: parent.expectedOutputTokens }
-  const child = makeState(options, yield* Clock.currentTimeMillis, parent)
-  const { maxCost: cost = 0, maxTokens: tokens = 0, maxToolCalls: toolCalls = 0 } = limits
-  yield* Effect.acquireRelease(
-    parent.reserve({ tokens, cost, toolCalls }),
-    ({ settle }) => Effect.suspend(() => settle(close(child)))
-  )
-  return fromState(child)
-})
+): Effect.Effect<Budget, BudgetExceeded, Scope.Scope> => {
+  checkOptions("Budget.grant", limits)
+  return grantFrom(parent, limits)
+}
 
 /**
  * The budgets that pay for what runs inside: those of the agents around it. A team adds its own to them.
@@ -239,6 +232,17 @@ export const spend = <A, E, R>(
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+const grantFrom = Effect.fnUntraced(function*(parent: Budget, limits: Limits) {
+  const options = { ...limits, price: parent.price, expectedOutputTokens: parent.expectedOutputTokens }
+  const child = makeState(options, yield* Clock.currentTimeMillis, parent)
+  const { maxCost: cost = 0, maxTokens: tokens = 0, maxToolCalls: toolCalls = 0 } = limits
+  yield* Effect.acquireRelease(
+    parent.reserve({ tokens, cost, toolCalls }),
+    ({ settle }) => Effect.suspend(() => settle(close(child)))
+  )
+  return fromState(child)
+})
 
 const reserveAll = Effect.fnUntraced(function*(
   budgets: ReadonlyArray<Budget>,
@@ -364,15 +368,10 @@ const deadlineOf = (duration: Duration.Input | undefined, now: number): Budget["
 const earlier = (a: Budget["deadline"], b: Budget["deadline"]): Budget["deadline"] =>
   a === undefined || b !== undefined && b.at < a.at ? b : a
 
-const check = (where: string, options: Options): void => {
+const checkOptions = (where: string, options: Options): void => {
   for (const name of ["maxTokens", "maxCost", "maxToolCalls", "expectedOutputTokens"] as const) {
     const value = options[name]
-    if (value !== undefined && !(value >= 0)) throw new Error(`${where}: ${name} must not be negative, got ${value}`)
+    if (value !== undefined) check.notNegative(where, name, value)
   }
-  const { maxDuration } = options
-  if (maxDuration !== undefined && !(Duration.toMillis(maxDuration) >= 0)) {
-    throw new Error(
-      `${where}: maxDuration must not be negative, got ${Duration.format(Duration.fromInputUnsafe(maxDuration))}`
-    )
-  }
+  if (options.maxDuration !== undefined) check.notNegativeDuration(where, "maxDuration", options.maxDuration)
 }

@@ -9,6 +9,7 @@
 import type * as Prompt from "effect/ai/Prompt"
 import * as Effect from "effect/Effect"
 import { GuardrailTripped } from "./AgentError.ts"
+import { notEmpty } from "./internal/check.ts"
 
 /**
  * What a guardrail decides.
@@ -27,7 +28,7 @@ export type Verdict<A> =
  * @since 0.1.0
  * @category models
  */
-export interface Call {
+export interface ProposedCall {
   readonly name: string
   readonly params: unknown
 }
@@ -49,7 +50,7 @@ export type Message = ReadonlyArray<Prompt.UserMessagePart>
 export type Guardrail<R = never> =
   | { readonly on: "input"; readonly name: string; readonly check: Check<Message, R> }
   | { readonly on: "output"; readonly name: string; readonly check: Check<string, R> }
-  | { readonly on: "toolCall"; readonly name: string; readonly check: Check<Call, R, unknown> }
+  | { readonly on: "toolCall"; readonly name: string; readonly check: Check<ProposedCall, R, unknown> }
 
 /**
  * Decides on a value; `B` is what may replace it.
@@ -89,7 +90,11 @@ export const trip = (problem: string): Verdict<never> => ({ _tag: "Trip", proble
  * @since 0.1.0
  * @category constructors
  */
-export const input = <R>(name: string, check: Check<Message, R>): Guardrail<R> => ({ on: "input", name, check })
+export const input = <R>(name: string, check: Check<Message, R>): Guardrail<R> => ({
+  on: "input",
+  name: notEmpty("Guardrail.input", "name", name),
+  check
+})
 
 /**
  * Checks the text of each turn, and an answer that a handoff gives in the agent's name. It is held back until it has
@@ -108,7 +113,11 @@ export const input = <R>(name: string, check: Check<Message, R>): Guardrail<R> =
  * @since 0.1.0
  * @category constructors
  */
-export const output = <R>(name: string, check: Check<string, R>): Guardrail<R> => ({ on: "output", name, check })
+export const output = <R>(name: string, check: Check<string, R>): Guardrail<R> => ({
+  on: "output",
+  name: notEmpty("Guardrail.output", "name", name),
+  check
+})
 
 /**
  * Checks each tool call before it runs (and before it is put up for approval); a replacement are other arguments.
@@ -116,9 +125,9 @@ export const output = <R>(name: string, check: Check<string, R>): Guardrail<R> =
  * @since 0.1.0
  * @category constructors
  */
-export const toolCall = <R>(name: string, check: Check<Call, R, unknown>): Guardrail<R> => ({
+export const toolCall = <R>(name: string, check: Check<ProposedCall, R, unknown>): Guardrail<R> => ({
   on: "toolCall",
-  name,
+  name: notEmpty("Guardrail.toolCall", "name", name),
   check
 })
 
@@ -154,11 +163,11 @@ export const checkOutput = <R>(self: ReadonlyArray<Guardrail<R>>, text: string) 
  *
  * @internal
  */
-export const checkCall = <R>(self: ReadonlyArray<Guardrail<R>>, call: Call) =>
+export const checkCall = <R>(self: ReadonlyArray<Guardrail<R>>, call: ProposedCall) =>
   checkAll(
     self.filter((guardrail) => guardrail.on === "toolCall"),
     call,
-    ({ name }, params: unknown): Call => ({ name, params })
+    ({ name }, params: unknown): ProposedCall => ({ name, params })
   )
 
 const checkAll = <A, B, R>(

@@ -33,6 +33,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
+import { fail, positiveInteger } from "./internal/check.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import { estimateTokens, toJson } from "./internal/estimateTokens.ts"
 import * as Transcript from "./Transcript.ts"
@@ -138,7 +139,7 @@ export const isSummary = (entry: Transcript.Entry): boolean =>
  * @category layers
  */
 export const buffer = (n: number): Layer.Layer<Memory> => {
-  checkPositive("buffer", "n", n)
+  positiveInteger("Memory.buffer", "n", n)
   return Layer.sync(Memory, () => make(emptyJournal, (journal) => newest(journal, n, countOne)))
 }
 
@@ -152,7 +153,7 @@ export const buffer = (n: number): Layer.Layer<Memory> => {
  * @category layers
  */
 export const tokens = (max: number): Layer.Layer<Memory> => {
-  checkPositive("tokens", "max", max)
+  positiveInteger("Memory.tokens", "max", max)
   return Layer.effect(
     Memory,
     Effect.map(countTokens, (count) => make(emptyJournal, (journal) => newest(journal, max, count)))
@@ -182,10 +183,10 @@ export const summarizing = (
   options: SummarizingOptions
 ): Layer.Layer<Memory, never, LanguageModel.LanguageModel> => {
   const { keep, trigger } = options
-  checkPositive("summarizing", "trigger", trigger)
-  checkPositive("summarizing", "keep", keep)
+  positiveInteger("Memory.summarizing", "trigger", trigger)
+  positiveInteger("Memory.summarizing", "keep", keep)
   if (keep >= trigger) {
-    throw new RangeError(`Memory.summarizing: keep must be less than trigger (${trigger}), got ${keep}`)
+    fail("Memory.summarizing", "keep", `less than trigger (${trigger})`, keep)
   }
   return Layer.effect(
     Memory,
@@ -228,8 +229,8 @@ export const summarizing = (
  */
 export const semantic = (options: SemanticOptions): Layer.Layer<Memory, never, EmbeddingModel.EmbeddingModel> => {
   const { k, recent = 20 } = options
-  checkPositive("semantic", "k", k)
-  checkPositive("semantic", "recent", recent)
+  positiveInteger("Memory.semantic", "k", k)
+  positiveInteger("Memory.semantic", "recent", recent)
   return Layer.effect(
     Memory,
     Effect.gen(function*() {
@@ -259,12 +260,6 @@ export const semantic = (options: SemanticOptions): Layer.Layer<Memory, never, E
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
-
-const checkPositive = (where: string, field: string, value: number): void => {
-  if (!Number.isInteger(value) || value < 1) {
-    throw new RangeError(`Memory.${where}: ${field} must be a positive integer, got ${value}`)
-  }
-}
 
 /** What a memory was told. `clear` starts another one, so work under way on the old one can't write into the new. */
 interface Journal {
@@ -299,11 +294,10 @@ const make = <J extends Journal>(
         }
       }),
     window: Effect.suspend(() => Effect.map(window(journal), Transcript.make)),
-    search: (query, { limit = 5 } = {}) =>
-      Effect.suspend(() => {
-        checkPositive("search", "limit", limit)
-        return search(journal, query, limit)
-      }),
+    search: (query, { limit = 5 } = {}) => {
+      positiveInteger("Memory.search", "limit", limit)
+      return Effect.suspend(() => search(journal, query, limit))
+    },
     clear: Effect.sync(() => {
       journal = empty()
     })
@@ -360,14 +354,14 @@ const countTokens: Effect.Effect<Weigh> = Effect.map(
   Effect.serviceOption(Tokenizer.Tokenizer),
   (tokenizer): Weigh =>
     Option.isNone(tokenizer)
-      ? (entry) => Effect.sync(() => estimateTokens(entry))
+      ? (entry) => Effect.sync(() => estimateTokens([entry]))
       : (entry) =>
         tokenizer.value.tokenize(Prompt.fromMessages(Transcript.toMessages(entry))).pipe(
           Effect.map((tokens) => tokens.length),
           Effect.catch((error) =>
             Effect.as(
               Effect.logWarning("Memory: an entry can't be tokenized, its tokens are estimated", error),
-              estimateTokens(entry)
+              estimateTokens([entry])
             )
           )
         )

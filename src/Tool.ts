@@ -10,7 +10,6 @@
  */
 import type * as McpClient from "effect/ai/McpClient"
 import type * as McpClientError from "effect/ai/McpClientError"
-import type * as Prompt from "effect/ai/Prompt"
 import * as AiTool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
 import * as Cause from "effect/Cause"
@@ -23,35 +22,27 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import type { Agent } from "./Agent.ts"
 import { ToolFailed } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import { Approvals } from "./Approvals.ts"
 import { discover } from "./internal/agent/mcpTools.ts"
-import type { AgentRef } from "./internal/agent/protocol.ts"
+import { type EffectClass, failure, type Outcome } from "./internal/agent/outcome.ts"
+import type { AgentRef, Input } from "./internal/agent/protocol.ts"
 import { CurrentTool } from "./internal/agent/toolContext.ts"
+import * as check from "./internal/check.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import * as Pushed from "./internal/pushed.ts"
 
-const TypeId = "~effect-troupe/Tool"
+export {
+  /** @since 0.1.0 @category models */
+  type EffectClass,
+  /** @since 0.1.0 @category constructors */
+  failure,
+  /** @since 0.1.0 @category models */
+  type Outcome
+} from "./internal/agent/outcome.ts"
 
-/**
- * What a call came to: JSON for the model to read. The result of a failure is its message.
- *
- * `modelOutput` replaces the result in the model's eyes where a tool answers with text and files. `params` are the
- * arguments that the tool was run with, where a decision has changed them. An `answer` is the answer of the whole run,
- * which ends with this turn: see `handoff`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Outcome {
-  readonly result: unknown
-  readonly isFailure: boolean
-  readonly modelOutput?: ReadonlyArray<Prompt.ToolModelOutputPart>
-  readonly params?: unknown
-  readonly answer?: Pick<AgentResponse, "text" | "output">
-}
+const TypeId = "~effect-troupe/Tool"
 
 /**
  * A tool that an agent can be given. `Name` is how the model calls it, `R` what its handler requires.
@@ -112,15 +103,6 @@ export interface FnOptions<Fields extends Schema.Struct.Fields, Success extends 
   /** How many calls of this tool run at once, in all runs that share it. Default: any number. */
   readonly concurrency?: number | undefined
 }
-
-/**
- * What running a tool does to the world: nothing (`"pure"`), the same once or many times (`"idempotent"`), or something
- * that must not happen twice (`"once"`). Only a tool that is not `"once"` can be retried, here and by a durable run.
- *
- * @since 0.1.0
- * @category models
- */
-export type EffectClass = "pure" | "idempotent" | "once"
 
 /**
  * How often a tool may run for one call. Default: once.
@@ -199,7 +181,7 @@ export function fn<Name extends string, Fields extends Schema.Struct.Fields, Suc
   },
   handler: (params: Schema.Struct<Fields>["Type"]) => Effect.Effect<Success["Type"], E, R>
 ): Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | Approvals> {
-  checkOptions("fn", name, options)
+  checkOptions("Tool.fn", name, options)
   const parameters = Schema.Struct(options.parameters ?? ({} as Fields))
   const success = options.success ?? Schema.Void
   const decode = Schema.decodeUnknownEffect(parameters)
@@ -267,10 +249,12 @@ export const emit = (data: unknown): Effect.Effect<void> =>
  * @since 0.1.0
  * @category constructors
  */
-export function fromAgent<E, R>(agent: Agent<E, R>, options: FromAgentOptions): Tool<string, R>
+export function fromAgent<R>(agent: Runnable<R>, options: FromAgentOptions): Tool<string, R>
 export function fromAgent(ref: AgentRef, options: FromAgentOptions & { readonly name: string }): Tool<string>
-export function fromAgent<E, R>(target: Agent<E, R> | AgentRef, options: FromAgentOptions): Tool<string, R> {
-  return fn(options.name ?? toToolName("run" in target ? target.name : target.protocol.name), {
+export function fromAgent<R>(target: Runnable<R> | AgentRef, options: FromAgentOptions): Tool<string, R> {
+  const name = options.name ?? toToolName("run" in target ? target.name : target.protocol.name)
+  checkOptions("Tool.fromAgent", name, options)
+  return fn(name, {
     description: options.description,
     parameters: {
       prompt: Schema.String.annotate({ description: "What the agent is asked, with all that it must know" })
@@ -284,6 +268,17 @@ export function fromAgent<E, R>(target: Agent<E, R> | AgentRef, options: FromAge
         : target.stream("Run", { input: prompt })
       return Effect.map(forward(events, emit), ({ text }) => text)
     }))
+}
+
+/**
+ * What `fromAgent` can run: an agent. `R` is what it requires.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Runnable<out R = never> {
+  readonly name: string
+  readonly run: (input: Input) => Stream.Stream<AgentEvent, unknown, R>
 }
 
 /**
@@ -315,7 +310,7 @@ export const handoff = <const Name extends string>(
   ref: AgentRef,
   options: FromAgentOptions & { readonly name: Name }
 ): Tool<Name> => {
-  checkOptions("handoff", options.name, options)
+  checkOptions("Tool.handoff", options.name, options)
   const tool = fn(
     options.name,
     { description: options.description, parameters: { message: handoffMessage } },
@@ -405,27 +400,28 @@ export const fromMcp = <R>(
       }))
   )
 
-/**
- * The outcome of a call that failed, with the message that the model reads.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const failure = (message: string): Outcome => ({ result: message, isFailure: true })
-
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
 /**
- * What is wrong with a name. Every provider takes these; most refuse the whole request for one other character.
+ * Every provider takes these names; most refuse the whole request for one other character.
  *
  * @internal
  */
-export const nameProblem = (name: string): string | undefined =>
-  /^[A-Za-z0-9_-]{1,64}$/.test(name)
-    ? undefined
-    : `name must be 1 to 64 letters, digits, "_" or "-", got ${JSON.stringify(name)}`
+export const checkName = <Name extends string>(where: string, field: string, name: Name): Name =>
+  /^[A-Za-z0-9_-]{1,64}$/.test(name) ? name : check.fail(where, field, `1 to 64 letters, digits, "_" or "-"`, name)
+
+/**
+ * Says so where a model could not tell two tools apart.
+ *
+ * @internal
+ */
+export const sameName = (definitions: ReadonlyArray<AiTool.Any>): string | undefined => {
+  const names = definitions.map(({ name }) => name)
+  const taken = names.find((name, index) => names.indexOf(name) !== index)
+  return taken === undefined ? undefined : `two tools are called ${JSON.stringify(taken)}`
+}
 
 const invalidArguments = (name: string, problem: string): Outcome =>
   failure(`Invalid arguments for tool ${name}: ${problem}`)
@@ -479,17 +475,12 @@ const checkOptions = (
   name: string,
   { concurrency, effect, retry, timeout }: Partial<FnOptions<{}, Schema.Top>> & Repetition
 ): void => {
-  const problem = nameProblem(name)
-  if (problem !== undefined) throw new Error(`Tool.${where}: ${problem}`)
-  if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency > 0)) {
-    throw new Error(`Tool.${where}: concurrency of ${name} must be a positive integer, got ${concurrency}`)
-  }
-  if (timeout !== undefined && !(Duration.toMillis(timeout) > 0)) {
-    throw new Error(`Tool.${where}: timeout of ${name} must be positive, got ${Duration.toMillis(timeout)} ms`)
-  }
+  checkName(where, "name", name)
+  if (concurrency !== undefined) check.positiveInteger(where, "concurrency", concurrency)
+  if (timeout !== undefined) check.positiveDuration(where, "timeout", timeout)
   const declared: EffectClass = effect ?? "once"
   if (retry !== undefined && declared === "once") {
-    throw new Error(`Tool.${where}: retry of ${name} needs effect "pure" or "idempotent", got "once"`)
+    check.fail(where, "effect", `"pure" or "idempotent" with a retry`, declared)
   }
 }
 

@@ -224,6 +224,14 @@ export const user = (input: string | ReadonlyArray<Prompt.UserMessagePart>): Use
 })
 
 /**
+ * Whether there is nothing in what a user said to answer: no file, and no text but spaces.
+ *
+ * @internal
+ */
+export const isBlank = ({ content }: UserEntry): boolean =>
+  content.every((part) => part.type === "text" && part.text.trim() === "")
+
+/**
  * Adds entries at the end; the given transcript stays as it is.
  *
  * @since 0.1.0

@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import { isObject } from "effect/Predicate"
 import * as RcRef from "effect/RcRef"
 import type * as Scope from "effect/Scope"
-import type { EffectClass, Outcome } from "../../Tool.ts"
+import type { EffectClass, Outcome } from "./outcome.ts"
 
 /** @internal */
 export interface McpTool {

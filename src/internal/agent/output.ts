@@ -4,7 +4,6 @@
  * @internal
  */
 import * as AiTool from "effect/ai/Tool"
-import type * as JsonSchema from "effect/JsonSchema"
 import * as Schema from "effect/Schema"
 import * as Transcript from "../../Transcript.ts"
 import type { Output } from "./protocol.ts"
@@ -13,24 +12,22 @@ import type * as Turn from "./turn.ts"
 /** @internal */
 export const outputTool = "final_answer"
 
-/** @internal */
-export const outputDefinition = (jsonSchema: JsonSchema.JsonSchema): AiTool.Any =>
-  AiTool.dynamic(outputTool, {
-    description: "Gives the final answer. Call it once, when you know the answer.",
-    parameters: jsonSchema
-  })
-
 /**
- * Says so where a model could not tell two tools apart.
+ * The tools of a request: those of the agent, and where an output is asked for, the one that gives it.
  *
  * @internal
  */
-export const sameName = (definitions: ReadonlyArray<AiTool.Any>, output: Output | undefined): string | undefined => {
-  const names = definitions.map((tool) => tool.name)
-  if (output !== undefined) names.push(outputTool)
-  const taken = names.find((name, index) => names.indexOf(name) !== index)
-  return taken === undefined ? undefined : `two tools are called ${JSON.stringify(taken)}`
-}
+export const withOutput = (
+  definitions: ReadonlyArray<AiTool.Any>,
+  output: Output | undefined
+): ReadonlyArray<AiTool.Any> =>
+  output === undefined ? definitions : [
+    ...definitions,
+    AiTool.dynamic(outputTool, {
+      description: "Gives the final answer. Call it once, when you know the answer.",
+      parameters: output.jsonSchema
+    })
+  ]
 
 const parseJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
 

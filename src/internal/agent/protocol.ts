@@ -4,7 +4,6 @@
  * @internal
  */
 import * as Prompt from "effect/ai/Prompt"
-import { isString } from "effect/Predicate"
 import * as Rpc from "effect/rpc/Rpc"
 import * as Schema from "effect/Schema"
 import * as Actor from "../../Actor.ts"
@@ -25,14 +24,6 @@ export const Input = Schema.Union([Schema.String, Schema.Array(Prompt.UserMessag
  * @category models
  */
 export type Input = typeof Input.Type
-
-/**
- * Whether there is nothing in a prompt to answer.
- *
- * @internal
- */
-export const isEmpty = (input: Input): boolean =>
-  isString(input) ? input.trim() === "" : input.every((part) => part.type === "text" && part.text.trim() === "")
 
 /**
  * An answer that is not text: the JSON schema of an object.

@@ -11,16 +11,16 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Actor from "../../Actor.ts"
 import type { ActorSystem } from "../../ActorSystem.ts"
-import { type Agent, isAgent } from "../../Agent.ts"
-import { AgentError, type AgentErrorReason, EmptyPrompt, InvalidAgent, MemberFailed } from "../../AgentError.ts"
+import { type Agent, behavior, isAgent } from "../../Agent.ts"
+import { AgentError, type AgentErrorReason, EmptyPrompt, MemberFailed } from "../../AgentError.ts"
 import type { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
 import * as Transcript from "../../Transcript.ts"
+import * as check from "../check.ts"
 import * as Pushed from "../pushed.ts"
-import { behavior, type BehaviorOptions, speak } from "./actor.ts"
-import { type AgentBehavior, type AgentRef, type Input, isEmpty, type Request } from "./protocol.ts"
+import { type BehaviorOptions, serve } from "./actor.ts"
+import type { AgentBehavior, AgentRef, Input, Request } from "./protocol.ts"
 import * as Turn from "./turn.ts"
-import { sumUsage } from "./usage.ts"
 
 /**
  * Who can be in a team: an agent or a behavior (of an agent or of a team), which the team starts as its child, or the
@@ -56,14 +56,13 @@ export interface Reply {
 }
 
 /**
- * What starting a team can fail with: what its members fail with, a taken name, or `InvalidAgent`.
+ * What starting a team can fail with: what starting its members fails with, or a taken name.
  *
  * @since 0.1.0
  * @category type utils
  */
 export type TeamError<M extends Member> =
   | (M extends Agent<infer E, infer _R> ? E : M extends AgentBehavior<infer E, infer _R> ? E : never)
-  | AgentError
   | Actor.SpawnError
 
 /**
@@ -84,14 +83,14 @@ export type TeamServices<M extends Member> =
  *
  * @internal
  */
-export interface Run {
+export interface TeamRun {
   readonly team: string
   readonly request: Request
   readonly emit: Pushed.Emit<AgentEvent>
   /** The conversation before the run. */
   readonly transcript: Ref.Ref<Transcript.Transcript>
-  /** What the run adds to the conversation: the prompt, and what was said since. */
-  readonly said: Array<Transcript.Entry>
+  /** What the run adds to the conversation: the prompt, then the answers. */
+  readonly added: Array<Transcript.Entry>
   /** The agent that answers in the team's own conversation, where there is one. */
   speaker: string | undefined
   /** The answer's turns as far as they were heard; what a run that breaks off is remembered by. */
@@ -101,7 +100,7 @@ export interface Run {
 }
 
 /**
- * What a run comes to. `entries` are what it adds to the conversation beyond what is said already. Default: the text.
+ * What a run comes to. `entries` are what it adds to the conversation beyond those that are in `added` already. Default: the text.
  *
  * @internal
  */
@@ -113,7 +112,7 @@ export interface Answer extends Pick<AgentResponse, "text" | "finishReason" | "o
 export type NamedMember = readonly [name: string, member: Member]
 
 /**
- * How a team works: who is in it, what makes it pointless to start, and what becomes of a prompt.
+ * How a team works: who is in it, and what becomes of a prompt.
  *
  * @internal
  */
@@ -123,9 +122,8 @@ export interface Plan<R> {
   readonly members: ReadonlyArray<
     readonly [name: string, member: Member | ((refs: ReadonlyArray<AgentRef>) => Member)]
   >
-  readonly problem: string | undefined
   /** Gets the refs in the members' order. */
-  readonly answer: (refs: ReadonlyArray<AgentRef>, run: Run) => Effect.Effect<Answer, AgentError, R>
+  readonly answer: (refs: ReadonlyArray<AgentRef>, run: TeamRun) => Effect.Effect<Answer, AgentError, R>
 }
 
 /**
@@ -138,8 +136,8 @@ export const make = <M extends Member, R = never>(
   plan: Plan<R>,
   options: TeamOptions
 ): AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>> => {
-  const speaker = Effect.gen(function*() {
-    if (plan.problem !== undefined) return yield* invalid(name, plan.problem)
+  check.notEmpty(`Team.${plan.kind}`, "name", name)
+  const handler = Effect.gen(function*() {
     const budgets = Budget.join(yield* Budget.Current, options.budget)
     const started: Array<Started> = []
     for (const [name, member] of plan.members) {
@@ -148,7 +146,7 @@ export const make = <M extends Member, R = never>(
     }
     const refs = started.map(toRef)
     return {
-      run: (request: Request, transcript: Ref.Ref<Transcript.Transcript>, emit: Run["emit"]) =>
+      run: (request: Request, transcript: Ref.Ref<Transcript.Transcript>, emit: TeamRun["emit"]) =>
         perform(name, request, transcript, emit, (run) => plan.answer(refs, run)).pipe(
           Effect.provideService(Budget.Current, budgets),
           Effect.scoped,
@@ -160,7 +158,7 @@ export const make = <M extends Member, R = never>(
     }
   })
   // A list of members can't carry what each one fails with and requires; the signature, which saw them one by one, can.
-  return speak(name, speaker, options) as AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>>
+  return serve(name, handler, options) as AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>>
 }
 
 /**
@@ -186,7 +184,7 @@ export const named = (members: ReadonlyArray<Member>): ReadonlyArray<NamedMember
  * @internal
  */
 export const prompt = (
-  run: Run,
+  run: TeamRun,
   ref: AgentRef,
   request: Partial<Request> & Pick<Request, "input">
 ): Effect.Effect<AgentResponse, AgentError> =>
@@ -210,7 +208,7 @@ export const prompt = (
  *
  * @internal
  */
-export const answer = (run: Run, ref: AgentRef, input: Input): Effect.Effect<Answer, AgentError> =>
+export const answer = (run: TeamRun, ref: AgentRef, input: Input): Effect.Effect<Answer, AgentError> =>
   prompt(run, ref, { input, output: run.request.output, as: run.team })
 
 /**
@@ -218,7 +216,7 @@ export const answer = (run: Run, ref: AgentRef, input: Input): Effect.Effect<Ans
  *
  * @internal
  */
-export const say = (run: Run, answer: Answer): Effect.Effect<Answer> =>
+export const emitAnswer = (run: TeamRun, answer: Answer): Effect.Effect<Answer> =>
   Effect.as(run.emit([{ _tag: "TextDelta", agent: run.team, delta: answer.text }]), answer)
 
 /**
@@ -227,7 +225,7 @@ export const say = (run: Run, answer: Answer): Effect.Effect<Answer> =>
  * @internal
  */
 export const gather = (
-  run: Run,
+  run: TeamRun,
   members: ReadonlyArray<NamedMember>,
   refs: ReadonlyArray<AgentRef>,
   onFailure: "fail" | "collect"
@@ -242,13 +240,13 @@ export const gather = (
   }, { concurrency: "unbounded" })
 
 /**
- * Takes what a member has said over into the conversation of the team.
+ * Takes the entries that a member's run added over into the conversation of the team.
  *
  * @internal
  */
-export const adopt = (run: Run, entries: ReadonlyArray<Transcript.Entry>): void => {
+export const adopt = (run: TeamRun, entries: ReadonlyArray<Transcript.Entry>): void => {
   // The prompt is the first of them, as the member's guardrails have let it through.
-  if (entries.length > 0) run.said.splice(-1, 1, ...entries)
+  if (entries.length > 0) run.added.splice(-1, 1, ...entries)
   run.heard.length = 0
 }
 
@@ -257,8 +255,8 @@ export const descriptionOf = (member: Member): string | undefined =>
   isAgent(member) || isBehavior(member) ? member.description : undefined
 
 /** @internal */
-export const fail = (run: Run, reason: AgentErrorReason): Effect.Effect<never, AgentError> =>
-  Effect.fail(new AgentError({ agent: run.team, reason, transcript: Transcript.make(run.said) }))
+export const fail = (run: TeamRun, reason: AgentErrorReason): Effect.Effect<never, AgentError> =>
+  Effect.fail(new AgentError({ agent: run.team, reason, transcript: Transcript.make(run.added) }))
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -287,24 +285,22 @@ const start = (name: string, member: Member): Effect.Effect<Started, unknown, un
 const resetMember = ({ owned, ref }: Started): Effect.Effect<void> =>
   owned ? Effect.ignore(ref.ask("Reset")) : Effect.void
 
-const invalid = (team: string, problem: string): Effect.Effect<never, AgentError> =>
-  Effect.fail(new AgentError({ agent: team, reason: new InvalidAgent({ problem }), transcript: Transcript.empty }))
-
 const perform = <R>(
   team: string,
   request: Request,
   transcript: Ref.Ref<Transcript.Transcript>,
-  emit: Run["emit"],
-  answer: (run: Run) => Effect.Effect<Answer, AgentError, R>
+  emit: TeamRun["emit"],
+  answer: (run: TeamRun) => Effect.Effect<Answer, AgentError, R>
 ): Effect.Effect<void, AgentError, R> =>
   Effect.suspend(() => {
-    const said: Array<Transcript.Entry> = [Transcript.user(request.input)]
-    const run: Run = { team, request, emit, transcript, said, speaker: undefined, heard: [], usages: [], turns: 0 }
-    if (isEmpty(request.input)) return fail(run, new EmptyPrompt())
+    const prompt = Transcript.user(request.input)
+    const added: Array<Transcript.Entry> = [prompt]
+    const run: TeamRun = { team, request, emit, transcript, added, speaker: undefined, heard: [], usages: [], turns: 0 }
+    if (Transcript.isBlank(prompt)) return fail(run, new EmptyPrompt())
     // However the run ends, the conversation has the prompt and the answer as far as it came.
     const write = Effect.suspend(() => {
-      said.push(...run.heard.map(Turn.toEntry).filter(({ content }) => content.length > 0))
-      return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...said))
+      added.push(...run.heard.map(Turn.toEntry).filter(({ content }) => content.length > 0))
+      return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...added))
     })
     return Effect.flatMap(
       Effect.ensuring(Effect.map(answer(run), (answer) => settle(run, answer)), write),
@@ -312,21 +308,21 @@ const perform = <R>(
     )
   })
 
-const settle = (run: Run, { entries, finishReason, output, text }: Answer): AgentResponse => {
-  run.said.push(...entries ?? [toEntry(run, text)])
+const settle = (run: TeamRun, { entries, finishReason, output, text }: Answer): AgentResponse => {
+  run.added.push(...entries ?? [toEntry(run, text)])
   run.heard.length = 0
   return {
     agent: run.team,
     text,
     finishReason,
     turns: run.turns,
-    usage: sumUsage(run.usages),
-    transcript: Transcript.make(run.said),
+    usage: Turn.sumUsage(run.usages),
+    transcript: Transcript.make(run.added),
     ...(output !== undefined && { output })
   }
 }
 
-const note = (run: Run, event: AgentEvent): void => {
+const note = (run: TeamRun, event: AgentEvent): void => {
   if (event._tag === "TurnFinished") {
     run.usages.push(event.usage)
     run.turns++
@@ -334,7 +330,7 @@ const note = (run: Run, event: AgentEvent): void => {
   if (event.agent === (event._tag === "TextDelta" ? run.team : run.speaker)) hear(run, event)
 }
 
-const hear = (run: Run, event: AgentEvent): void => {
+const hear = (run: TeamRun, event: AgentEvent): void => {
   const { heard } = run
   if (event._tag === "TurnRestarted") heard.pop()
   if (heard.length === 0 || event._tag === "TurnFinished" || event._tag === "TurnRestarted") {
@@ -343,14 +339,14 @@ const hear = (run: Run, event: AgentEvent): void => {
   Turn.hear(heard.at(-1)!, event)
 }
 
-const toEntry = (run: Run, text: string): Transcript.Entry => ({
+const toEntry = (run: TeamRun, text: string): Transcript.Entry => ({
   _tag: "Answer",
   agent: run.team,
   content: text === "" ? [] : [Prompt.textPart({ text })]
 })
 
 /** A stream that ends without its last event, as one from another process may, is no answer. */
-const cutOff = (run: Run, ref: AgentRef): Effect.Effect<never, AgentError> => {
+const cutOff = (run: TeamRun, ref: AgentRef): Effect.Effect<never, AgentError> => {
   const actor = "path" in ref ? String(ref.path) : ref.protocol.name
   const defect = new Error("its events ended before the run was completed")
   return fail(

@@ -9,9 +9,9 @@ import * as Response from "effect/ai/Response"
 import type * as AiTool from "effect/ai/Tool"
 import { isObject } from "effect/Predicate"
 import type { AgentEvent } from "../../AgentEvent.ts"
-import type * as Tool from "../../Tool.ts"
 import type * as Transcript from "../../Transcript.ts"
 import { errorMessage } from "../errorMessage.ts"
+import type { Outcome } from "./outcome.ts"
 
 /** @internal */
 export type Part = Response.StreamPart<Record<string, AiTool.Any>, "deferred">
@@ -29,11 +29,11 @@ interface Block {
  *
  * @internal
  */
-export interface Call {
+export interface TurnCall {
   readonly type: "call"
   readonly part: Response.ToolCallPart<string, unknown>
   params: unknown
-  outcome: Tool.Outcome | undefined
+  outcome: Outcome | undefined
   resultOptions: Prompt.ProviderOptions
 }
 
@@ -46,10 +46,10 @@ interface File {
 export interface Turn {
   readonly agent: string
   readonly number: number
-  readonly content: Array<Block | Call | File>
+  readonly content: Array<Block | TurnCall | File>
   readonly blocks: Map<string, Block>
   /** The calls that are ours to answer, in the model's order. */
-  readonly calls: Array<Call>
+  readonly calls: Array<TurnCall>
   /** How many results of `calls` were told. */
   told: number
   /** Whether somebody tells results now. */
@@ -140,7 +140,7 @@ const absorbDelta = (
 }
 
 const absorbCall = (self: Turn, part: Response.ToolCallPart<string, unknown>, events: Array<AgentEvent>): void => {
-  const call: Call = { type: "call", part, params: part.params, outcome: undefined, resultOptions: {} }
+  const call: TurnCall = { type: "call", part, params: part.params, outcome: undefined, resultOptions: {} }
   self.content.push(call)
   if (!part.providerExecuted) self.calls.push(call)
   events.push({ _tag: "ToolCall", agent: self.agent, id: part.id, name: part.name, params: part.params })
@@ -151,7 +151,7 @@ const absorbProviderResult = (
   part: Response.ToolResultPart<string, unknown, unknown>,
   events: Array<AgentEvent>
 ): void => {
-  const call = self.content.find((block): block is Call => block.type === "call" && block.part.id === part.id)
+  const call = self.content.find((block): block is TurnCall => block.type === "call" && block.part.id === part.id)
   if (call === undefined || part.preliminary) return
   call.resultOptions = part.metadata
   const outcome = { result: part.encodedResult, isFailure: part.isFailure }
@@ -190,7 +190,7 @@ export const hear = (self: Turn, event: AgentEvent): void => {
  *
  * @internal
  */
-export const settle = (call: Call, outcome: Tool.Outcome): void => {
+export const settle = (call: TurnCall, outcome: Outcome): void => {
   call.outcome = outcome
   if (outcome.params !== undefined) call.params = outcome.params
 }
@@ -209,7 +209,7 @@ export const dueResults = (self: Turn): Array<AgentEvent> => {
   return events
 }
 
-const toResult = (self: Turn, call: Call, outcome: Tool.Outcome): AgentEvent => ({
+const toResult = (self: Turn, call: TurnCall, outcome: Outcome): AgentEvent => ({
   _tag: "ToolResult",
   agent: self.agent,
   id: call.part.id,
@@ -249,7 +249,7 @@ const replaceText = (self: Turn, text: string): void => {
 }
 
 /** What the model reads of a call that was not answered because the turn ended before. */
-const interrupted: Tool.Outcome = { result: "Interrupted before the tool answered", isFailure: true }
+const interrupted: Outcome = { result: "Interrupted before the tool answered", isFailure: true }
 
 /**
  * The turn as the transcript keeps it: text as far as it came, if it was not held back, whole reasoning only (a provider
@@ -281,7 +281,35 @@ export const toEntry = (self: Turn): Transcript.AnswerEntry => {
   return { _tag: "Answer", agent: self.agent, content }
 }
 
-const toToolUse = ({ outcome = interrupted, params, part, resultOptions }: Call): Transcript.ToolUse => ({
+/**
+ * The usage of model calls together. What none of them reports stays unknown.
+ *
+ * Made once, when it is asked for: each `Usage` that is made is checked by its schema.
+ *
+ * @internal
+ */
+export const sumUsage = (usages: ReadonlyArray<Response.Usage>): Response.Usage => {
+  const [first = new Response.Usage({ inputTokens: {}, outputTokens: {} })] = usages
+  if (usages.length < 2) return first
+  const input = { ...first.inputTokens }
+  const output = { ...first.outputTokens }
+  for (let i = 1; i < usages.length; i++) {
+    const { inputTokens, outputTokens } = usages[i]!
+    input.uncached = add(input.uncached, inputTokens.uncached)
+    input.total = add(input.total, inputTokens.total)
+    input.cacheRead = add(input.cacheRead, inputTokens.cacheRead)
+    input.cacheWrite = add(input.cacheWrite, inputTokens.cacheWrite)
+    output.total = add(output.total, outputTokens.total)
+    output.text = add(output.text, outputTokens.text)
+    output.reasoning = add(output.reasoning, outputTokens.reasoning)
+  }
+  return new Response.Usage({ inputTokens: input, outputTokens: output })
+}
+
+const add = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined ? b : b === undefined ? a : a + b
+
+const toToolUse = ({ outcome = interrupted, params, part, resultOptions }: TurnCall): Transcript.ToolUse => ({
   type: "tool-use",
   id: part.id,
   name: part.name,

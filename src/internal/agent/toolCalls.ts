@@ -11,7 +11,7 @@ import * as Budget from "../../Budget.ts"
 import * as Guardrail from "../../Guardrail.ts"
 import * as Tool from "../../Tool.ts"
 import { outputTool } from "./output.ts"
-import type { Run } from "./runState.ts"
+import type { AgentRun } from "./run.ts"
 import { CurrentTool } from "./toolContext.ts"
 import * as Turn from "./turn.ts"
 
@@ -23,7 +23,11 @@ type CallError = ToolFailed | GuardrailTripped | Budget.BudgetExceeded
  *
  * @internal
  */
-export const callTools = <E, R>(run: Run<E, R>, turn: Turn.Turn, last: boolean): Effect.Effect<void, CallError, R> =>
+export const callTools = <E, R>(
+  run: AgentRun<E, R>,
+  turn: Turn.Turn,
+  last: boolean
+): Effect.Effect<void, CallError, R> =>
   turn.calls.length === 0 ?
     Effect.void :
     Effect.forEach(turn.calls, (call) =>
@@ -33,7 +37,7 @@ export const callTools = <E, R>(run: Run<E, R>, turn: Turn.Turn, last: boolean):
       }), { concurrency: turn.calls.length === 1 ? 1 : "unbounded", discard: true })
 
 /** Tells the results that are due: one call's fiber at a time, so that a reader who takes his time has them in order. */
-const tell = <E, R>(run: Run<E, R>, turn: Turn.Turn): Effect.Effect<void> =>
+const tell = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn): Effect.Effect<void> =>
   Effect.suspend(() => {
     const due = turn.telling ? [] : Turn.dueResults(turn)
     if (due.length === 0) return Effect.void
@@ -45,9 +49,9 @@ const tell = <E, R>(run: Run<E, R>, turn: Turn.Turn): Effect.Effect<void> =>
   })
 
 const callTool = <E, R>(
-  run: Run<E, R>,
+  run: AgentRun<E, R>,
   turn: Turn.Turn,
-  call: Turn.Call,
+  call: Turn.TurnCall,
   last: boolean
 ): Effect.Effect<Tool.Outcome, CallError, R> => {
   const tool = run.tools.get(call.part.name)
@@ -73,7 +77,7 @@ const callTool = <E, R>(
 }
 
 /** What a tool says goes to the run's reader; what agents inside of it use, the run has used. */
-const emitFrom = <E, R>(run: Run<E, R>) => (events: ReadonlyArray<AgentEvent>): Effect.Effect<void> => {
+const emitFrom = <E, R>(run: AgentRun<E, R>) => (events: ReadonlyArray<AgentEvent>): Effect.Effect<void> => {
   for (const event of events) {
     if (event._tag === "TurnFinished") run.usages.push(event.usage)
   }
@@ -85,7 +89,7 @@ const isNotOf = (agent: string) => (event: AgentEvent): boolean => event._tag !=
 
 /** An answer that a tool gave for the agent passes by the same guardrails as its own. */
 const checkAnswer = <E, R>(
-  { agent, emit }: Run<E, R>,
+  { agent, emit }: AgentRun<E, R>,
   outcome: Tool.Outcome
 ): Effect.Effect<Tool.Outcome, GuardrailTripped, R> => {
   const { answer } = outcome
@@ -100,7 +104,12 @@ const checkAnswer = <E, R>(
 }
 
 /** Why a call is not run at all. */
-const refusalOf = <E, R>(run: Run<E, R>, turn: Turn.Turn, { part }: Turn.Call, last: boolean): string | undefined => {
+const refusalOf = <E, R>(
+  run: AgentRun<E, R>,
+  turn: Turn.Turn,
+  { part }: Turn.TurnCall,
+  last: boolean
+): string | undefined => {
   const reason = turn.finish?.reason
   if (reason === "length" || reason === "content-filter") return `Not run: the answer was cut off (${reason})`
   if (run.output !== undefined && part.name === outputTool) return undefined
@@ -116,9 +125,9 @@ const refusalOf = <E, R>(run: Run<E, R>, turn: Turn.Turn, { part }: Turn.Call, l
 }
 
 const guarded = <E, R>(
-  { agent }: Run<E, R>,
+  { agent }: AgentRun<E, R>,
   tool: Tool.Tool<string, R>,
-  { part }: Turn.Call
+  { part }: Turn.TurnCall
 ): Effect.Effect<Tool.Outcome, CallError, R> => {
   if (agent.guardrails.length === 0) return tool.handle(part.params, part.id)
   return Effect.flatMap(Guardrail.checkCall(agent.guardrails, part), ({ params }) =>
@@ -129,7 +138,7 @@ const guarded = <E, R>(
 
 /** What budgets count, also of the agents that the tool runs. */
 const paid =
-  <E, R>({ agent, budgets }: Run<E, R>) =>
+  <E, R>({ agent, budgets }: AgentRun<E, R>) =>
   <A, E2, R2>(call: Effect.Effect<A, E2, R2>): Effect.Effect<A, E2 | Budget.BudgetExceeded, R2> => {
     if (budgets.length === 0) return call
     const amount = () => ({ toolCalls: 1 })
