@@ -181,40 +181,40 @@ type PlanRequirements<P> =
  * @since 0.1.0
  * @category constructors
  */
-export const make = <O extends NoExcessProperties<Options, O> = {}>(
+export function make<O extends NoExcessProperties<Options, O> = {}>(
   name: string,
   options?: O & Options
-): Agent<Failure<O>, Requirements<O>> => {
-  const given: Options = options ?? {}
+): Agent<Failure<O>, Requirements<O>>
+// Below, the options are values; only the signature above, which sees each of them, can tell what they require.
+export function make(name: string, options: Options = {}): Agent<unknown, unknown> {
   check.notEmpty("Agent.make", "name", name)
-  checkLimits("Agent.make", given)
-  const tools = given.tools ?? []
+  checkLimits("Agent.make", options)
+  const tools = options.tools ?? []
   const definitions = tools.flatMap((tool) => Tool.isTool(tool) ? [tool.definition] : Object.values(tool.tools))
   const spec: AgentSpec<unknown, unknown> = {
     name,
-    description: given.description,
-    instructions: given.instructions,
+    description: options.description,
+    instructions: options.instructions,
     definitions,
     toolkit: Toolkit.make(...definitions),
     tools: tools.every(Tool.isTool)
       ? Effect.succeed(tools)
       : Effect.map(Effect.forEach(tools, withHandlers), Arr.flatten),
-    model: given.model === undefined
+    model: options.model === undefined
       ? { _tag: "Ambient", service: LanguageModel.LanguageModel }
-      : { _tag: "Own", layer: given.model },
-    limits: given,
-    settings: given.settings,
-    toolChoice: given.toolChoice,
-    prepareTurn: given.prepareTurn,
-    recover: given.recover,
-    guardrails: given.guardrails ?? [],
-    memory: given.memory === undefined
+      : { _tag: "Own", layer: options.model },
+    limits: options,
+    settings: options.settings,
+    toolChoice: options.toolChoice,
+    prepareTurn: options.prepareTurn,
+    recover: options.recover,
+    guardrails: options.guardrails ?? [],
+    memory: options.memory === undefined
       ? Effect.undefined
-      : Effect.map(Layer.build(Layer.fresh(given.memory)), Context.get(Memory)),
-    budget: given.budget
+      : Effect.map(Layer.build(Layer.fresh(options.memory)), Context.get(Memory)),
+    budget: options.budget
   }
-  // The options are read as values here; only the signature, which saw them one by one, can say what they require.
-  return fromSpec(spec) as Agent<Failure<O>, Requirements<O>>
+  return fromSpec(spec)
 }
 
 /**

@@ -175,20 +175,20 @@ export function fn<
   options: FnOptions<Fields, Success> & Repetition & { readonly needsApproval?: undefined },
   handler: (params: Schema.Struct<Fields>["Type"]) => Effect.Effect<Success["Type"], E, R>
 ): Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"]>
-export function fn<Name extends string, Fields extends Schema.Struct.Fields, Success extends Schema.Top, E, R>(
-  name: Name,
-  options: FnOptions<Fields, Success> & Repetition & {
-    readonly needsApproval?: NeedsApproval<Schema.Struct<Fields>["Type"]> | undefined
+export function fn(
+  name: string,
+  options: FnOptions<Schema.Struct.Fields, Schema.Top> & Repetition & {
+    readonly needsApproval?: NeedsApproval<object> | undefined
   },
-  handler: (params: Schema.Struct<Fields>["Type"]) => Effect.Effect<Success["Type"], E, R>
-): Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | Approvals> {
+  handler: (params: object) => Effect.Effect<unknown, unknown, unknown>
+): Tool<string, unknown> {
   checkOptions("Tool.fn", name, options)
-  const parameters = Schema.Struct(options.parameters ?? ({} as Fields))
+  const parameters = Schema.Struct(options.parameters ?? {})
   const success = options.success ?? Schema.Void
   const decode = Schema.decodeUnknownEffect(parameters)
   const encode = Schema.encodeUnknownEffect(Schema.toCodecJson(success))
   const execute = withPolicies(name, options, handler)
-  const answer = Effect.fnUntraced(function*(params: Schema.Struct<Fields>["Type"]) {
+  const answer = Effect.fnUntraced(function*(params: object) {
     const answer = yield* Effect.result(execute(params))
     if (answer._tag === "Failure") return yield* onFailure(name, options.failureMode, answer.failure)
     const encoded = yield* Effect.result(encode(answer.success))
@@ -208,7 +208,7 @@ export function fn<Name extends string, Fields extends Schema.Struct.Fields, Suc
       if (decoded._tag === "Failure") return invalidArguments(name, decoded.failure.message)
       const asks = typeof needsApproval === "function" ? needsApproval(decoded.success) : needsApproval
       if (!asks) return yield* answer(decoded.success)
-      return yield* onceApproved(params, (params) =>
+      return yield* onceApproved(yield* Approvals, params, (params) =>
         Effect.matchEffect(decode(params), {
           onFailure: ({ message }) => Effect.succeed(invalidArguments(name, message)),
           onSuccess: answer
@@ -471,12 +471,12 @@ const problemOf = <A, R>(decode: (params: unknown) => Effect.Effect<A, Schema.Sc
 
 /** Puts the call up for approval and runs it with what comes of that. */
 const onceApproved = Effect.fnUntraced(function*<R, R2>(
+  approvals: Approvals["Service"],
   params: unknown,
   run: (params: unknown) => Effect.Effect<Outcome, ToolFailed, R>,
   problemOf: (params: unknown) => Effect.Effect<string | undefined, never, R2>
 ) {
   const { agent, emit, id, name } = yield* CurrentTool
-  const approvals = yield* Approvals
   const services = yield* Effect.context<R2>()
   const decision = yield* approvals.request({
     agent,
@@ -540,24 +540,20 @@ const fromHandler = <E, R>(
       })),
       Effect.catch((error) => Effect.succeed(failure(errorMessage(error))))
     )
-  const tool: Tool<string, R | Approvals> = {
+  return {
     [TypeId]: TypeId,
     name,
     definition,
     effect: "once",
     needsApproval: definition.needsApproval !== undefined && definition.needsApproval !== false,
-    handle: (params, callId) =>
-      asksApproval(definition, params, callId).pipe(
-        Effect.flatMap((asks) =>
-          asks
-            ? onceApproved(params, (params) => run(params, callId), () => Effect.undefined)
-            : run(params, callId)
-        ),
-        catchDefects(name)
-      )
+    handle: Effect.fnUntraced(function*(params, callId) {
+      if (!(yield* asksApproval(definition, params, callId))) return yield* run(params, callId)
+      // A toolkit doesn't say in its type whether a tool needs approval; an agent looks before its run starts.
+      const approvals = yield* Effect.serviceOption(Approvals)
+      if (Option.isNone(approvals)) return failure(`Not run: tool ${name} needs approval: provide Approvals.layer`)
+      return yield* onceApproved(approvals.value, params, (params) => run(params, callId), () => Effect.undefined)
+    }, catchDefects(name))
   }
-  // A toolkit doesn't say in its type whether a tool needs approval: a run looks before it starts.
-  return tool as Tool<string, R>
 }
 
 const asksApproval = (
