@@ -1,9 +1,9 @@
 /**
  * Defines LLM agents and runs them.
  *
- * An agent is a value: a name, instructions, tools and limits. `run` asks it once and gives the run as a stream of
+ * An agent is a value: a name, instructions, tools and limits. `run` prompts it once and gives the run as a stream of
  * events: a turn is one model call and the tools that it asked for, and turns follow each other until the model answers
- * without calling a tool. There is no other path: whoever wants only the answer folds that stream (`Agent.response`).
+ * without calling a tool. There is no other path: `Agent.response` folds that stream where only the answer counts.
  * Interrupting the stream stops the model's request and the running tools.
  *
  * @since 0.1.0
@@ -89,7 +89,7 @@ export {
 } from "./internal/agent/protocol.ts"
 
 /**
- * What an agent can be given as a tool: a tool of `Tool.fn`, or a toolkit of `effect/ai` as it is.
+ * A tool for an agent: one of `Tool.fn`, or a toolkit of `effect/ai` as it is.
  *
  * @since 0.1.0
  * @category models
@@ -97,21 +97,21 @@ export {
 export type AnyTool = Tool.Tool<string, unknown> | Toolkit.Any
 
 /**
- * What an agent is made of.
+ * The options of an agent.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options extends Limits {
-  /** Says what it is good for, to a model that may choose it. */
+  /** Tells a model that may choose the agent when to choose it. */
   readonly description?: string | undefined
   /** The system message of every request. */
   readonly instructions?: string | undefined
-  /** What the model may call. A toolkit's handlers are taken from its layer. Default: nothing. */
+  /** The tools that the model may call. A toolkit's handlers are taken from its layer. Default: none. */
   readonly tools?: ReadonlyArray<AnyTool> | undefined
   /** Whether the model may, must or must not call tools. Default: `"auto"`. */
   readonly toolChoice?: LanguageModel.ToolChoice<string> | undefined
-  /** A model of its own, built when a run begins. Default: the `LanguageModel` of the surroundings. */
+  /** A model of its own, built when a run begins. Default: the `LanguageModel` of the context. */
   readonly model?: Layer.Layer<LanguageModel.LanguageModel, unknown, unknown> | undefined
   /** How the model shall answer: temperature, stop sequences, provider options. For models of `AiSdk`. */
   readonly settings?: Settings | undefined
@@ -119,16 +119,16 @@ export interface Options extends Limits {
   readonly prepareTurn?: ((turn: TurnInfo) => Effect.Effect<TurnPlan<unknown, unknown>, never, unknown>) | undefined
   /** What to do when a model call fails, before the run does. Default: `Recover.fail`. */
   readonly recover?: ((reason: Reason) => Recovery<unknown, unknown>) | undefined
-  /** Checks on what goes in, what is said and what is called. */
+  /** Checks on prompts, answers and tool calls. */
   readonly guardrails?: ReadonlyArray<Guardrail<unknown>> | undefined
-  /** Decides what of a conversation its requests carry. Default: all of it. */
+  /** Chooses the part of a conversation that requests carry. Default: all of it. */
   readonly memory?: Layer.Layer<Memory, unknown, unknown> | undefined
   /** Pays for its model calls and tools, and for the agents that its tools run. */
   readonly budget?: Budget | undefined
 }
 
 /**
- * What making an agent of these options can fail with when it runs: building its models.
+ * The errors of building the models of an agent with these options, when it runs.
  *
  * @since 0.1.0
  * @category models
@@ -142,7 +142,7 @@ export type Failure<O extends Options> =
   | (O extends { readonly recover: (reason: Reason) => infer A } ? RecoveryError<A> : never)
 
 /**
- * What an agent of these options requires.
+ * The requirements of an agent with these options.
  *
  * @since 0.1.0
  * @category models
@@ -243,7 +243,7 @@ export const run = <E, R>(
 ): Stream.Stream<AgentEvent, AgentError | E, R> => agent.run(input, options)
 
 /**
- * The response that a run comes to: what its `Completed` event carries.
+ * The response of a run, from its `Completed` event.
  *
  * @example
  * ```ts
@@ -267,7 +267,7 @@ export const response = <E, R>(events: Stream.Stream<AgentEvent, E, R>): Effect.
  * Asks an agent, or the actor of an agent or a team, for a value: an answer that fits a schema.
  *
  * The model gives it as the arguments of a tool call, so any model with tools can. An answer that doesn't fit goes back
- * to the model once, with what is wrong with it; after that the run fails with `InvalidOutput`.
+ * to the model once, with the problem; a second one fails with `InvalidOutput`.
  *
  * @example
  * ```ts
@@ -311,8 +311,8 @@ export const object: {
  * The behavior of an agent as an actor.
  *
  * Its model and its tools are built when an incarnation starts and released when it ends. The conversation is the
- * incarnation's too: prompts continue it, `Reset` and a crash begin a new one. A failed run is a reply (`AgentError`); a defect is a
- * crash, which the supervisor decides about.
+ * incarnation's too: prompts continue it, `Reset` and a crash begin a new one. A failed run is a reply (`AgentError`);
+ * a defect is a crash, which the supervisor decides about.
  *
  * @since 0.1.0
  * @category actors
@@ -323,8 +323,8 @@ export const behavior = <E, R>(
 ): AgentBehavior<E, Exclude<R, Scope.Scope>> => behaviorWith(agent, [], options)
 
 /**
- * Starts an agent as an actor: a child when called inside an actor, else at `/user`. Fails with what building the
- * agent's model fails with.
+ * Starts an agent as an actor: a child when called inside an actor, else at `/user`. Fails where building the agent's
+ * model fails.
  *
  * @example
  * ```ts
@@ -350,7 +350,7 @@ export const spawn = <E, R>(
   Actor.spawn(behavior(agent, options), options)
 
 /**
- * Prompts an agent or a team and waits for what its run comes to. Interrupting it stops the run: its model request, its
+ * Prompts an agent or a team and waits for the response. Interrupting it stops the run: its model request, its
  * tools, and the runs of other agents that it waits for.
  *
  * @since 0.1.0
@@ -390,7 +390,7 @@ export const reset = (ref: AgentRef): Effect.Effect<void, Actor.ActorError> => r
  * Serves an agent as a tool of an MCP server: give the layer to `McpServer.layerStdio` or `McpServer.layerHttp` as
  * `registrations`.
  *
- * A call asks the agent in a conversation of its own; a run that fails is the tool's error.
+ * Each call is a conversation of its own; a run that fails is the tool's error.
  *
  * @since 0.1.0
  * @category layers
@@ -400,7 +400,7 @@ export const toMcp = <E, R>(
   options: {
     /** Tells clients what the agent can do and when to ask it. */
     readonly description: string
-    /** Default: the agent's name, with "_" for what a tool's name can't have. */
+    /** Default: the agent's name, with "_" for characters that no tool's name can have. */
     readonly name?: string | undefined
   }
 ): Layer.Layer<never, never, McpServer.McpServer | R> => {

@@ -1,9 +1,9 @@
 /**
  * Decisions that a run waits for: one list of all tool calls that need a yes, wherever they come from.
  *
- * A call of a tool with `needsApproval` is put on the list and waits; whoever has the service decides. Nothing is held
- * meanwhile but the waiting fiber. Agents and teams find the service in their context, so calls of nested agents are on
- * the same list. Each request is decided once: what comes later is a typed error and runs nothing.
+ * A call of a tool with `needsApproval` is put on the list and waits; anybody with the service can decide. Nothing is
+ * held meanwhile but the waiting fiber. Agents and teams find the service in their context, so calls of nested agents
+ * are on the same list. Each request is decided once: a later decision is a typed error and runs nothing.
  *
  * @since 0.1.0
  */
@@ -35,7 +35,7 @@ export interface Pending {
 }
 
 /**
- * What was decided. `params` are there where the decision changed the arguments.
+ * A decision. `params` are there where it changed the arguments.
  *
  * @since 0.1.0
  * @category models
@@ -46,7 +46,7 @@ export type Decision =
   | { readonly _tag: "Expired" }
 
 /**
- * What a tool asks for.
+ * A tool's request for a decision.
  *
  * @since 0.1.0
  * @category models
@@ -108,13 +108,13 @@ export class InvalidEdit extends Schema.TaggedError<InvalidEdit>("effect-troupe/
 }
 
 /**
- * The list of what waits for a decision.
+ * The list of calls that wait for a decision.
  *
  * @since 0.1.0
  * @category services
  */
 export class Approvals extends Context.Service<Approvals, {
-  /** What waits, oldest first. */
+  /** The waiting calls, oldest first. */
   readonly list: Effect.Effect<ReadonlyArray<Pending>>
   /** Lets a call run, with other arguments where `params` are given. */
   readonly approve: (
@@ -123,7 +123,7 @@ export class Approvals extends Context.Service<Approvals, {
   ) => Effect.Effect<void, UnknownApproval | AlreadyDecided | InvalidEdit>
   /** Refuses a call. The model reads the message. */
   readonly reject: (id: string, message?: string) => Effect.Effect<void, UnknownApproval | AlreadyDecided>
-  /** Puts a call on the list and waits for what is decided. Tools call it. */
+  /** Puts a call on the list and waits for the decision. Tools call it. */
   readonly request: (request: ApprovalRequest) => Effect.Effect<Decision>
 }>()("effect-troupe/Approvals") {}
 
@@ -190,7 +190,7 @@ interface State {
   count: number
   readonly expireAfter: number | undefined
   readonly waiting: Map<string, Waiting>
-  /** What became of the latest requests, so that a late decision can be told so. */
+  /** The outcomes of the latest requests, for decisions that come too late. */
   readonly decided: Map<string, Outcome>
 }
 

@@ -1,9 +1,9 @@
 /**
  * Limits what agents may spend: tokens, money, tool calls and wall time.
  *
- * A budget is shared by whoever holds it. A model call reserves what it will probably cost before it starts and settles
- * what it did cost when it ends, so calls in parallel can't overshoot together: at any time what is used and what is
- * reserved stay below the limit, and only a call that costs more than its reservation can pass it, by that much.
+ * A budget is shared by all its holders. A model call reserves its probable cost before it starts and settles the real
+ * cost when it ends, so calls in parallel can't overshoot together: at any time the used and the reserved amounts stay
+ * below the limit, and only a call that costs more than its reservation can pass it, by that much.
  * An agent's budget also pays for the agents that its tools run, but not for actors behind refs, which have their own.
  *
  * @since 0.1.0
@@ -21,7 +21,7 @@ import * as check from "./internal/check.ts"
 const TypeId = "~effect-troupe/Budget"
 
 /**
- * What is spent or reserved.
+ * An amount that is spent or reserved.
  *
  * @since 0.1.0
  * @category models
@@ -34,18 +34,18 @@ export interface Amount {
 }
 
 /**
- * What is set aside for a call under way.
+ * The amount set aside for a call under way.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Reservation {
-  /** Books what the call really cost and frees the rest. A second time does nothing. */
+  /** Books the real cost of the call and frees the rest. A second time does nothing. */
   readonly settle: (actual: Partial<Amount>) => Effect.Effect<void>
 }
 
 /**
- * The limits of a budget; what is left out is not limited.
+ * The limits of a budget; an absent one does not limit.
  *
  * @since 0.1.0
  * @category models
@@ -61,15 +61,15 @@ export interface Limits {
 }
 
 /**
- * What a budget is made of.
+ * The options of a budget.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options extends Limits {
   /**
-   * What a model call costs, for instance by `Prices.cost`. Needed with `maxCost`: a call whose cost is `undefined` is not
-   * made then, since nobody could say when the limit is reached. Default: not known.
+   * The cost of a model call, for instance `Prices.cost`. Needed with `maxCost`: a call whose cost is `undefined` is
+   * not made then, since nobody could say when the limit is reached. Default: not known.
    */
   readonly price?: ((usage: Response.Usage) => number | undefined) | undefined
   /** How many output tokens to reserve for a request that sets no `maxOutputTokens`. Default: 1,000. */
@@ -87,7 +87,7 @@ export interface Budget {
   /** @internal */
   readonly limits: Limits
   /**
-   * What it was granted out of.
+   * The budget that granted it.
    *
    * @internal
    */
@@ -102,8 +102,8 @@ export interface Budget {
 }
 
 /**
- * A limit would be passed: which, how much of it is used or reserved (milliseconds for `maxDuration`), the limit, and how
- * much the refused step asked for (absent for `maxDuration`).
+ * A limit would be passed: which, how much of it is used or reserved (milliseconds for `maxDuration`), the limit, and
+ * how much the refused step asked for (absent for `maxDuration`).
  *
  * @since 0.1.0
  * @category errors
@@ -161,7 +161,7 @@ export const make = (options: Options): Effect.Effect<Budget> => {
 }
 
 /**
- * A budget out of another one's: its limits are set aside there, and what it didn't use goes back when the scope closes.
+ * A budget out of another one's: its limits are set aside there, and the unused rest goes back when the scope closes.
  *
  * A limit that the grant doesn't name is drawn from the parent call by call, and so is everything once the scope has
  * closed. Fails where the parent has too little left.
@@ -178,7 +178,7 @@ export const grant = (
 }
 
 /**
- * The budgets that pay for what runs inside: those of the agents around it. A team adds its own to them.
+ * The budgets that pay for an effect: those of the agents around it. A team adds its own to them.
  *
  * @since 0.1.0
  * @category references
@@ -188,8 +188,7 @@ export const Current = Context.Reference<ReadonlyArray<Budget>>("effect-troupe/B
 })
 
 /**
- * The budgets that pay where one more is given. A grant pays for what it was granted out of, so of the two only the grant
- * is asked.
+ * The budgets that pay where one more is given. A grant draws from its parent too, so of the two only the grant pays.
  *
  * @internal
  */
@@ -202,7 +201,7 @@ const paysFor = (self: Budget, other: Budget): boolean =>
   self === other || self.parent !== undefined && paysFor(self.parent, other)
 
 /**
- * Whether the budget has to know what calls cost.
+ * Whether the budget has to know the cost of calls.
  *
  * @internal
  */
@@ -297,7 +296,7 @@ const fromState = (state: State): Budget => ({
   reserve: (amount) => reserve(state, { ...nothing(), ...amount })
 })
 
-/** Ends a grant, with what it has cost its parent. Nobody waits for calls under way: their reservations count as used. */
+/** Ends a grant, with its cost for the parent. Nobody waits for calls under way: their reservations count as used. */
 const close = (self: State): Amount => {
   self.closed = true
   const cost = nothing()

@@ -1,8 +1,8 @@
 /**
- * Checks what goes into an agent, what it says, and what it calls.
+ * Checks the prompts, the answers and the tool calls of an agent.
  *
  * A guardrail is a named effect that looks at one of the three and passes it, replaces it, or trips: then the run fails
- * with `GuardrailTripped`, which names it. Guardrails of one kind run in order, each on what the one before let through.
+ * with `GuardrailTripped`, which names it. Guardrails of one kind run in order, each on the result of the one before.
  *
  * @since 0.1.0
  */
@@ -11,7 +11,7 @@ import type * as Effect from "effect/Effect"
 import { notEmpty } from "./internal/check.ts"
 
 /**
- * What a guardrail decides.
+ * The decision of a guardrail.
  *
  * @since 0.1.0
  * @category models
@@ -41,7 +41,7 @@ export interface ProposedCall {
 export type Message = ReadonlyArray<Prompt.UserMessagePart>
 
 /**
- * A named check. `R` is what it requires.
+ * A named check. `R` is its requirements.
  *
  * @since 0.1.0
  * @category models
@@ -52,7 +52,7 @@ export type Guardrail<R = never> =
   | { readonly on: "toolCall"; readonly name: string; readonly check: Check<ProposedCall, R, unknown> }
 
 /**
- * Decides on a value; `B` is what may replace it.
+ * Decides on a value; a `B` may replace it.
  *
  * @since 0.1.0
  * @category models
@@ -96,9 +96,10 @@ export const input = <R>(name: string, check: Check<Message, R>): Guardrail<R> =
 })
 
 /**
- * Checks the text of each turn, and an answer that a handoff gives in the agent's name. It is held back until it has
- * passed, so a guarded agent does not stream its text, and what breaks off before is not remembered. An answer that is a
- * value (`Agent.object`) is no text.
+ * Checks the text of each turn, and an answer that a handoff gives in the agent's name.
+ *
+ * The text is held back until it has passed: a guarded agent does not stream it, and a run that breaks off before does
+ * not remember it. A value (`Agent.object`) is not checked.
  *
  * @example
  * ```ts
@@ -119,7 +120,8 @@ export const output = <R>(name: string, check: Check<string, R>): Guardrail<R> =
 })
 
 /**
- * Checks each tool call before it runs (and before it is put up for approval); a replacement are other arguments.
+ * Checks each tool call before it runs, and before it waits for approval. A replacement is the arguments to run it
+ * with.
  *
  * @since 0.1.0
  * @category constructors

@@ -6,8 +6,8 @@
  * they are. Every member keeps its own conversation, and `Agent.reset` of the team resets those that it started.
  *
  * The events of the members are in the team's stream while they happen, each marked with the agent that it comes from,
- * except for `Completed`, which is there once, at the end, and is the team's. The answer's text is what the team itself says: the
- * `TextDelta` events that are marked with the team's name. Usage and turns are those of all members together.
+ * except for `Completed`, which is there once, at the end, and is the team's. The answer's text is in the `TextDelta`
+ * events that are marked with the team's name. Usage and turns are those of all members together.
  * Interrupting the team interrupts every member that is at work.
  *
  * A team that can't work (no members, no rounds) throws a `RangeError` where it is made. A member whose actor doesn't
@@ -49,7 +49,7 @@ export type {
 } from "./internal/agent/teamRun.ts"
 
 /**
- * A team of these members. `R` is what the team requires beyond them.
+ * A team of these members. `R` is the requirements of the team itself.
  *
  * @since 0.1.0
  * @category models
@@ -157,9 +157,9 @@ export const broadcast = <const Members extends ReadonlyArray<Member>>(
 /**
  * One of several: a key sends a prompt to a member, the same key always to the same one, or a model chooses.
  *
- * With `key`, adding a member moves only the keys that it gets. A `classifier` is prompted with the members, what is
- * said of them (`description`), and the prompt, and answers with a name; if that is no member's even on a second try, the
- * run fails with `UnknownMember`.
+ * With `key`, adding a member moves only the keys that it gets. A `classifier` is prompted with the members, their
+ * descriptions and the prompt, and answers with a name; if that is no member's even on a second try, the run fails with
+ * `UnknownMember`.
  *
  * @since 0.1.0
  * @category teams
@@ -221,7 +221,7 @@ export const hierarchy = <const Workers extends Record<string, Member>, Lead ext
   lead: Lead,
   workers: Workers & Named<Workers>,
   options: TeamOptions & {
-    /** Who decides which workers are asked: `"all"` always are, with `"tools"` the lead calls them. Default: `"all"`. */
+    /** Which workers are asked: `"all"`, or with `"tools"` those that the lead calls. Default: `"all"`. */
     readonly delegation?: (Lead extends Agent<unknown, unknown> ? "all" | "tools" : "all") | undefined
   } = {}
 ): Team<Workers[keyof Workers] | Lead> => {
@@ -248,9 +248,9 @@ export const hierarchy = <const Workers extends Record<string, Member>, Lead ext
 
 /**
  * A conversation that moves between members: the one that has control answers, or hands over to the one that its model
- * names, with all that was said. Control stays where it was handed for the next prompts too.
+ * names, with the whole conversation. Control stays there for the next prompts too.
  *
- * Each member that is an agent gets a tool `handoff` that names the others with what is said of them (`description`); a
+ * Each member that is an agent gets a tool `handoff` that names the others with their descriptions; a
  * name that is none of theirs is a failed result for the model to read. A member that is a behavior or a ref can't hand
  * over: when it has answered, control is back where it came from. The team owns the conversation: members answer in it
  * and keep none of their own. More than `maxHandoffs` for one prompt fail the run with `TeamLimitExceeded`.
@@ -302,7 +302,7 @@ export const handoff = <const Members extends Record<string, Member>>(
 
 /**
  * A debate in rounds, which an arbiter decides. In each round every debater speaks once, in order, and each is prompted
- * with the question and all that was said so far; the arbiter's answer is the team's.
+ * with the question and the debate so far; the arbiter's answer is the team's.
  *
  * @since 0.1.0
  * @category teams
@@ -351,7 +351,7 @@ export const debate = <
 export type Until = (response: AgentResponse, round: number) => boolean | Effect.Effect<boolean, AgentError, unknown>
 
 /**
- * What an `Until` requires.
+ * The requirements of an `Until`.
  *
  * @since 0.1.0
  * @category type utils
@@ -389,7 +389,7 @@ export const loop = <M extends Member, const Rounds extends number, U extends Un
 ): Team<M, UntilServices<U>> => {
   const { maxRounds } = options
   check.positiveInteger("Team.loop", "maxRounds", maxRounds)
-  // What a function of an unknown kind requires can only be told by its type.
+  // Only the type of `until` knows its requirements.
   const until = options.until as (
     ...args: Parameters<Until>
   ) => boolean | Effect.Effect<boolean, AgentError, UntilServices<U>>
@@ -422,7 +422,7 @@ const checkFree = (where: string, field: string, entries: ReadonlyArray<NamedMem
   if (entries.some(([taken]) => taken === name)) check.fail(where, field, `named otherwise than the ${name}`, name)
 }
 
-/** What of a member's response is the team's answer. */
+/** The part of a member's response that is the team's answer. */
 const toAnswer = ({ finishReason, output, text }: AgentResponse): TeamRun.Answer => ({ finishReason, output, text })
 
 const joinTexts = (replies: ReadonlyArray<Reply>): string => replies.map(({ text }) => text).join("\n---\n")
@@ -518,7 +518,7 @@ const handoffTools = (others: ReadonlyArray<NamedMember>): ReadonlyArray<Tool.To
 
 const Handoff = Schema.Struct({ to: Schema.String, message: Schema.String })
 
-/** The member that an entry hands over to, and what it is told. */
+/** The member that an entry hands over to, and the message for it. */
 const handoffIn = (entry: Transcript.Entry | undefined, members: ReadonlyArray<NamedMember>) => {
   if (entry?._tag !== "Answer") return undefined
   for (const part of entry.content) {

@@ -1,10 +1,10 @@
 /**
  * Defines tools that carry their handlers.
  *
- * A tool is what the model may call (name, description, parameters) together with the effect that runs when it does.
- * Arguments are decoded before the handler sees them and its success is encoded to JSON. Whatever goes wrong on the way
- * (arguments that don't decode, a typed failure, a defect) is an outcome for the model to read, never a failed run.
- * What a handler requires stays visible: it is the `R` of the tool, and so of every agent that is given the tool.
+ * A tool is a name, a description and parameters for the model, together with the effect that a call runs. Arguments
+ * are decoded before the handler sees them and its success is encoded to JSON. A failure on the way (arguments that
+ * don't decode, a typed failure, a defect) is an outcome for the model to read, never a failed run. The requirements of
+ * a handler stay visible: they are the `R` of the tool, and so of every agent with the tool.
  *
  * @since 0.1.0
  */
@@ -46,7 +46,7 @@ export {
 const TypeId = "~effect-troupe/Tool"
 
 /**
- * A tool that an agent can be given. `Name` is how the model calls it, `R` what its handler requires.
+ * A tool that an agent can be given. `Name` is the model's name for it, `R` the requirements of its handler.
  *
  * @since 0.1.0
  * @category models
@@ -54,7 +54,7 @@ const TypeId = "~effect-troupe/Tool"
 export interface Tool<out Name extends string, out R = never> {
   readonly [TypeId]: typeof TypeId
   readonly name: Name
-  /** What the model is told of the tool. */
+  /** The tool as the model knows it. */
   readonly definition: AiTool.Any
   readonly effect: EffectClass
   /** Whether some of its calls wait for `Approvals`. */
@@ -64,7 +64,7 @@ export interface Tool<out Name extends string, out R = never> {
 }
 
 /**
- * What the handlers of a tool, or of every tool of a toolkit, require.
+ * The requirements of the handlers of a tool, or of all tools of a toolkit.
  *
  * @since 0.1.0
  * @category models
@@ -82,7 +82,7 @@ export type Requirements<T> = T extends Tool<infer _Name, infer R> ? R
 export const isTool = (u: unknown): u is Tool<string, unknown> => hasProperty(u, TypeId)
 
 /**
- * What `fn` has to know of a tool.
+ * The options of `fn`.
  *
  * @since 0.1.0
  * @category models
@@ -92,7 +92,7 @@ export interface FnOptions<Fields extends Schema.Struct.Fields, Success extends 
   readonly description: string
   /** The arguments, by name. Default: none. Annotate a field with a `description` to explain it to the model. */
   readonly parameters?: Fields | undefined
-  /** What the handler answers with. Default: `Schema.Void`. */
+  /** The handler's answer. Default: `Schema.Void`. */
   readonly success?: Success | undefined
   /**
    * Who deals with a failure (or a timeout, or a defect) of the handler: `"return"` gives it to the model as a failed
@@ -218,7 +218,7 @@ export function fn(
 }
 
 /**
- * Says how far a tool is, from inside its handler: a `ToolProgress` event in the stream of the run, at once.
+ * Reports progress from inside a handler: a `ToolProgress` event in the stream of the run, at once.
  *
  * `data` should be JSON. Waits while the reader of the stream is far behind. Outside of a run it does nothing.
  *
@@ -241,11 +241,11 @@ export const emit = (data: unknown): Effect.Effect<void> =>
   )
 
 /**
- * An agent as a tool: it is asked with the prompt that the calling model writes. An agent answers each call in a
- * conversation of its own; behind a ref, the actor goes on with the conversation that it has.
+ * An agent as a tool: the calling model writes the prompt. An agent answers each call in a conversation of its own;
+ * behind a ref, the actor goes on with the conversation that it has.
  *
  * The events of its run are in the stream of the run that called it, live, under its own name (all but `Completed`:
- * the tool's result is its answer). What it requires, the tool requires. A run that fails is a failed result.
+ * the tool's result is its answer). The tool has the requirements of the agent. A run that fails is a failed result.
  *
  * @since 0.1.0
  * @category constructors
@@ -272,7 +272,7 @@ export function fromAgent<R>(target: Runnable<R> | AgentRef, options: FromAgentO
 }
 
 /**
- * What `fromAgent` can run: an agent. `R` is what it requires.
+ * Anything that `fromAgent` can run, such as an agent. `R` is its requirements.
  *
  * @since 0.1.0
  * @category models
@@ -283,7 +283,7 @@ export interface Runnable<out R = never> {
 }
 
 /**
- * What `fromAgent` has to know.
+ * The options of `fromAgent`.
  *
  * @since 0.1.0
  * @category models
@@ -291,9 +291,11 @@ export interface Runnable<out R = never> {
 export interface FromAgentOptions {
   /** Tells the model what the agent can do and when to ask it. */
   readonly description: string
-  /** Default: the agent's name, with "_" for what a tool's name can't have. */
+  /** Default: the agent's name, with "_" for characters that no tool's name can have. */
   readonly name?: string | undefined
-  /** Fails a call that takes longer; two actors that ask each other would otherwise wait for ever. Default: for ever. */
+  /**
+   * Fails a call that takes longer; two actors that ask each other would otherwise wait for ever. Default: for ever.
+   */
   readonly timeout?: Duration.Input | undefined
 }
 
@@ -363,7 +365,7 @@ export const fromToolkit = <Tools extends Record<string, AiTool.Any>>(
     (handlers) =>
       Object.values(handlers.tools).map((definition) =>
         fromHandler(definition, (params, callId) =>
-          // The handler decodes the arguments itself, so what the model wrote may be passed to it unchecked.
+          // The handler decodes the arguments itself, so they may be passed to it as the model wrote them.
           Stream.unwrap(handlers.handle(definition.name, params as AiTool.ParametersEncoded<Tools[string]>, callId)))
       )
   )
@@ -371,11 +373,11 @@ export const fromToolkit = <Tools extends Record<string, AiTool.Any>>(
 /**
  * The tools of an MCP server.
  *
- * `connect` makes a client over stdio or HTTP (`McpClient.make`). The connection is kept until the scope closes; one that
- * breaks is made anew at the next call. The call that finds it broken is a failed result, since nobody knows whether it
- * ran; it is tried once more where its server marks the tool as read-only or idempotent, or has only forgotten the
- * session. `prefix` goes before each name, where servers share names; what a tool's name can't have becomes "_". What the
- * server has is asked once: `prepareTurn` can give an agent other tools later.
+ * `connect` makes a client over stdio or HTTP (`McpClient.make`). The connection is kept until the scope closes; a
+ * broken one is replaced at the next call. The call that finds it broken is a failed result, since nobody knows whether
+ * it ran; it is tried once more where its server marks the tool as read-only or idempotent, or has only forgotten the
+ * session. `prefix` goes before each name, where servers share names; other characters than a tool's name can have
+ * become "_". The server lists its tools once: `prepareTurn` can give an agent other tools later.
  *
  * @since 0.1.0
  * @category constructors
@@ -427,7 +429,7 @@ const catchDefects =
       )
     })
 
-/** The handler within the policies that are set; what isn't set adds nothing. */
+/** The handler within the policies that are set. */
 const withPolicies = <Params, A, E, R>(
   name: string,
   { concurrency, effect, retry, timeout }: Pick<FnOptions<{}, Schema.Top>, "concurrency" | "timeout"> & Repetition,
@@ -469,7 +471,7 @@ const checkOptions = (
 const problemOf = <A, R>(decode: (params: unknown) => Effect.Effect<A, Schema.SchemaError, R>) => (params: unknown) =>
   Effect.match(decode(params), { onFailure: ({ message }) => message, onSuccess: () => undefined })
 
-/** Puts the call up for approval and runs it with what comes of that. */
+/** Puts the call up for approval and acts on the decision. */
 const onceApproved = Effect.fnUntraced(function*<R, R2>(
   approvals: Approvals["Service"],
   params: unknown,
@@ -499,7 +501,7 @@ const onceApproved = Effect.fnUntraced(function*<R, R2>(
   }
 })
 
-/** Says the events of a run inside of this one, all but the last, and answers with what that run comes to. */
+/** Emits the events of a run inside of this one, all but the last, and gives its answer. */
 const forward = <E, R>(
   events: Stream.Stream<AgentEvent, E, R>,
   emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>

@@ -1,9 +1,9 @@
 /**
- * Holds what was said in a conversation, in a shape that a model can always be asked with.
+ * Holds a conversation in a shape that is always a valid model request.
  *
- * A transcript is a list of entries: what the user said, and what an agent answered in one turn. A tool call and its
- * result are one value in it, so a call without a result can't be written down: whatever interrupts or fails a run, the
- * transcript that it leaves is a valid beginning for the next request. Instructions are not part of it; they belong to
+ * A transcript is a list of entries: a message of the user, or an agent's answer in one turn. A tool call and its
+ * result are one value in it, so a call without a result can't be written down: a run that fails or is interrupted
+ * leaves a transcript that is a valid beginning for the next request. Instructions are not part of it; they belong to
  * the agent. Transcripts are immutable and encode to JSON.
  *
  * @since 0.1.0
@@ -18,7 +18,7 @@ import { collectMessages, EntryChain, TypeId } from "./internal/entryChain.ts"
  * A tool call together with its result, as one part of an answer.
  *
  * `params` and `result` are JSON. `providerExecuted` marks a tool that the provider ran itself, `options` and
- * `resultOptions` carry what the provider wants to see again (item ids, signatures).
+ * `resultOptions` carry data that the provider wants to see again (item ids, signatures).
  *
  * @since 0.1.0
  * @category models
@@ -43,7 +43,7 @@ export const ToolUse = Schema.Struct({
 export type ToolUse = typeof ToolUse.Type
 
 /**
- * One part of what an agent answered.
+ * One part of an agent's answer.
  *
  * @since 0.1.0
  * @category models
@@ -57,7 +57,7 @@ export const AnswerPart = Schema.Union([Prompt.TextPart, Prompt.ReasoningPart, P
 export type AnswerPart = typeof AnswerPart.Type
 
 /**
- * What a user said: text and files.
+ * A message of the user: text and files.
  *
  * @since 0.1.0
  * @category models
@@ -73,7 +73,7 @@ export const UserEntry = Schema.TaggedStruct("User", {
 export type UserEntry = typeof UserEntry.Type
 
 /**
- * What an agent answered in one turn, with the results of the tools that it called.
+ * An agent's answer in one turn, with the results of the tools that it called.
  *
  * @since 0.1.0
  * @category models
@@ -135,7 +135,7 @@ export const isTranscript = (u: unknown): u is Transcript => hasProperty(u, Type
 export const make = (entries: Iterable<Entry>): Transcript => new EntryChain(toMessages, Array.from(entries))
 
 /**
- * The conversation in which nothing was said yet.
+ * The empty conversation.
  *
  * @since 0.1.0
  * @category constructors
@@ -143,7 +143,7 @@ export const make = (entries: Iterable<Entry>): Transcript => new EntryChain(toM
 export const empty: Transcript = new EntryChain<Entry, Prompt.Message>((entry) => toMessages(entry), [])
 
 /**
- * What a user said, as an entry.
+ * A message of the user, as an entry.
  *
  * @since 0.1.0
  * @category constructors
@@ -154,7 +154,7 @@ export const user = (input: string | ReadonlyArray<Prompt.UserMessagePart>): Use
 })
 
 /**
- * Whether there is nothing in what a user said to answer: no file, and no text but spaces.
+ * Whether a message has nothing to answer: no file, and no text but spaces.
  *
  * @internal
  */
@@ -184,7 +184,7 @@ export const Transcript = Schema.Array(Entry).pipe(
 )
 
 /**
- * The messages of a model request that say the same as an entry: none for an empty answer, which providers refuse.
+ * An entry as messages of a model request: none for an empty answer, which providers refuse.
  *
  * @since 0.1.0
  * @category conversions

@@ -70,7 +70,7 @@ describe("Approvals", () => {
       assert.deepStrictEqual(yield* Ref.get(sent), [])
     }).pipe(Effect.provide([layer(), paying(500)])))
 
-  it.effect("edited arguments are what runs and what the transcript says; bad ones are refused and the call still waits", () =>
+  it.effect("edited arguments run and are in the transcript; bad ones are refused and the call still waits", () =>
     Effect.gen(function*() {
       const approvals = yield* Approvals
       const { pay, sent } = yield* makePay

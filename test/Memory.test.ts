@@ -350,7 +350,7 @@ describe("Memory.summarizing", () => {
       assert.deepStrictEqual(lines(yield* memory.search("a0")), [heavy("a0")])
     }).pipe(provide(["Summary."])))
 
-  it.effect("a model that fails, is cut off or says nothing leaves the window whole, and the next one tries again", () =>
+  it.effect("a model that fails, is cut off or is silent leaves the window whole, and the next one tries again", () =>
     Effect.gen(function*() {
       yield* tell(user(heavy("q0")), says(heavy("a0")), user(heavy("q1")))
       const { messages, value } = yield* logged(Effect.all([windowLines, windowLines, windowLines]))

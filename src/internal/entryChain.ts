@@ -1,5 +1,5 @@
 /**
- * The form in which a transcript is kept: what was there before, and what it adds. Entries and messages are put together
+ * The form in which a transcript is kept: the one before, and the added entries. Entries and messages are put together
  * once somebody reads them, so that adding to a long conversation costs no more than to a short one.
  *
  * @internal
@@ -91,7 +91,7 @@ const wholeOf = <Entry, Message>(self: EntryChain<Entry, Message>): Whole<Entry,
   return self.whole
 }
 
-/** The nearest whole that a chain begins with, and what was added to it. */
+/** The nearest whole that a chain begins with, and the entries since. */
 const partsOf = <Entry, Message>(
   self: EntryChain<Entry, Message>
 ): [base: Whole<Entry, Message>, added: ReadonlyArray<Entry>] => {

@@ -5,7 +5,7 @@
  */
 import { hasProperty, isString } from "effect/Predicate"
 
-/** What a person or a model should read of an error: its message, else its tag and fields, never a stack. */
+/** The text of an error for a person or a model: its message, else its tag and fields, never a stack. */
 export const errorMessage = (error: unknown): string => {
   if (isString(error)) return error
   if (hasProperty(error, "message") && isString(error.message) && error.message !== "") return error.message

@@ -24,12 +24,12 @@ import { type AgentBehavior, protocol, type Request } from "./protocol.ts"
  * @category models
  */
 export interface BehaviorOptions extends Pick<Actor.BehaviorOptions, "mailbox" | "supervisor" | "idleTimeout"> {
-  /** Says what it is good for, to a model that may choose it. */
+  /** Tells a model that may choose it when to choose it. */
   readonly description?: string | undefined
 }
 
 /**
- * What an agent or a team does with a prompt: emits the events of the run, and writes its entries into `transcript`.
+ * The way an agent or a team handles a prompt: emits the events of the run, and writes its entries into `transcript`.
  */
 export interface PromptHandler<R> {
   readonly run: (
@@ -40,7 +40,7 @@ export interface PromptHandler<R> {
   readonly reset: Effect.Effect<void>
 }
 
-/** The Agent protocol over whatever runs prompts. */
+/** The Agent protocol over a handler of prompts. */
 export const serve = <E, R>(
   name: string,
   handler: Effect.Effect<PromptHandler<R>, E, R>,
@@ -64,7 +64,7 @@ export const serve = <E, R>(
     }),
     options
   )
-  // What is excluded from an `R` that is not known here can't be worked out here.
+  // Nothing can be excluded from an `R` that is not known here.
   return {
     ...behavior,
     // A run has a span, which says more.
@@ -121,7 +121,7 @@ export const responseOf = <E, R>(events: Pushed.Source<AgentEvent, E, R>): Effec
 const renameText = (events: ReadonlyArray<AgentEvent>, name: string, as: string): ReadonlyArray<AgentEvent> =>
   events.map((event) => event._tag === "TextDelta" && event.agent === name ? { ...event, agent: as } : event)
 
-/** What is not an `AgentError` comes from a model that was to be built in the run. */
+/** Any other error comes from a model that was to be built in the run. */
 const toAgentError = (agent: string, error: unknown): AgentError => {
   if (error instanceof AgentError) return error
   const reason = new AiError.UnknownError({ description: errorMessage(error) })

@@ -1,5 +1,5 @@
 /**
- * What an agent is, and what is told of one run of it. Exported through `Agent`.
+ * The model of an agent, and the options of one run. Exported through `Agent`.
  *
  * @internal
  */
@@ -27,10 +27,10 @@ import type { Input, Output } from "./protocol.ts"
 export const TypeId = "~effect-troupe/Agent"
 
 /**
- * An agent: whatever answers a prompt with a run.
+ * An agent: it answers a prompt with a run.
  *
- * `E` is what building its own model can fail with, `R` what its tools and its model require; without a model of its own
- * it requires `LanguageModel`.
+ * `E` is the errors of building its own model, `R` the requirements of its tools and its model; without a model of its
+ * own it requires `LanguageModel`.
  *
  * @since 0.1.0
  * @category models
@@ -64,8 +64,8 @@ export interface Limits {
   /** How long it may take, waiting for approvals too, before it fails with `MaxDurationExceeded`. Default: for ever. */
   readonly maxDuration?: Duration.Input | undefined
   /**
-   * Whether the last turn that the limits allow is asked without tools, so that it must answer with what is known; the
-   * run fails only if it does not. Default: `false`.
+   * Whether the last turn that the limits allow is asked without tools, so that the model must answer with the facts
+   * that it has; the run fails only if it does not. Default: `false`.
    */
   readonly finalAnswer?: boolean | undefined
 }
@@ -83,7 +83,7 @@ export interface TurnInfo {
 }
 
 /**
- * What one turn is asked with; what is left out is as the agent has it.
+ * The settings of one turn's request; absent fields are as the agent has them.
  *
  * @since 0.1.0
  * @category models
@@ -92,29 +92,31 @@ export interface TurnPlan<out E = never, out R = never> {
   readonly instructions?: string | undefined
   readonly tools?: ReadonlyArray<Tool<string, R>> | undefined
   readonly toolChoice?: LanguageModel.ToolChoice<string> | undefined
-  /** Built once a run, however many turns are asked with it. */
+  /** Built once a run, however many turns use it. */
   readonly model?: Layer.Layer<LanguageModel.LanguageModel, E, R> | undefined
   readonly settings?: Settings | undefined
 }
 
 /**
- * What can be said of one run.
+ * The options of one run.
  *
  * @since 0.1.0
  * @category models
  */
 export interface RunOptions {
   /**
-   * The conversation that the run continues and writes to: the prompt when it starts, each turn when it ends. A run that
-   * fails or is interrupted leaves what was said so far, ready for the next one. Default: a new one.
+   * The conversation that the run continues and writes to: the prompt when it starts, each turn when it ends. A run
+   * that fails or is interrupted leaves its entries so far, ready for the next one. Default: a new one.
    */
   readonly transcript?: Ref.Ref<Transcript.Transcript> | undefined
   /**
-   * The memory of that conversation, for whoever holds the conversation longer than a run: it was told all that the
-   * transcript says, and is told what the run adds. Default: one of its own, told the transcript when the run starts.
+   * The memory of that conversation, where the conversation is kept longer than a run: it has the transcript's entries
+   * already, and gets those that the run adds. Default: a new one, which gets the transcript when the run starts.
    */
   readonly memory?: Memory["Service"] | undefined
-  /** Asks for an answer of this shape, unchecked, in the response's `output`. `Agent.object` checks it. Default: text. */
+  /**
+   * Asks for an answer of this shape, unchecked, in the response's `output`. `Agent.object` checks it. Default: text.
+   */
   readonly output?: Output | undefined
 }
 
@@ -126,7 +128,7 @@ export interface RunOptions {
  */
 export const isAgent = (u: unknown): u is Agent<unknown, unknown> => hasProperty(u, TypeId)
 
-/** What `Agent.make` was told, ready to be run. */
+/** The options of `Agent.make`, ready to be run. */
 export interface AgentSpec<out E, out R> {
   readonly name: string
   readonly description: string | undefined
@@ -134,7 +136,7 @@ export interface AgentSpec<out E, out R> {
   readonly definitions: ReadonlyArray<AiTool.Any>
   readonly toolkit: Toolkit.Toolkit<Record<string, AiTool.Any>>
   readonly tools: Effect.Effect<ReadonlyArray<Tool<string, R>>, never, R>
-  /** Its own model, else that of the surroundings. */
+  /** Its own model, else that of the context. */
   readonly model:
     | { readonly _tag: "Own"; readonly layer: Layer.Layer<LanguageModel.LanguageModel, E, R> }
     | { readonly _tag: "Ambient"; readonly service: Effect.Effect<LanguageModel.LanguageModel, never, R> }

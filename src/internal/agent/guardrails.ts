@@ -1,5 +1,5 @@
 /**
- * Passes what goes in and out of a run by its guardrails.
+ * Runs the guardrails of an agent on its prompts, texts and calls.
  *
  * @internal
  */

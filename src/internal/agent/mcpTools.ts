@@ -1,5 +1,5 @@
 /**
- * The tools of an MCP server, over a connection that is made anew when it breaks.
+ * The tools of an MCP server, over a connection that is replaced when it breaks.
  *
  * @internal
  */
@@ -64,7 +64,7 @@ const using = <A>(
 const isBroken = ({ reason }: McpClientError.McpClientError): boolean =>
   reason._tag === "TransportError" || reason._tag === "ClosedError"
 
-/** Of other calls that broke off nobody knows whether they took effect, so only what may run twice is tried again. */
+/** Nobody knows whether other calls that broke off took effect, so only those that may run twice are tried again. */
 const neverRan = ({ reason }: McpClientError.McpClientError): boolean =>
   reason._tag === "ClosedError" && reason.sessionExpired === true
 

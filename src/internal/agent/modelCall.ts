@@ -55,7 +55,7 @@ export const callModel = Effect.fnUntraced(function*<E, R>(
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-/** What one request carries. */
+/** One request to the model. */
 interface ModelRequest {
   readonly model: LanguageModel.LanguageModel
   readonly prompt: Prompt.Prompt
@@ -116,7 +116,7 @@ const windowOf = <E, R>(
   return memory === undefined ? Effect.succeed(transcript) : memory.window
 }
 
-/** Reads the answer into the turn and says its events. */
+/** Reads the answer into the turn and emits its events. */
 const read = <E, R>(
   run: AgentRun<E, R>,
   turn: Turn.Turn,
@@ -128,7 +128,7 @@ const read = <E, R>(
     toolChoice,
     disableToolCallResolution: true,
     toolCallValidation: "deferred"
-    // With resolution off no tool's schema runs, so what they require is not required here.
+    // With resolution off no tool's schema runs, so their requirements do not apply here.
   }) as Stream.Stream<Turn.Part, AiError.AiError>
   const whole = Effect.suspend(() => turn.finish === undefined ? Effect.fail(cutOff(turn.agent)) : Effect.void)
   return Stream.runForEachArray(parts, (parts) => {
@@ -171,7 +171,9 @@ const paid = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn, request: ModelRequest)
 const outputOf = (settings: Settings | undefined, budget: Budget.Budget): number =>
   settings?.maxOutputTokens ?? budget.expectedOutputTokens
 
-/** A call that broke off, and a provider that doesn't count, report no usage, but the call is to be paid all the same. */
+/**
+ * A call that broke off, and a provider that doesn't count, report no usage, but the call must be paid all the same.
+ */
 const usageAfter = (turn: Turn.Turn, input: number): Response.Usage => {
   const usage = turn.finish?.usage
   if (usage?.inputTokens.total !== undefined && usage.outputTokens.total !== undefined) return usage
@@ -187,7 +189,7 @@ const usageOf = (input: number, output: number): Response.Usage =>
     outputTokens: { total: output, text: output }
   })
 
-/** Passes the text of a turn by the output guardrails, and only then says it. */
+/** Runs the output guardrails on the text of a turn, and only then emits it. */
 const checkText = Effect.fnUntraced(function*<E, R>(
   run: AgentRun<E, R>,
   turn: Turn.Turn
@@ -196,7 +198,7 @@ const checkText = Effect.fnUntraced(function*<E, R>(
   if (text === "") return
   const checked = yield* Effect.result(Guardrails.checkOutput(run.agent.guardrails, text))
   if (checked._tag === "Failure") {
-    // What must not be said must not be remembered.
+    // A text that must not go out must not be remembered either.
     run.turn = undefined
     return yield* fail(run, checked.failure)
   }
@@ -205,7 +207,7 @@ const checkText = Effect.fnUntraced(function*<E, R>(
   yield* run.emit([released])
 })
 
-/** What retries of one turn share: where its schedule stands. */
+/** The state that retries of one turn share: the place in the schedule. */
 interface Attempts<R> {
   step: Effect.Success<ReturnType<typeof stepOf<R>>> | undefined
 }

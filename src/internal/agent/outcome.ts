@@ -1,5 +1,5 @@
 /**
- * What calls of tools come to. Exported through `Tool`.
+ * The outcomes of tool calls. Exported through `Tool`.
  *
  * @internal
  */
@@ -7,7 +7,7 @@ import type * as Prompt from "effect/ai/Prompt"
 import type { AgentResponse } from "../../AgentEvent.ts"
 
 /**
- * What a call came to: JSON for the model to read. The result of a failure is its message.
+ * The outcome of a call: JSON for the model to read. The result of a failure is its message.
  *
  * `modelOutput` replaces the result in the model's eyes where a tool answers with text and files. `params` are the
  * arguments that the tool was run with, where a decision has changed them. An `answer` is the answer of the whole run,
@@ -25,7 +25,7 @@ export interface Outcome {
 }
 
 /**
- * What running a tool does to the world: nothing (`"pure"`), the same once or many times (`"idempotent"`), or something
+ * The effect of a tool on the world: none (`"pure"`), the same once or many times (`"idempotent"`), or something
  * that must not happen twice (`"once"`). Only a tool that is not `"once"` can be retried, here and by a durable run.
  *
  * @since 0.1.0

@@ -24,7 +24,7 @@ export const withOutput = (
     })
   ]
 
-/** The answer of a turn: what it called the tool with, or its text, where that is JSON (some models don't call). */
+/** The output of a turn: the arguments of the call, or its text where that is JSON (some models don't call). */
 export const outputOf = (turn: Turn.Turn, entry: Transcript.Entry): unknown => {
   const call = turn.calls.find(({ outcome, part }) => part.name === outputTool && outcome?.isFailure === false)
   if (call !== undefined) return call.part.params

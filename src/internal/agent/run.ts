@@ -1,5 +1,5 @@
 /**
- * What the turn loop knows of a run, and what it leaves in the transcript.
+ * One run under way, and the entries that it leaves in the transcript.
  *
  * @internal
  */
@@ -24,7 +24,7 @@ export interface AgentRun<E, R> {
   readonly emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
   readonly transcript: Ref.Ref<Transcript.Transcript>
   readonly memory: Memory["Service"] | undefined
-  /** What the run has added to the conversation. */
+  /** The entries that the run has added to the conversation. */
   readonly added: Array<Transcript.Entry>
   readonly budgets: ReadonlyArray<Budget>
   /** The answer that the run is asked for, where it is not text. */
@@ -35,13 +35,13 @@ export interface AgentRun<E, R> {
     R
   >
   model: LanguageModel.LanguageModel
-  /** What a turn may call that is given no other tools. */
+  /** The tools of a turn that is given no others. */
   readonly ownTools: ReadonlyMap<string, Tool<string, R>>
-  /** What this turn may call. */
+  /** The tools of this turn. */
   tools: ReadonlyMap<string, Tool<string, R>>
   /** The turn under way, until it is in the transcript. */
   turn: Turn.Turn | undefined
-  /** What requests carry instead of the first `at` entries. */
+  /** The transcript that requests carry instead of the first `at` entries. */
   compacted: { readonly transcript: Transcript.Transcript; readonly at: number } | undefined
   /** Of its turns, and of the agents inside of its tools. */
   readonly usages: Array<Response.Usage>

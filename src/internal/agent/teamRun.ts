@@ -1,5 +1,5 @@
 /**
- * What all teams are made of: members that are started or used as they are, and one run through several of them.
+ * The base of all teams: members that are started or used as they are, and one run through several of them.
  *
  * @internal
  */
@@ -43,7 +43,7 @@ export interface TeamOptions extends BehaviorOptions {
 }
 
 /**
- * What one member of a group came to. `text` is its answer, or the message of its failure.
+ * The reply of one member among several. `text` is its answer, or the message of its failure.
  *
  * @since 0.1.0
  * @category models
@@ -56,7 +56,7 @@ export interface Reply {
 }
 
 /**
- * What starting a team can fail with: what starting its members fails with, or a taken name.
+ * The errors of starting a team: those of starting its members, or a taken name.
  *
  * @since 0.1.0
  * @category type utils
@@ -66,7 +66,7 @@ export type TeamError<M extends Member> =
   | Actor.SpawnError
 
 /**
- * What a team requires: what its members do.
+ * The requirements of a team: those of its members.
  *
  * @since 0.1.0
  * @category type utils
@@ -85,18 +85,18 @@ export interface TeamRun {
   readonly emit: Pushed.Emit<AgentEvent>
   /** The conversation before the run. */
   readonly transcript: Ref.Ref<Transcript.Transcript>
-  /** What the run adds to the conversation: the prompt, then the answers. */
+  /** The entries that the run adds to the conversation: the prompt, then the answers. */
   readonly added: Array<Transcript.Entry>
   /** The agent that answers in the team's own conversation, where there is one. */
   speaker: string | undefined
-  /** The answer's turns as far as they were heard; what a run that breaks off is remembered by. */
+  /** The answer's turns as far as they were heard, for the transcript of a run that breaks off. */
   readonly heard: Array<Turn.Turn>
   readonly usages: Array<Response.Usage>
   turns: number
 }
 
 /**
- * What a run comes to. `entries` are what it adds to the conversation beyond those that are in `added` already. Default: the text.
+ * The answer of a run. `entries` are those that it adds to the conversation beyond `added`. Default: the text.
  */
 export interface Answer extends Pick<AgentResponse, "text" | "finishReason" | "output"> {
   readonly entries?: ReadonlyArray<Transcript.Entry>
@@ -104,7 +104,7 @@ export interface Answer extends Pick<AgentResponse, "text" | "finishReason" | "o
 
 export type NamedMember = readonly [name: string, member: Member]
 
-/** How a team works: who is in it, and what becomes of a prompt. */
+/** How a team works: who is in it, and how a prompt is answered. */
 export interface Plan<R> {
   readonly kind: string
   /** Who is started as a child gets the name in the actor tree. A function gets the refs of those before. */
@@ -192,7 +192,7 @@ export const answer = (run: TeamRun, ref: AgentRef, input: Input): Effect.Effect
 export const emitAnswer = (run: TeamRun, answer: Answer): Effect.Effect<Answer> =>
   Effect.as(run.emit([{ _tag: "TextDelta", agent: run.team, delta: answer.text }]), answer)
 
-/** Prompts members at once with what the team was prompted with. `"fail"` ends all with the first failure. */
+/** Prompts members at once with the team's own prompt. `"fail"` ends all with the first failure. */
 export const gather = (
   run: TeamRun,
   members: ReadonlyArray<NamedMember>,

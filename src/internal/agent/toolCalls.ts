@@ -33,10 +33,12 @@ export const callTools = <E, R>(
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-/** What a call can end the run with. */
+/** A failure of a call that ends the run. */
 type CallError = ToolFailed | GuardrailTripped | Budget.BudgetExceeded
 
-/** Tells the results that are due: one call's fiber at a time, so that a reader who takes his time has them in order. */
+/**
+ * Tells the results that are due: one call's fiber at a time, so that a reader who takes his time has them in order.
+ */
 const tell = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn): Effect.Effect<void> =>
   Effect.suspend(() => {
     const due = turn.telling ? [] : Turn.dueResults(turn)
@@ -76,7 +78,7 @@ const callTool = <E, R>(
   )
 }
 
-/** What a tool says goes to the run's reader; what agents inside of it use, the run has used. */
+/** Events of a tool go to the run's reader; the usage of agents inside of it counts for the run. */
 const emitFrom = <E, R>(run: AgentRun<E, R>) => (events: ReadonlyArray<AgentEvent>): Effect.Effect<void> => {
   for (const event of events) {
     if (event._tag === "TurnFinished") run.usages.push(event.usage)
@@ -84,7 +86,7 @@ const emitFrom = <E, R>(run: AgentRun<E, R>) => (events: ReadonlyArray<AgentEven
   return run.emit(Guardrails.checksOutput(run.agent.guardrails) ? events.filter(isNotOf(run.agent.name)) : events)
 }
 
-/** What a tool says in the agent's name waits for the agent's guardrails. */
+/** Text of a tool in the agent's name waits for the agent's guardrails. */
 const isNotOf = (agent: string) => (event: AgentEvent): boolean => event._tag !== "TextDelta" || event.agent !== agent
 
 /** An answer that a tool gave for the agent passes by the same guardrails as its own. */
@@ -136,7 +138,7 @@ const guarded = <E, R>(
       : Effect.map(tool.handle(params, part.id), (outcome) => ({ params, ...outcome })))
 }
 
-/** What budgets count, also of the agents that the tool runs. */
+/** The call within the budgets, which pay for the agents that the tool runs, too. */
 const paid =
   <E, R>({ agent, budgets }: AgentRun<E, R>) =>
   <A, E2, R2>(call: Effect.Effect<A, E2, R2>): Effect.Effect<A, E2 | Budget.BudgetExceeded, R2> => {

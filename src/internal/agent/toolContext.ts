@@ -13,9 +13,9 @@ export interface ToolContext {
   readonly agent: string
   readonly id: string
   readonly name: string
-  /** What was said before the turn that made the call. */
+  /** The conversation before the turn that made the call. */
   readonly conversation: Effect.Effect<Transcript.Transcript>
-  /** Says events in the stream of the run that made the call; waits while its reader is behind. */
+  /** Emits events in the stream of the run that made the call; waits while its reader is behind. */
   readonly emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
 }
 

@@ -1,5 +1,5 @@
 /**
- * One turn's answer while it comes in: absorbs the parts of a model's stream and says what to tell the listener.
+ * One turn's answer while it comes in: absorbs the parts of a model's stream and gives their events.
  *
  * @internal
  */
@@ -63,7 +63,7 @@ export const absorb = (self: Turn, parts: ReadonlyArray<Part>): Array<AgentEvent
   return self.held ? events.filter((event) => event._tag !== "TextDelta") : events
 }
 
-/** Takes in what somebody else's run says of a turn. */
+/** Takes in an event of somebody else's run. */
 export const hear = (self: Turn, event: AgentEvent): void => {
   switch (event._tag) {
     case "TextDelta": {
@@ -117,8 +117,8 @@ export const release = (self: Turn, passed: string): void => {
 }
 
 /**
- * The turn as the transcript keeps it: text as far as it came, if it was not held back, whole reasoning only (a provider
- * refuses a half one), and every call with a result.
+ * The turn as the transcript keeps it: text as far as it came, if it was not held back, whole reasoning only (a
+ * provider refuses a half one), and every call with a result.
  */
 export const toEntry = (self: Turn): Transcript.AnswerEntry => {
   const content: Array<Transcript.AnswerPart> = []
@@ -145,7 +145,7 @@ export const toEntry = (self: Turn): Transcript.AnswerEntry => {
 }
 
 /**
- * The usage of model calls together. What none of them reports stays unknown.
+ * The usage of model calls together. A number that none of them reports stays unknown.
  *
  * Made once, when it is asked for: each `Usage` that is made is checked by its schema.
  */
@@ -274,7 +274,7 @@ const replaceText = (self: Turn, text: string): void => {
   self.content.splice(first < 0 ? 0 : first, 0, { type: "text", text, options: {}, closed: true })
 }
 
-/** What the model reads of a call that was not answered because the turn ended before. */
+/** For the model to read, of a call that was not answered because the turn ended before. */
 const interrupted: Outcome = { result: "Interrupted before the tool answered", isFailure: true }
 
 const add = (a: number | undefined, b: number | undefined): number | undefined =>

@@ -1,5 +1,5 @@
 /**
- * The turn loop: runs an agent from its prompt to its answer and says every event on the way.
+ * The turn loop: runs an agent from its prompt to its answer and emits every event on the way.
  *
  * @internal
  */
@@ -104,7 +104,7 @@ const begin = Effect.fnUntraced(function*<E, R>(
   return run
 })
 
-/** What makes it pointless to ask the model at all. */
+/** The reason not to ask the model at all. */
 const problemOf = (
   agent: AgentSpec<unknown, unknown>,
   input: Input,
@@ -115,7 +115,7 @@ const problemOf = (
   return Transcript.isBlank(Transcript.user(input)) ? new EmptyPrompt() : undefined
 }
 
-/** A memory of its own knows what was said before the run. */
+/** A memory of its own gets the conversation before the run. */
 const freshMemory = Effect.fnUntraced(function*<E, R>(
   agent: AgentSpec<E, R>,
   transcript: Ref.Ref<Transcript.Transcript>
@@ -161,7 +161,7 @@ const finished = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn): AgentEvent => {
   return { _tag: "TurnFinished", agent: turn.agent, turn: turn.number, finishReason: reason, usage }
 }
 
-/** What ends the run: an answer that a tool gave, or text, unless the model still wants something, or the output that it was asked for. */
+/** The answer that ends the run: one that a tool gave, the output, or text, unless the model still wants something. */
 const answerOf = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn): Pick<AgentResponse, "text" | "output"> | undefined => {
   const handedOver = turn.calls.find(({ outcome }) => outcome?.answer !== undefined)?.outcome
   if (handedOver !== undefined) return handedOver.answer
