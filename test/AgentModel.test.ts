@@ -42,7 +42,9 @@ describe("An agent's own model", () => {
   it.effect("runs no more calls at once than its concurrency, however many runs they are in", () =>
     Effect.gen(function*() {
       const starts: Array<number> = []
-      const model = noting(starts, [Scripted.delay("1 minute"), Scripted.text("Hello.")]).pipe(Middleware.concurrency(2))
+      const model = noting(starts, [Scripted.delay("1 minute"), Scripted.text("Hello.")]).pipe(
+        Middleware.concurrency(2)
+      )
       const agent = Agent.make("assistant", { model })
       const runs = yield* Effect.forkChild(Effect.forEach([1, 2, 3], () => ask(agent), { concurrency: "unbounded" }))
       yield* TestClock.adjust("2 minutes")
