@@ -40,6 +40,7 @@ import * as TextDiff from "effect/TextDiff"
 import * as Check from "../internal/check.ts"
 import * as BareModel from "../internal/llm/bareModel.ts"
 import { toJson } from "../internal/llm/json.ts"
+import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
 import { redactJson, redactText } from "../internal/llm/redact.ts"
 import * as ModelRequest from "../internal/llm/request.ts"
 
@@ -87,7 +88,7 @@ export const record = (file: string, options: Options = {}) => {
       const services = yield* Layer.build(model)
       const live = Context.get(services, LanguageModel.LanguageModel)
       const recorder = yield* makeRecorder(file, options, services)
-      const recorded = yield* LanguageModel.make({
+      const recorded = yield* makeLanguageModel({
         generateText: (request) => recordAnswer(recorder, request, BareModel.generate(BareModel.toBare(live), request)),
         streamText: (request) => recordParts(recorder, request, BareModel.stream(BareModel.toBare(live), request)),
         supportsSystemMessagesInHistory: live.supportsSystemMessagesInHistory
@@ -114,7 +115,7 @@ export const replay = (file: string, options: Options = {}): Layer.Layer<
   return Layer.effectContext(Effect.gen(function*() {
     const cassette = yield* load(file)
     const player: Player = { options, left: [...cassette.calls], played: [] }
-    const service = yield* LanguageModel.make({
+    const service = yield* makeLanguageModel({
       generateText: (request) =>
         Effect.flatMap(
           choose(player, "generateText", request),

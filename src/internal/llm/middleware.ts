@@ -18,8 +18,18 @@ import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type Answer, type BareModel, type CallOptions, framed, fromBare, type Part, toBare } from "./bareModel.ts"
+import {
+  type Answer,
+  type BareModel,
+  type CallOptions,
+  fromBare,
+  generate,
+  type Part,
+  stream,
+  toBare
+} from "./bareModel.ts"
 import { isContent } from "./callSpan.ts"
+import { make as makeLanguageModel } from "./languageModel.ts"
 
 export interface ModelCall {
   readonly method: "generateText" | "generateObject" | "streamText"
@@ -210,3 +220,14 @@ const directly = ({ generate, stream }: Interceptor): BareModel => ({
     generate((model) => model.generateObject(options), { method: "generateObject", options }),
   streamText: (options) => stream((model) => model.streamText(options), { method: "streamText", options })
 })
+
+/** A `LanguageModel` that runs the tools of its callers around bare calls. */
+const framed = (
+  model: BareModel,
+  supportsSystemMessagesInHistory: LanguageModel.LanguageModel["supportsSystemMessagesInHistory"]
+): Effect.Effect<LanguageModel.LanguageModel> =>
+  makeLanguageModel({
+    generateText: (request) => generate(model, request),
+    streamText: (request) => stream(model, request),
+    supportsSystemMessagesInHistory
+  })
