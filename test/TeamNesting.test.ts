@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Queue, Schema, Stream, Tracer } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Queue, Schema, Stream, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
@@ -12,6 +12,7 @@ import * as Mailbox from "../src/Mailbox.ts"
 import * as Team from "../src/Team.ts"
 import * as Tool from "../src/Tool.ts"
 import * as Transcript from "../src/Transcript.ts"
+import { begin, outcome, pass, settle } from "./fixtures/actors.ts"
 import { collect, lines, only } from "./fixtures/agents.ts"
 import { actor, cast, makeHanging, play, questions, textBy } from "./fixtures/teams.ts"
 
@@ -327,6 +328,20 @@ describe("What goes through teams", () => {
       ActorSystem.layer({ name: "test" }),
       Approvals.layer()
     ))))
+
+  it.effect("a killed team has the innermost tool released, and everybody's asker told", () =>
+    Effect.gen(function*() {
+      const { agent, began, released } = yield* makeHanging("a")
+      const ref = yield* Actor.spawn(nest(agent), { name: "outer" })
+      const asker = yield* begin(outcome(Agent.ask(ref, "Go")))
+      yield* Deferred.await(began)
+      yield* pass("1 hour")
+      assert.deepStrictEqual(released, [])
+      assert.isDefined(yield* settle(ref.kill))
+      assert.deepStrictEqual(released, ["a"])
+      assert.deepStrictEqual(asker.pollUnsafe(), Exit.succeed("Stopped"))
+      assert.deepStrictEqual(yield* ActorSystem.list, [])
+    }).pipe(play({ a: [Scripted.toolCall("hang", {})] })))
 
   it.effect("members at work at once, at any depth, can't overshoot a budget by more than what is in flight", () =>
     Effect.gen(function*() {
