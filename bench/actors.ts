@@ -1,6 +1,6 @@
 /** The actor core against the smallest Effect program, nact and XState; bench/README.md says what each metric is. */
 import { nact } from "./actors/nact.ts"
-import { idleBytes, millionBytes, millionGrowth, ours, stopMany, supervised } from "./actors/ours.ts"
+import { fairness, idleBytes, millionBytes, millionGrowth, ours, stopMany, supervised } from "./actors/ours.ts"
 import { raw } from "./actors/raw.ts"
 import { xstate, xstateSync } from "./actors/xstate.ts"
 import type { Bench, Side } from "./harness.ts"
@@ -27,6 +27,13 @@ export const bench: Bench = {
       ours: ours.ask64,
       baselines: { raw: raw.ask64, nact: nact.ask64, xstate: xstate.ask64 }
     },
+    // In a span an ask may cost twice as much.
+    {
+      name: "ask-in-span",
+      ...perSecond,
+      ours: ours.askInSpan,
+      baselines: { limit: async () => 0.5 * await ours.ask() }
+    },
     {
       name: "spawn",
       ...perSecond,
@@ -34,9 +41,10 @@ export const bench: Bench = {
       baselines: { raw: raw.spawn, nact: nact.spawn, xstate: xstate.spawn, "xstate-sync": xstateSync.spawn }
     },
     { name: "supervised", ...perSecond, ours: supervised, baselines: { limit: async () => 0.3 * await ours.ask() } },
-    { name: "idle-bytes", ...bounded("bytes", idleBytes, 4000) },
+    { name: "idle-bytes", ...bounded("bytes", idleBytes, 1400) },
     { name: "million-actors", ...bounded("bytes", millionBytes, 5 * GIB) },
     { name: "million-actors-growth", ...bounded("x first spawns", millionGrowth, 1.5) },
-    { name: "stop-100k", ...bounded("x spawning", stopMany, 3) }
+    { name: "stop-100k", ...bounded("x spawning", stopMany, 3) },
+    { name: "fairness", ...bounded("ms", fairness, 50) }
   ]
 }

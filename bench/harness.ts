@@ -83,6 +83,14 @@ export const seconds = async (work: () => unknown): Promise<number> => {
   return (performance.now() - start) / 1000
 }
 
+/** Calls `work` and returns the processor time of this process that it took, in microseconds. */
+export const cpuTime = async (work: () => unknown): Promise<number> => {
+  const before = process.cpuUsage()
+  await work()
+  const { system, user } = process.cpuUsage(before)
+  return system + user
+}
+
 /** Throws unless a round did the work that it claims. */
 export const check = (what: string, actual: unknown, expected: unknown): void => {
   if (actual !== expected) throw new Error(`bench: ${what} should be ${expected}, was ${actual}`)

@@ -1,6 +1,6 @@
 /** Streamed answers through `Agent.run` against AI SDK, the openai package and a bare fetch; see bench/README.md. */
 import { Effect, Stream } from "effect"
-import { type Bench, check, heapUsed, rate, type Side } from "./harness.ts"
+import { type Bench, check, cpuTime, heapUsed, rate, type Side } from "./harness.ts"
 import * as Answers from "./streaming/answers.ts"
 import { agent, aiSdk, floor, openAiSdk, ours, provider, providerStream, type Read } from "./streaming/sides.ts"
 
@@ -32,10 +32,7 @@ const deltas = (connect: Connect): Side => async () => {
 /** Microseconds of CPU, user and system, of this process. */
 const cpu = (connect: Connect): Side => async () => {
   const read = await connect(await address("whole"))
-  const before = process.cpuUsage()
-  await readAnswers(read)
-  const { system, user } = process.cpuUsage(before)
-  return (user + system) / ROUND
+  return await cpuTime(() => readAnswers(read)) / ROUND
 }
 
 /**

@@ -1,9 +1,9 @@
 /**
  * Defines LLM agents and runs them.
  *
- * An agent is a value: a name, instructions, tools and limits. `run` asks it once and gives the run as a stream of
+ * An agent is a value: a name, instructions, tools and limits. `run` prompts it once and gives the run as a stream of
  * events: a turn is one model call and the tools that it asked for, and turns follow each other until the model answers
- * without calling a tool. There is no other path: whoever wants only the answer folds that stream (`Agent.response`).
+ * without calling a tool. There is no other path: `Agent.response` folds that stream where only the answer counts.
  * Interrupting the stream stops the model's request and the running tools.
  *
  * @since 0.1.0
@@ -14,7 +14,6 @@ import * as AiTool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { hasProperty } from "effect/Predicate"
@@ -23,39 +22,53 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { NoExcessProperties } from "effect/Types"
-import type { ActorError } from "./Actor.ts"
+import * as Actor from "./Actor.ts"
+import type { ActorSystem } from "./ActorSystem.ts"
 import { AgentError, InvalidOutput } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import type { Budget } from "./Budget.ts"
 import type { Guardrail } from "./Guardrail.ts"
-import { build } from "./internal/agent/build.ts"
-import type { AgentRef, Input, Output } from "./internal/agent/protocol.ts"
-import { response } from "./internal/agent/response.ts"
-import * as AgentRun from "./internal/agent/run.ts"
-import type { Definition } from "./internal/agent/runState.ts"
+import { type BehaviorOptions, behaviorWith, responseOf } from "./internal/agent/actor.ts"
+import {
+  type Agent,
+  type AgentSpec,
+  isAgent,
+  type Limits,
+  type RunOptions,
+  type TurnInfo,
+  type TurnPlan,
+  TypeId
+} from "./internal/agent/agent.ts"
+import type { AgentBehavior, AgentRef, Input, LocalAgentRef, Output } from "./internal/agent/protocol.ts"
+import { checkName, toToolName } from "./internal/agent/toolName.ts"
+import * as TurnLoop from "./internal/agent/turnLoop.ts"
+import * as check from "./internal/check.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
-import type { Settings } from "./Llm/AiSdk.ts"
+import * as Pushed from "./internal/pushed.ts"
+import type { Settings } from "./Llm/Settings.ts"
 import { Memory } from "./Memory.ts"
 import type { Reason, Recovery, RecoveryError, RecoveryServices } from "./Recover.ts"
 import * as Tool from "./Tool.ts"
 import * as Transcript from "./Transcript.ts"
 
 export {
-  /** @since 0.1.0 @category actors */
-  ask,
-  /** @since 0.1.0 @category actors */
-  behavior,
   /** @since 0.1.0 @category models */
-  type BehaviorOptions,
-  /** @since 0.1.0 @category actors */
-  reset,
-  /** @since 0.1.0 @category actors */
-  spawn,
-  /** @since 0.1.0 @category actors */
-  stream,
-  /** @since 0.1.0 @category actors */
-  transcript
+  type BehaviorOptions
 } from "./internal/agent/actor.ts"
+export {
+  /** @since 0.1.0 @category models */
+  type Agent,
+  /** @since 0.1.0 @category guards */
+  isAgent,
+  /** @since 0.1.0 @category models */
+  type Limits,
+  /** @since 0.1.0 @category models */
+  type RunOptions,
+  /** @since 0.1.0 @category models */
+  type TurnInfo,
+  /** @since 0.1.0 @category models */
+  type TurnPlan
+} from "./internal/agent/agent.ts"
 export {
   /** @since 0.1.0 @category models */
   type AgentBehavior,
@@ -74,39 +87,9 @@ export {
   /** @since 0.1.0 @category models */
   Request
 } from "./internal/agent/protocol.ts"
-export {
-  /** @since 0.1.0 @category running */
-  response
-} from "./internal/agent/response.ts"
-
-const TypeId = "~effect-troupe/Agent"
 
 /**
- * An agent: whatever answers a prompt with a run.
- *
- * `E` is what building its own model can fail with, `R` what its tools and its model require; without a model of its own
- * it requires `LanguageModel`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Agent<out E = never, out R = never> {
-  readonly [TypeId]: typeof TypeId
-  readonly name: string
-  readonly description: string | undefined
-  /** Builds the memory of one conversation, empty; `undefined` where the agent was given none. */
-  readonly memory: Effect.Effect<Memory["Service"] | undefined, E, R | Scope.Scope>
-  readonly run: (input: Input, options?: RunOptions) => Stream.Stream<AgentEvent, AgentError | E, R>
-  /**
-   * The agent with its own model built once, for as long as the scope is open, and with more tools.
-   *
-   * @internal
-   */
-  readonly build: (tools: ReadonlyArray<Tool.Tool<string>>) => Effect.Effect<Agent<E, R>, E, R | Scope.Scope>
-}
-
-/**
- * What an agent can be given as a tool: a tool of `Tool.fn`, or a toolkit of `effect/ai` as it is.
+ * A tool for an agent: one of `Tool.fn`, or a toolkit of `effect/ai` as it is.
  *
  * @since 0.1.0
  * @category models
@@ -114,68 +97,21 @@ export interface Agent<out E = never, out R = never> {
 export type AnyTool = Tool.Tool<string, unknown> | Toolkit.Any
 
 /**
- * How far a run may go.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Limits {
-  /** How many turns a run may take before it fails with `MaxTurnsExceeded`. Default: 10. */
-  readonly maxTurns?: number | undefined
-  /** How many tool calls it may make before it fails with `MaxToolCallsExceeded`. Default: any number. */
-  readonly maxToolCalls?: number | undefined
-  /** How long it may take, waiting for approvals too, before it fails with `MaxDurationExceeded`. Default: for ever. */
-  readonly maxDuration?: Duration.Input | undefined
-  /**
-   * Whether the last turn that the limits allow is asked without tools, so that it must answer with what is known; the
-   * run fails only if it does not. Default: `false`.
-   */
-  readonly finalAnswer?: boolean | undefined
-}
-
-/**
- * A turn about to be asked. `turn` counts from 1; the transcript is the whole conversation.
- *
- * @since 0.1.0
- * @category models
- */
-export interface TurnInfo {
-  readonly agent: string
-  readonly turn: number
-  readonly transcript: Transcript.Transcript
-}
-
-/**
- * What one turn is asked with; what is left out is as the agent has it.
- *
- * @since 0.1.0
- * @category models
- */
-export interface TurnPlan<out E = never, out R = never> {
-  readonly instructions?: string | undefined
-  readonly tools?: ReadonlyArray<Tool.Tool<string, R>> | undefined
-  readonly toolChoice?: LanguageModel.ToolChoice<string> | undefined
-  /** Built once a run, however many turns are asked with it. */
-  readonly model?: Layer.Layer<LanguageModel.LanguageModel, E, R> | undefined
-  readonly settings?: Settings | undefined
-}
-
-/**
- * What an agent is made of.
+ * The options of an agent.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options extends Limits {
-  /** Says what it is good for, to a model that may choose it. */
+  /** Tells a model that may choose the agent when to choose it. */
   readonly description?: string | undefined
   /** The system message of every request. */
   readonly instructions?: string | undefined
-  /** What the model may call. A toolkit's handlers are taken from its layer. Default: nothing. */
+  /** The tools that the model may call. A toolkit's handlers are taken from its layer. Default: none. */
   readonly tools?: ReadonlyArray<AnyTool> | undefined
   /** Whether the model may, must or must not call tools. Default: `"auto"`. */
   readonly toolChoice?: LanguageModel.ToolChoice<string> | undefined
-  /** A model of its own, built when a run begins. Default: the `LanguageModel` of the surroundings. */
+  /** A model of its own, built when a run begins. Default: the `LanguageModel` of the context. */
   readonly model?: Layer.Layer<LanguageModel.LanguageModel, unknown, unknown> | undefined
   /** How the model shall answer: temperature, stop sequences, provider options. For models of `AiSdk`. */
   readonly settings?: Settings | undefined
@@ -183,16 +119,16 @@ export interface Options extends Limits {
   readonly prepareTurn?: ((turn: TurnInfo) => Effect.Effect<TurnPlan<unknown, unknown>, never, unknown>) | undefined
   /** What to do when a model call fails, before the run does. Default: `Recover.fail`. */
   readonly recover?: ((reason: Reason) => Recovery<unknown, unknown>) | undefined
-  /** Checks on what goes in, what is said and what is called. */
+  /** Checks on prompts, answers and tool calls. */
   readonly guardrails?: ReadonlyArray<Guardrail<unknown>> | undefined
-  /** Decides what of a conversation its requests carry. Default: all of it. */
+  /** Chooses the part of a conversation that requests carry. Default: all of it. */
   readonly memory?: Layer.Layer<Memory, unknown, unknown> | undefined
   /** Pays for its model calls and tools, and for the agents that its tools run. */
   readonly budget?: Budget | undefined
 }
 
 /**
- * What making an agent of these options can fail with when it runs: building its models.
+ * The errors of building the models of an agent with these options, when it runs.
  *
  * @since 0.1.0
  * @category models
@@ -206,7 +142,7 @@ export type Failure<O extends Options> =
   | (O extends { readonly recover: (reason: Reason) => infer A } ? RecoveryError<A> : never)
 
 /**
- * What an agent of these options requires.
+ * The requirements of an agent with these options.
  *
  * @since 0.1.0
  * @category models
@@ -224,35 +160,6 @@ export type Requirements<O extends Options> =
 type PlanRequirements<P> =
   | (P extends { readonly model: Layer.Layer<infer _A, infer _E, infer R> } ? R : never)
   | (P extends { readonly tools: ReadonlyArray<infer T> } ? Tool.Requirements<T> : never)
-
-/**
- * What can be said of one run.
- *
- * @since 0.1.0
- * @category models
- */
-export interface RunOptions {
-  /**
-   * The conversation that the run continues and writes to: the prompt when it starts, each turn when it ends. A run that
-   * fails or is interrupted leaves what was said so far, ready for the next one. Default: a new one.
-   */
-  readonly transcript?: Ref.Ref<Transcript.Transcript> | undefined
-  /**
-   * The memory of that conversation, for whoever holds the conversation longer than a run: it was told all that the
-   * transcript says, and is told what the run adds. Default: one of its own, told the transcript when the run starts.
-   */
-  readonly memory?: Memory["Service"] | undefined
-  /** Asks for an answer of this shape, unchecked, in the response's `output`. `Agent.object` checks it. Default: text. */
-  readonly output?: Output | undefined
-}
-
-/**
- * Whether a value is an agent.
- *
- * @since 0.1.0
- * @category guards
- */
-export const isAgent = (u: unknown): u is Agent<unknown, unknown> => hasProperty(u, TypeId)
 
 /**
  * Makes an agent.
@@ -274,38 +181,40 @@ export const isAgent = (u: unknown): u is Agent<unknown, unknown> => hasProperty
  * @since 0.1.0
  * @category constructors
  */
-export const make = <O extends NoExcessProperties<Options, O> = {}>(
+export function make<O extends NoExcessProperties<Options, O> = {}>(
   name: string,
   options?: O & Options
-): Agent<Failure<O>, Requirements<O>> => {
-  const given: Options = options ?? {}
-  const tools = given.tools ?? []
+): Agent<Failure<O>, Requirements<O>>
+// Below, the options are values; only the signature above, which sees each of them, can tell what they require.
+export function make(name: string, options: Options = {}): Agent<unknown, unknown> {
+  check.notEmpty("Agent.make", "name", name)
+  checkLimits("Agent.make", options)
+  const tools = options.tools ?? []
   const definitions = tools.flatMap((tool) => Tool.isTool(tool) ? [tool.definition] : Object.values(tool.tools))
-  const definition: Definition<unknown, unknown> = {
+  const spec: AgentSpec<unknown, unknown> = {
     name,
-    description: given.description,
-    instructions: given.instructions,
+    description: options.description,
+    instructions: options.instructions,
     definitions,
     toolkit: Toolkit.make(...definitions),
     tools: tools.every(Tool.isTool)
       ? Effect.succeed(tools)
       : Effect.map(Effect.forEach(tools, withHandlers), Arr.flatten),
-    model: given.model === undefined
+    model: options.model === undefined
       ? { _tag: "Ambient", service: LanguageModel.LanguageModel }
-      : { _tag: "Own", layer: given.model },
-    limits: given,
-    settings: given.settings,
-    toolChoice: given.toolChoice,
-    prepareTurn: given.prepareTurn,
-    recover: given.recover,
-    guardrails: given.guardrails ?? [],
-    memory: given.memory === undefined
+      : { _tag: "Own", layer: options.model },
+    limits: options,
+    settings: options.settings,
+    toolChoice: options.toolChoice,
+    prepareTurn: options.prepareTurn,
+    recover: options.recover,
+    guardrails: options.guardrails ?? [],
+    memory: options.memory === undefined
       ? Effect.undefined
-      : Effect.map(Layer.build(Layer.fresh(given.memory)), Context.get(Memory)),
-    budget: given.budget
+      : Effect.map(Layer.build(Layer.fresh(options.memory)), Context.get(Memory)),
+    budget: options.budget
   }
-  // The options are read as values here; only the signature, which saw them one by one, can say what they require.
-  return fromDefinition(definition) as Agent<Failure<O>, Requirements<O>>
+  return fromSpec(spec)
 }
 
 /**
@@ -334,10 +243,31 @@ export const run = <E, R>(
 ): Stream.Stream<AgentEvent, AgentError | E, R> => agent.run(input, options)
 
 /**
+ * The response of a run, from its `Completed` event.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Agent, Scripted } from "effect-troupe"
+ *
+ * const program = Agent.run(Agent.make("greeter"), "Hello?").pipe(
+ *   Agent.response,
+ *   Effect.map((response) => response.text),
+ *   Effect.provide(Scripted.model(["Hello!"]))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const response = <E, R>(events: Stream.Stream<AgentEvent, E, R>): Effect.Effect<AgentResponse, E, R> =>
+  responseOf((emit) => Pushed.runForEach(events, emit))
+
+/**
  * Asks an agent, or the actor of an agent or a team, for a value: an answer that fits a schema.
  *
  * The model gives it as the arguments of a tool call, so any model with tools can. An answer that doesn't fit goes back
- * to the model once, with what is wrong with it; after that the run fails with `InvalidOutput`.
+ * to the model once, with the problem; a second one fails with `InvalidOutput`.
  *
  * @example
  * ```ts
@@ -365,23 +295,102 @@ export const object: {
     ref: AgentRef,
     input: Input,
     schema: S
-  ): Effect.Effect<S["Type"], AgentError | ActorError, S["DecodingServices"]>
+  ): Effect.Effect<S["Type"], AgentError | Actor.ActorError, S["DecodingServices"]>
 } = <S extends Schema.Top, E, R>(
   target: Agent<E, R> | AgentRef,
   input: Input,
   schema: S,
   options?: Pick<RunOptions, "transcript">
-): Effect.Effect<S["Type"], AgentError | ActorError | E, R | S["DecodingServices"]> => {
+): Effect.Effect<S["Type"], AgentError | Actor.ActorError | E, R | S["DecodingServices"]> => {
   if (!isAgent(target)) return askForObject(schema, (input, output) => target.ask("Prompt", { input, output }), input)
   const transcript = options?.transcript ?? Ref.makeUnsafe(Transcript.empty)
   return askForObject(schema, (input, output) => response(target.run(input, { transcript, output })), input)
 }
 
 /**
+ * The behavior of an agent as an actor.
+ *
+ * Its model and its tools are built when an incarnation starts and released when it ends. The conversation is the
+ * incarnation's too: prompts continue it, `Reset` and a crash begin a new one. A failed run is a reply (`AgentError`);
+ * a defect is a crash, which the supervisor decides about.
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const behavior = <E, R>(
+  agent: Agent<E, R>,
+  options: BehaviorOptions = {}
+): AgentBehavior<E, Exclude<R, Scope.Scope>> => behaviorWith(agent, [], options)
+
+/**
+ * Starts an agent as an actor: a child when called inside an actor, else at `/user`. Fails where building the agent's
+ * model fails.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { ActorSystem, Agent, Scripted } from "effect-troupe"
+ *
+ * const program = Effect.gen(function*() {
+ *   const ref = yield* Agent.spawn(Agent.make("poet"), { name: "poet" })
+ *   yield* Agent.ask(ref, "A line?")
+ *   return yield* Agent.ask(ref, "Another one?") // it knows of the first
+ * }).pipe(
+ *   Effect.provide([Scripted.model(["Roses are red.", "Violets are blue."]), ActorSystem.layer({ name: "app" })])
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const spawn = <E, R>(
+  agent: Agent<E, R>,
+  options: BehaviorOptions & { readonly name?: string | undefined } = {}
+): Effect.Effect<LocalAgentRef, E | Actor.SpawnError, Exclude<R, Scope.Scope> | ActorSystem> =>
+  Actor.spawn(behavior(agent, options), options)
+
+/**
+ * Prompts an agent or a team and waits for the response. Interrupting it stops the run: its model request, its
+ * tools, and the runs of other agents that it waits for.
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const ask = (ref: AgentRef, input: Input): Effect.Effect<AgentResponse, AgentError | Actor.ActorError> =>
+  ref.ask("Prompt", { input })
+
+/**
+ * Prompts an agent or a team and streams the events of its run, no faster than they are read. Leaving the stream stops
+ * the run.
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const stream = (ref: AgentRef, input: Input): Stream.Stream<AgentEvent, AgentError | Actor.ActorError> =>
+  ref.stream("Run", { input })
+
+/**
+ * The conversation of an agent or a team so far. Answered between runs.
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const transcript = (ref: AgentRef): Effect.Effect<Transcript.Transcript, Actor.ActorError> =>
+  ref.ask("Transcript")
+
+/**
+ * Lets an agent, or a team with the members that it started itself, forget the conversation.
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const reset = (ref: AgentRef): Effect.Effect<void, Actor.ActorError> => ref.ask("Reset")
+
+/**
  * Serves an agent as a tool of an MCP server: give the layer to `McpServer.layerStdio` or `McpServer.layerHttp` as
  * `registrations`.
  *
- * A call asks the agent in a conversation of its own; a run that fails is the tool's error.
+ * Each call is a conversation of its own; a run that fails is the tool's error.
  *
  * @since 0.1.0
  * @category layers
@@ -391,11 +400,13 @@ export const toMcp = <E, R>(
   options: {
     /** Tells clients what the agent can do and when to ask it. */
     readonly description: string
-    /** Default: the agent's name, with "_" for what a tool's name can't have. */
+    /** Default: the agent's name, with "_" for characters that no tool's name can have. */
     readonly name?: string | undefined
   }
 ): Layer.Layer<never, never, McpServer.McpServer | R> => {
-  const name = options.name ?? Tool.toToolName(agent.name)
+  const name = options.name === undefined
+    ? toToolName(agent.name)
+    : checkName("Agent.toMcp", "name", options.name)
   const toolkit = Toolkit.make(AiTool.make(name, {
     description: options.description,
     parameters: Schema.Struct({ prompt: Schema.String }),
@@ -417,13 +428,36 @@ export const toMcp = <E, R>(
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const fromDefinition = (definition: Definition<unknown, unknown>): Agent<unknown, unknown> => ({
+const checkLimits = (where: string, { maxDuration, maxToolCalls, maxTurns }: Limits): void => {
+  if (maxTurns !== undefined) check.positiveInteger(where, "maxTurns", maxTurns)
+  if (maxToolCalls !== undefined) check.notNegativeInteger(where, "maxToolCalls", maxToolCalls)
+  if (maxDuration !== undefined) check.notNegativeDuration(where, "maxDuration", maxDuration)
+}
+
+const fromSpec = (spec: AgentSpec<unknown, unknown>): Agent<unknown, unknown> => ({
   [TypeId]: TypeId,
-  name: definition.name,
-  description: definition.description,
-  memory: definition.memory,
-  run: (input, options) => AgentRun.events(definition, input, options),
-  build: (tools) => Effect.map(build(definition, tools), fromDefinition)
+  name: spec.name,
+  description: spec.description,
+  memory: spec.memory,
+  run: (input, options) => TurnLoop.events(spec, input, options),
+  build: (tools) => Effect.map(build(spec, tools), fromSpec)
+})
+
+/** The agent with its own model built for as long as the scope is open, and with these tools beside its own. */
+const build = Effect.fnUntraced(function*<E, R>(spec: AgentSpec<E, R>, tools: ReadonlyArray<Tool.Tool<string>>) {
+  const all = [...yield* spec.tools, ...tools]
+  const definitions = [...spec.definitions, ...tools.map((tool) => tool.definition)]
+  const model = spec.model._tag === "Ambient"
+    ? yield* spec.model.service
+    : Context.get(yield* Layer.build(spec.model.layer), LanguageModel.LanguageModel)
+  const built: AgentSpec<E, R> = {
+    ...spec,
+    definitions,
+    toolkit: Toolkit.make(...definitions),
+    tools: Effect.succeed(all),
+    model: { _tag: "Ambient", service: Effect.succeed(model) }
+  }
+  return built
 })
 
 const withHandlers = (tool: AnyTool): Effect.Effect<ReadonlyArray<Tool.Tool<string, unknown>>, never, unknown> =>
@@ -431,12 +465,8 @@ const withHandlers = (tool: AnyTool): Effect.Effect<ReadonlyArray<Tool.Tool<stri
     ? Effect.succeed([tool])
     : Tool.fromToolkit(tool as Toolkit.Toolkit<Record<string, AiTool.Any>>)
 
-/**
- * Asks, checks, and asks once more where the answer doesn't fit; both in one conversation.
- *
- * @internal
- */
-export const askForObject = Effect.fnUntraced(function*<S extends Schema.Top, E, R>(
+/** Asks, checks, and asks once more where the answer doesn't fit; both in one conversation. */
+const askForObject = Effect.fnUntraced(function*<S extends Schema.Top, E, R>(
   schema: S,
   ask: (input: Input, output: Output) => Effect.Effect<AgentResponse, E, R>,
   input: Input

@@ -1,7 +1,7 @@
 /**
- * How a run of an agent fails.
+ * The errors of runs.
  *
- * There is one error, `AgentError`, with a tagged `reason` to branch on. It is a reply to whoever asked, not a crash.
+ * There is one error, `AgentError`, with a tagged `reason` to branch on. It is a reply to the asker, not a crash.
  *
  * @since 0.1.0
  */
@@ -28,8 +28,8 @@ export class EmptyPrompt extends Schema.TaggedError<EmptyPrompt>("effect-troupe/
 }
 
 /**
- * The agent is defined in a way that can't work (two tools of one name, a `maxCost` without a price). The request that it
- * concerns was not made.
+ * The agent can't work in this run: two tools have one name, a price knows no cost for the call, a tool needs approval
+ * and nobody can approve. The request was not made.
  *
  * @since 0.1.0
  * @category errors
@@ -44,7 +44,7 @@ export class InvalidAgent extends Schema.TaggedError<InvalidAgent>("effect-troup
 }
 
 /**
- * The model failed, after what its layer does about failures.
+ * The model failed, and its layer (retries, fallbacks) could not help.
  *
  * @since 0.1.0
  * @category errors
@@ -123,7 +123,7 @@ export class ToolFailed extends Schema.TaggedError<ToolFailed>("effect-troupe/Ag
 }
 
 /**
- * A guardrail ended the run. `problem` is what it had to say.
+ * A guardrail ended the run; `problem` says why.
  *
  * @since 0.1.0
  * @category errors
@@ -138,7 +138,7 @@ export class GuardrailTripped extends Schema.TaggedError<GuardrailTripped>("effe
 }
 
 /**
- * The answer does not fit the schema that it was asked for with, after one chance to repair it.
+ * The answer does not fit its schema, after one chance to repair it.
  *
  * @since 0.1.0
  * @category errors
@@ -183,7 +183,7 @@ export class UnknownMember extends Schema.TaggedError<UnknownMember>("effect-tro
 }
 
 /**
- * A team came to no answer within its limit: the rounds of a loop, or the handoffs of one prompt.
+ * A team had no answer within its limit: the rounds of a loop, or the handoffs of one prompt.
  *
  * @since 0.1.0
  * @category errors

@@ -1,5 +1,5 @@
 /**
- * What an agent says while it runs.
+ * The events of a run.
  *
  * A run is a stream of these events. They are plain values with a `_tag`, they name the agent that they come from (so
  * that the events of nested agents can be told apart), and they encode to JSON, so that they cross process borders.
@@ -21,7 +21,7 @@ const agent = Schema.String
 export const TextDelta = Schema.TaggedStruct("TextDelta", { agent, delta: Schema.String })
 
 /**
- * A piece of what the model thinks before it answers, where the provider shows it.
+ * A piece of the model's reasoning, where the provider shows it.
  *
  * @since 0.1.0
  * @category events
@@ -42,7 +42,7 @@ export const ToolCall = Schema.TaggedStruct("ToolCall", {
 })
 
 /**
- * A tool says how far it is (`Tool.emit`). `data` is whatever the tool says, as JSON.
+ * The progress of a tool (`Tool.emit`). `data` is JSON.
  *
  * @since 0.1.0
  * @category events
@@ -55,7 +55,7 @@ export const ToolProgress = Schema.TaggedStruct("ToolProgress", {
 })
 
 /**
- * A tool call waits for a decision: `approval` is what `Approvals.approve` and `Approvals.reject` take.
+ * A tool call waits for a decision: `approval` is its id for `Approvals.approve` and `Approvals.reject`.
  *
  * @since 0.1.0
  * @category events
@@ -69,7 +69,7 @@ export const ApprovalRequested = Schema.TaggedStruct("ApprovalRequested", {
 })
 
 /**
- * What a tool call came to, in the order of the calls. The `result` of a failure is its message.
+ * The result of a tool call, in the order of the calls. The `result` of a failure is its message.
  *
  * @since 0.1.0
  * @category events
@@ -83,7 +83,7 @@ export const ToolResult = Schema.TaggedStruct("ToolResult", {
 })
 
 /**
- * The model failed in this turn and is asked again (the agent's `recover`): what it said in this turn until now is void.
+ * The model failed in this turn and is asked again (the agent's `recover`): the text of this turn until now is void.
  *
  * @since 0.1.0
  * @category events
@@ -104,8 +104,8 @@ export const TurnFinished = Schema.TaggedStruct("TurnFinished", {
 })
 
 /**
- * What a run came to: the last turn's text, the usage of all turns together (those of agents that its tools ran among
- * them), and the entries that the run adds to the conversation (the prompt among them).
+ * The response of a run: the last turn's text, the usage of all turns together (also of agents that its tools ran), and
+ * the entries that the run adds to the conversation (also the prompt).
  *
  * `finishReason` says whether the text is whole (`"stop"`) or was cut (`"length"`, `"content-filter"`). `output` is the
  * answer as JSON where the run was asked for one.
@@ -130,8 +130,8 @@ export const AgentResponse = Schema.Struct({
 export type AgentResponse = typeof AgentResponse.Type
 
 /**
- * The run is over: always the last event of a run that did not fail, and there once. Runs inside of tools say their own
- * events in the stream, but not this one: the tool's result stands for it.
+ * The run is over: always the last event of a run that did not fail, and there once. Runs inside of tools emit
+ * their own events in the stream, but not this one: the tool's result stands for it.
  *
  * @since 0.1.0
  * @category events
@@ -139,7 +139,7 @@ export type AgentResponse = typeof AgentResponse.Type
 export const Completed = Schema.TaggedStruct("Completed", { agent, response: AgentResponse })
 
 /**
- * Anything that a running agent says.
+ * Any event of a run.
  *
  * @since 0.1.0
  * @category events

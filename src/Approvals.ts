@@ -1,9 +1,9 @@
 /**
  * Decisions that a run waits for: one list of all tool calls that need a yes, wherever they come from.
  *
- * A call of a tool with `needsApproval` is put on the list and waits; whoever has the service decides. Nothing is held
- * meanwhile but the waiting fiber. Agents and teams find the service in their context, so calls of nested agents are on
- * the same list. Each request is decided once: what comes later is a typed error and runs nothing.
+ * A call of a tool with `needsApproval` is put on the list and waits; anybody with the service can decide. Nothing is
+ * held meanwhile but the waiting fiber. Agents and teams find the service in their context, so calls of nested agents
+ * are on the same list. Each request is decided once: a later decision is a typed error and runs nothing.
  *
  * @since 0.1.0
  */
@@ -15,6 +15,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
+import { positiveDuration } from "./internal/check.ts"
 
 /**
  * A tool call that waits for a decision. Times are milliseconds of Effect's clock.
@@ -34,7 +35,7 @@ export interface Pending {
 }
 
 /**
- * What was decided. `params` are there where the decision changed the arguments.
+ * A decision. `params` are there where it changed the arguments.
  *
  * @since 0.1.0
  * @category models
@@ -45,12 +46,12 @@ export type Decision =
   | { readonly _tag: "Expired" }
 
 /**
- * What a tool asks for.
+ * A tool's request for a decision.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Request {
+export interface ApprovalRequest {
   readonly agent: string
   readonly tool: string
   readonly callId: string
@@ -107,13 +108,13 @@ export class InvalidEdit extends Schema.TaggedError<InvalidEdit>("effect-troupe/
 }
 
 /**
- * The list of what waits for a decision.
+ * The list of calls that wait for a decision.
  *
  * @since 0.1.0
  * @category services
  */
 export class Approvals extends Context.Service<Approvals, {
-  /** What waits, oldest first. */
+  /** The waiting calls, oldest first. */
   readonly list: Effect.Effect<ReadonlyArray<Pending>>
   /** Lets a call run, with other arguments where `params` are given. */
   readonly approve: (
@@ -122,8 +123,8 @@ export class Approvals extends Context.Service<Approvals, {
   ) => Effect.Effect<void, UnknownApproval | AlreadyDecided | InvalidEdit>
   /** Refuses a call. The model reads the message. */
   readonly reject: (id: string, message?: string) => Effect.Effect<void, UnknownApproval | AlreadyDecided>
-  /** Puts a call on the list and waits for what is decided. Tools call it. */
-  readonly request: (request: Request) => Effect.Effect<Decision>
+  /** Puts a call on the list and waits for the decision. Tools call it. */
+  readonly request: (request: ApprovalRequest) => Effect.Effect<Decision>
 }>()("effect-troupe/Approvals") {}
 
 /**
@@ -148,10 +149,9 @@ export class Approvals extends Context.Service<Approvals, {
 export const layer = (options?: {
   readonly expireAfter?: Duration.Input | undefined
 }): Layer.Layer<Approvals> => {
-  const expireAfter = options?.expireAfter === undefined ? undefined : Duration.toMillis(options.expireAfter)
-  if (expireAfter !== undefined && !(expireAfter > 0)) {
-    throw new Error(`Approvals.layer: expireAfter must be positive, got ${expireAfter} ms`)
-  }
+  const expireAfter = options?.expireAfter === undefined
+    ? undefined
+    : Duration.toMillis(positiveDuration("Approvals.layer", "expireAfter", options.expireAfter))
   return Layer.effect(
     Approvals,
     Effect.map(Random.nextIntBetween(0, 0xffffff), (random) => {
@@ -181,7 +181,7 @@ type Outcome = AlreadyDecided["outcome"]
 
 interface Waiting {
   readonly pending: Pending
-  readonly request: Request
+  readonly request: ApprovalRequest
   readonly decision: Deferred.Deferred<Decision>
 }
 
@@ -190,13 +190,13 @@ interface State {
   count: number
   readonly expireAfter: number | undefined
   readonly waiting: Map<string, Waiting>
-  /** What became of the latest requests, so that a late decision can be told so. */
+  /** The outcomes of the latest requests, for decisions that come too late. */
   readonly decided: Map<string, Outcome>
 }
 
 const remembered = 1000
 
-const wait = Effect.fnUntraced(function*(state: State, request: Request) {
+const wait = Effect.fnUntraced(function*(state: State, request: ApprovalRequest) {
   const requestedAt = yield* Clock.currentTimeMillis
   const { expireAfter } = state
   const pending: Pending = {

@@ -1,9 +1,9 @@
 /**
  * Limits what agents may spend: tokens, money, tool calls and wall time.
  *
- * A budget is shared by whoever holds it. A model call reserves what it will probably cost before it starts and settles
- * what it did cost when it ends, so calls in parallel can't overshoot together: at any time what is used and what is
- * reserved stay below the limit, and only a call that costs more than its reservation can pass it, by that much.
+ * A budget is shared by all its holders. A model call reserves its probable cost before it starts and settles the real
+ * cost when it ends, so calls in parallel can't overshoot together: at any time the used and the reserved amounts stay
+ * below the limit, and only a call that costs more than its reservation can pass it, by that much.
  * An agent's budget also pays for the agents that its tools run, but not for actors behind refs, which have their own.
  *
  * @since 0.1.0
@@ -16,11 +16,12 @@ import * as Effect from "effect/Effect"
 import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as check from "./internal/check.ts"
 
 const TypeId = "~effect-troupe/Budget"
 
 /**
- * What is spent or reserved.
+ * An amount that is spent or reserved.
  *
  * @since 0.1.0
  * @category models
@@ -33,18 +34,18 @@ export interface Amount {
 }
 
 /**
- * What is set aside for a call under way.
+ * The amount set aside for a call under way.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Reservation {
-  /** Books what the call really cost and frees the rest. A second time does nothing. */
+  /** Books the real cost of the call and frees the rest. A second time does nothing. */
   readonly settle: (actual: Partial<Amount>) => Effect.Effect<void>
 }
 
 /**
- * The limits of a budget; what is left out is not limited.
+ * The limits of a budget; an absent one does not limit.
  *
  * @since 0.1.0
  * @category models
@@ -60,15 +61,15 @@ export interface Limits {
 }
 
 /**
- * What a budget is made of.
+ * The options of a budget.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options extends Limits {
   /**
-   * What a model call costs, for instance by `Prices.cost`. Needed with `maxCost`: a call whose cost is `undefined` is not
-   * made then, since nobody could say when the limit is reached. Default: not known.
+   * The cost of a model call, for instance `Prices.cost`. Needed with `maxCost`: a call whose cost is `undefined` is
+   * not made then, since nobody could say when the limit is reached. Default: not known.
    */
   readonly price?: ((usage: Response.Usage) => number | undefined) | undefined
   /** How many output tokens to reserve for a request that sets no `maxOutputTokens`. Default: 1,000. */
@@ -86,7 +87,7 @@ export interface Budget {
   /** @internal */
   readonly limits: Limits
   /**
-   * What it was granted out of.
+   * The budget that granted it.
    *
    * @internal
    */
@@ -101,8 +102,8 @@ export interface Budget {
 }
 
 /**
- * A limit would be passed: which, how much of it is used or reserved (milliseconds for `maxDuration`), the limit, and how
- * much the refused step asked for (absent for `maxDuration`).
+ * A limit would be passed: which, how much of it is used or reserved (milliseconds for `maxDuration`), the limit, and
+ * how much the refused step asked for (absent for `maxDuration`).
  *
  * @since 0.1.0
  * @category errors
@@ -151,17 +152,16 @@ export const isBudget = (u: unknown): u is Budget => hasProperty(u, TypeId)
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options): Effect.Effect<Budget> =>
-  Effect.map(Clock.currentTimeMillis, (now) => {
-    check("Budget.make", options)
-    if (options.maxCost !== undefined && options.price === undefined) {
-      throw new Error("Budget.make: maxCost needs a price, got none")
-    }
-    return fromState(makeState(options, now, undefined))
-  })
+export const make = (options: Options): Effect.Effect<Budget> => {
+  checkOptions("Budget.make", options)
+  if (options.maxCost !== undefined && options.price === undefined) {
+    check.fail("Budget.make", "price", "given with maxCost", undefined)
+  }
+  return Effect.map(Clock.currentTimeMillis, (now) => fromState(makeState(options, now, undefined)))
+}
 
 /**
- * A budget out of another one's: its limits are set aside there, and what it didn't use goes back when the scope closes.
+ * A budget out of another one's: its limits are set aside there, and the unused rest goes back when the scope closes.
  *
  * A limit that the grant doesn't name is drawn from the parent call by call, and so is everything once the scope has
  * closed. Fails where the parent has too little left.
@@ -169,23 +169,16 @@ export const make = (options: Options): Effect.Effect<Budget> =>
  * @since 0.1.0
  * @category constructors
  */
-export const grant = Effect.fnUntraced(function*(
+export const grant = (
   parent: Budget,
   limits: Limits
-): Effect.fn.Return<Budget, BudgetExceeded, Scope.Scope> {
-  check("Budget.grant", limits)
-  const options = { ...limits, price: parent.price, expectedOutputTokens: parent.expectedOutputTokens }
-  const child = makeState(options, yield* Clock.currentTimeMillis, parent)
-  const { maxCost: cost = 0, maxTokens: tokens = 0, maxToolCalls: toolCalls = 0 } = limits
-  yield* Effect.acquireRelease(
-    parent.reserve({ tokens, cost, toolCalls }),
-    ({ settle }) => Effect.suspend(() => settle(close(child)))
-  )
-  return fromState(child)
-})
+): Effect.Effect<Budget, BudgetExceeded, Scope.Scope> => {
+  checkOptions("Budget.grant", limits)
+  return grantFrom(parent, limits)
+}
 
 /**
- * The budgets that pay for what runs inside: those of the agents around it. A team adds its own to them.
+ * The budgets that pay for an effect: those of the agents around it. A team adds its own to them.
  *
  * @since 0.1.0
  * @category references
@@ -195,8 +188,7 @@ export const Current = Context.Reference<ReadonlyArray<Budget>>("effect-troupe/B
 })
 
 /**
- * The budgets that pay where one more is given. A grant pays for what it was granted out of, so of the two only the grant
- * is asked.
+ * The budgets that pay where one more is given. A grant draws from its parent too, so of the two only the grant pays.
  *
  * @internal
  */
@@ -209,7 +201,7 @@ const paysFor = (self: Budget, other: Budget): boolean =>
   self === other || self.parent !== undefined && paysFor(self.parent, other)
 
 /**
- * Whether the budget has to know what calls cost.
+ * Whether the budget has to know the cost of calls.
  *
  * @internal
  */
@@ -239,6 +231,17 @@ export const spend = <A, E, R>(
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+const grantFrom = Effect.fnUntraced(function*(parent: Budget, limits: Limits) {
+  const options = { ...limits, price: parent.price, expectedOutputTokens: parent.expectedOutputTokens }
+  const child = makeState(options, yield* Clock.currentTimeMillis, parent)
+  const { maxCost: cost = 0, maxTokens: tokens = 0, maxToolCalls: toolCalls = 0 } = limits
+  yield* Effect.acquireRelease(
+    parent.reserve({ tokens, cost, toolCalls }),
+    ({ settle }) => Effect.suspend(() => settle(close(child)))
+  )
+  return fromState(child)
+})
 
 const reserveAll = Effect.fnUntraced(function*(
   budgets: ReadonlyArray<Budget>,
@@ -293,7 +296,7 @@ const fromState = (state: State): Budget => ({
   reserve: (amount) => reserve(state, { ...nothing(), ...amount })
 })
 
-/** Ends a grant, with what it has cost its parent. Nobody waits for calls under way: their reservations count as used. */
+/** Ends a grant, with its cost for the parent. Nobody waits for calls under way: their reservations count as used. */
 const close = (self: State): Amount => {
   self.closed = true
   const cost = nothing()
@@ -364,15 +367,10 @@ const deadlineOf = (duration: Duration.Input | undefined, now: number): Budget["
 const earlier = (a: Budget["deadline"], b: Budget["deadline"]): Budget["deadline"] =>
   a === undefined || b !== undefined && b.at < a.at ? b : a
 
-const check = (where: string, options: Options): void => {
+const checkOptions = (where: string, options: Options): void => {
   for (const name of ["maxTokens", "maxCost", "maxToolCalls", "expectedOutputTokens"] as const) {
     const value = options[name]
-    if (value !== undefined && !(value >= 0)) throw new Error(`${where}: ${name} must not be negative, got ${value}`)
+    if (value !== undefined) check.notNegative(where, name, value)
   }
-  const { maxDuration } = options
-  if (maxDuration !== undefined && !(Duration.toMillis(maxDuration) >= 0)) {
-    throw new Error(
-      `${where}: maxDuration must not be negative, got ${Duration.format(Duration.fromInputUnsafe(maxDuration))}`
-    )
-  }
+  if (options.maxDuration !== undefined) check.notNegativeDuration(where, "maxDuration", options.maxDuration)
 }

@@ -1,17 +1,17 @@
 /**
- * Checks what goes into an agent, what it says, and what it calls.
+ * Checks the prompts, the answers and the tool calls of an agent.
  *
  * A guardrail is a named effect that looks at one of the three and passes it, replaces it, or trips: then the run fails
- * with `GuardrailTripped`, which names it. Guardrails of one kind run in order, each on what the one before let through.
+ * with `GuardrailTripped`, which names it. Guardrails of one kind run in order, each on the result of the one before.
  *
  * @since 0.1.0
  */
 import type * as Prompt from "effect/ai/Prompt"
-import * as Effect from "effect/Effect"
-import { GuardrailTripped } from "./AgentError.ts"
+import type * as Effect from "effect/Effect"
+import { notEmpty } from "./internal/check.ts"
 
 /**
- * What a guardrail decides.
+ * The decision of a guardrail.
  *
  * @since 0.1.0
  * @category models
@@ -27,7 +27,7 @@ export type Verdict<A> =
  * @since 0.1.0
  * @category models
  */
-export interface Call {
+export interface ProposedCall {
   readonly name: string
   readonly params: unknown
 }
@@ -41,7 +41,7 @@ export interface Call {
 export type Message = ReadonlyArray<Prompt.UserMessagePart>
 
 /**
- * A named check. `R` is what it requires.
+ * A named check. `R` is its requirements.
  *
  * @since 0.1.0
  * @category models
@@ -49,10 +49,10 @@ export type Message = ReadonlyArray<Prompt.UserMessagePart>
 export type Guardrail<R = never> =
   | { readonly on: "input"; readonly name: string; readonly check: Check<Message, R> }
   | { readonly on: "output"; readonly name: string; readonly check: Check<string, R> }
-  | { readonly on: "toolCall"; readonly name: string; readonly check: Check<Call, R, unknown> }
+  | { readonly on: "toolCall"; readonly name: string; readonly check: Check<ProposedCall, R, unknown> }
 
 /**
- * Decides on a value; `B` is what may replace it.
+ * Decides on a value; a `B` may replace it.
  *
  * @since 0.1.0
  * @category models
@@ -89,12 +89,17 @@ export const trip = (problem: string): Verdict<never> => ({ _tag: "Trip", proble
  * @since 0.1.0
  * @category constructors
  */
-export const input = <R>(name: string, check: Check<Message, R>): Guardrail<R> => ({ on: "input", name, check })
+export const input = <R>(name: string, check: Check<Message, R>): Guardrail<R> => ({
+  on: "input",
+  name: notEmpty("Guardrail.input", "name", name),
+  check
+})
 
 /**
- * Checks the text of each turn, and an answer that a handoff gives in the agent's name. It is held back until it has
- * passed, so a guarded agent does not stream its text, and what breaks off before is not remembered. An answer that is a
- * value (`Agent.object`) is no text.
+ * Checks the text of each turn, and an answer that a handoff gives in the agent's name.
+ *
+ * The text is held back until it has passed: a guarded agent does not stream it, and a run that breaks off before does
+ * not remember it. A value (`Agent.object`) is not checked.
  *
  * @example
  * ```ts
@@ -108,76 +113,21 @@ export const input = <R>(name: string, check: Check<Message, R>): Guardrail<R> =
  * @since 0.1.0
  * @category constructors
  */
-export const output = <R>(name: string, check: Check<string, R>): Guardrail<R> => ({ on: "output", name, check })
+export const output = <R>(name: string, check: Check<string, R>): Guardrail<R> => ({
+  on: "output",
+  name: notEmpty("Guardrail.output", "name", name),
+  check
+})
 
 /**
- * Checks each tool call before it runs (and before it is put up for approval); a replacement are other arguments.
+ * Checks each tool call before it runs, and before it waits for approval. A replacement is the arguments to run it
+ * with.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const toolCall = <R>(name: string, check: Check<Call, R, unknown>): Guardrail<R> => ({
+export const toolCall = <R>(name: string, check: Check<ProposedCall, R, unknown>): Guardrail<R> => ({
   on: "toolCall",
-  name,
+  name: notEmpty("Guardrail.toolCall", "name", name),
   check
 })
-
-// -----------------------------------------------------------------------------------------------------------------
-// internals
-// -----------------------------------------------------------------------------------------------------------------
-
-/**
- * Passes the prompt by all input guardrails.
- *
- * @internal
- */
-export const checkInput = <R>(self: ReadonlyArray<Guardrail<R>>, message: Message) =>
-  checkAll(self.filter((guardrail) => guardrail.on === "input"), message, (_, value: Message) => value)
-
-/**
- * Whether text has to wait for a check.
- *
- * @internal
- */
-export const checksOutput = (self: ReadonlyArray<Guardrail<unknown>>): boolean => self.some(({ on }) => on === "output")
-
-/**
- * Passes a turn's text by all output guardrails.
- *
- * @internal
- */
-export const checkOutput = <R>(self: ReadonlyArray<Guardrail<R>>, text: string) =>
-  checkAll(self.filter((guardrail) => guardrail.on === "output"), text, (_, value: string) => value)
-
-/**
- * Passes a call by all tool call guardrails.
- *
- * @internal
- */
-export const checkCall = <R>(self: ReadonlyArray<Guardrail<R>>, call: Call) =>
-  checkAll(
-    self.filter((guardrail) => guardrail.on === "toolCall"),
-    call,
-    ({ name }, params: unknown): Call => ({ name, params })
-  )
-
-const checkAll = <A, B, R>(
-  guardrails: ReadonlyArray<
-    { readonly on: GuardrailTripped["on"]; readonly name: string; readonly check: Check<A, R, B> }
-  >,
-  value: A,
-  replaced: (value: A, by: B) => A
-): Effect.Effect<A, GuardrailTripped, R> =>
-  Effect.reduce(guardrails, () => value, (current, guardrail) =>
-    Effect.flatMap(guardrail.check(current), (verdict) => {
-      switch (verdict._tag) {
-        case "Pass":
-          return Effect.succeed(current)
-        case "Replace":
-          return Effect.succeed(replaced(current, verdict.value))
-        case "Trip":
-          return Effect.fail(
-            new GuardrailTripped({ guardrail: guardrail.name, on: guardrail.on, problem: verdict.problem })
-          )
-      }
-    }))

@@ -1,8 +1,8 @@
 /**
- * Says what an agent does when a model call fails, before the run fails.
+ * The ways for an agent to go on when a model call has failed.
  *
  * A recovery is data: an agent's `recover` is a function from the reason to one of these, and the turn loop carries it
- * out. Whatever the failed call said is void (the event `TurnRestarted` says so), and the turn is asked again.
+ * out. The text of the failed call is void (the event `TurnRestarted`), and the turn is asked again.
  *
  * @since 0.1.0
  */
@@ -15,7 +15,7 @@ import type { BudgetExceeded } from "./Budget.ts"
 import type { Transcript } from "./Transcript.ts"
 
 /**
- * What can be recovered from: a model call that failed, or that the budget doesn't allow.
+ * A reason to recover from: a model call that failed, or that the budget doesn't allow.
  *
  * @since 0.1.0
  * @category models
@@ -23,7 +23,7 @@ import type { Transcript } from "./Transcript.ts"
 export type Reason = ModelFailed | BudgetExceeded
 
 /**
- * What to do about a failure. `E` is what building another model can fail with, `R` what the recovery requires.
+ * A way to go on. `E` is the errors of building another model, `R` the requirements.
  *
  * @since 0.1.0
  * @category models
@@ -35,7 +35,7 @@ export type Recovery<E = never, R = never> =
   | { readonly _tag: "Compact"; readonly compact: (transcript: Transcript) => Effect.Effect<Transcript, never, R> }
 
 /**
- * What carrying out a recovery can fail with: building another model.
+ * The errors of a recovery: those of building another model.
  *
  * @since 0.1.0
  * @category models
@@ -43,7 +43,7 @@ export type Recovery<E = never, R = never> =
 export type RecoveryError<A> = A extends { readonly model: Layer.Layer<infer _A, infer E, infer _R> } ? E : never
 
 /**
- * What carrying out a recovery requires.
+ * The requirements of a recovery.
  *
  * @since 0.1.0
  * @category models
@@ -62,7 +62,7 @@ export type RecoveryServices<A> = A extends { readonly model: Layer.Layer<infer 
 export const fail: Recovery = { _tag: "Fail" }
 
 /**
- * Asks the same again as long as the schedule says, then fails. Each turn has the schedule anew.
+ * Asks the same again as long as the schedule says, then fails. Each turn starts the schedule afresh.
  *
  * @since 0.1.0
  * @category constructors

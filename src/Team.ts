@@ -6,12 +6,12 @@
  * they are. Every member keeps its own conversation, and `Agent.reset` of the team resets those that it started.
  *
  * The events of the members are in the team's stream while they happen, each marked with the agent that it comes from,
- * except for `Completed`, which is there once, at the end, and is the team's. The answer's text is what the team itself says: the
- * `TextDelta` events that are marked with the team's name. Usage and turns are those of all members together.
+ * except for `Completed`, which is there once, at the end, and is the team's. The answer's text is in the `TextDelta`
+ * events that are marked with the team's name. Usage and turns are those of all members together.
  * Interrupting the team interrupts every member that is at work.
  *
- * A team that can't work (no members, no rounds) fails to start with the reason `InvalidAgent`. A member whose actor
- * doesn't answer fails the run with `MemberFailed`; any other failure of a member fails the run as it is.
+ * A team that can't work (no members, no rounds) throws a `RangeError` where it is made. A member whose actor doesn't
+ * answer fails the run with `MemberFailed`; any other failure of a member fails the run as it is.
  *
  * @since 0.1.0
  */
@@ -28,8 +28,10 @@ import { type AgentError, TeamLimitExceeded, UnknownMember } from "./AgentError.
 import type { AgentResponse } from "./AgentEvent.ts"
 import { behaviorWith } from "./internal/agent/actor.ts"
 import type { AgentBehavior, AgentRef, Input } from "./internal/agent/protocol.ts"
-import type { Member, NamedMember, Reply, Run, TeamError, TeamOptions, TeamServices } from "./internal/agent/teamRun.ts"
+import type { Member, NamedMember, Reply, TeamError, TeamOptions, TeamServices } from "./internal/agent/teamRun.ts"
 import * as TeamRun from "./internal/agent/teamRun.ts"
+import { checkName } from "./internal/agent/toolName.ts"
+import * as check from "./internal/check.ts"
 import * as Tool from "./Tool.ts"
 import * as Transcript from "./Transcript.ts"
 
@@ -47,7 +49,7 @@ export type {
 } from "./internal/agent/teamRun.ts"
 
 /**
- * A team of these members. `R` is what the team requires beyond them.
+ * A team of these members. `R` is the requirements of the team itself.
  *
  * @since 0.1.0
  * @category models
@@ -105,17 +107,18 @@ export const pipeline = <const Members extends ReadonlyArray<Member>>(
   name: string,
   members: Members & Listed<Members>,
   options: TeamOptions = {}
-): Team<Members[number]> =>
-  TeamRun.make<Members[number]>(name, {
+): Team<Members[number]> => {
+  checkCount("Team.pipeline", "members", members, 1)
+  return TeamRun.make<Members[number]>(name, {
     kind: "pipeline",
     members: TeamRun.named(members),
-    problem: noMembers(members.length),
     answer: Effect.fnUntraced(function*(refs, run) {
       let { input } = run.request
       for (const ref of refs.slice(0, -1)) input = (yield* TeamRun.prompt(run, ref, { input })).text
       return yield* TeamRun.answer(run, refs.at(-1)!, input)
     })
   }, options)
+}
 
 /**
  * All at once with the same prompt. The team's answer is their answers in the members' order, joined.
@@ -136,17 +139,17 @@ export const broadcast = <const Members extends ReadonlyArray<Member>>(
     readonly onFailure?: "fail" | "collect" | undefined
   } = {}
 ): Team<Members[number]> => {
+  checkCount("Team.broadcast", "members", members, 1)
   const { join = joinTexts, onFailure = "fail" } = options
   const named = TeamRun.named(members)
   return TeamRun.make<Members[number]>(name, {
     kind: "broadcast",
     members: named,
-    problem: noMembers(members.length),
     answer: Effect.fnUntraced(function*(refs, run) {
       const replies = yield* TeamRun.gather(run, named, refs, onFailure)
       const [failure, ...others] = replies.flatMap(({ result }) => Result.isFailure(result) ? [result.failure] : [])
       if (failure !== undefined && others.length === replies.length - 1) return yield* failure
-      return yield* TeamRun.say(run, { text: join(replies), finishReason: "stop" })
+      return yield* TeamRun.emitAnswer(run, { text: join(replies), finishReason: "stop" })
     })
   }, options)
 }
@@ -154,9 +157,9 @@ export const broadcast = <const Members extends ReadonlyArray<Member>>(
 /**
  * One of several: a key sends a prompt to a member, the same key always to the same one, or a model chooses.
  *
- * With `key`, adding a member moves only the keys that it gets. A `classifier` is prompted with the members, what is
- * said of them (`description`), and the prompt, and answers with a name; if that is no member's even on a second try, the
- * run fails with `UnknownMember`.
+ * With `key`, adding a member moves only the keys that it gets. A `classifier` is prompted with the members, their
+ * descriptions and the prompt, and answers with a name; if that is no member's even on a second try, the run fails with
+ * `UnknownMember`.
  *
  * @since 0.1.0
  * @category teams
@@ -173,10 +176,14 @@ export const router = <const Members extends Record<string, Member>, Classifier 
 ): Team<Members[keyof Members] | Classifier> => {
   const entries: ReadonlyArray<NamedMember> = Object.entries(members)
   const { classifier, key } = options
+  checkCount("Team.router", "members", entries, 1)
+  if (classifier === undefined && key === undefined) {
+    check.fail("Team.router", "key", "given where no classifier is", key)
+  }
+  if (classifier !== undefined) checkFree("Team.router", "members", entries, "classifier")
   return TeamRun.make<Members[keyof Members] | Classifier>(name, {
     kind: "router",
     members: classifier === undefined ? entries : [...entries, ["classifier", classifier]],
-    problem: noMembers(entries.length),
     answer: Effect.fnUntraced(function*(refs, run) {
       const { input } = run.request
       const index = key === undefined
@@ -214,17 +221,22 @@ export const hierarchy = <const Workers extends Record<string, Member>, Lead ext
   lead: Lead,
   workers: Workers & Named<Workers>,
   options: TeamOptions & {
-    /** Who decides which workers are asked: `"all"` always are, with `"tools"` the lead calls them. Default: `"all"`. */
+    /** Which workers are asked: `"all"`, or with `"tools"` those that the lead calls. Default: `"all"`. */
     readonly delegation?: (Lead extends Agent<unknown, unknown> ? "all" | "tools" : "all") | undefined
   } = {}
 ): Team<Workers[keyof Workers] | Lead> => {
   const entries: ReadonlyArray<NamedMember> = Object.entries(workers)
   const leader: Member = lead
   const callsWorkers = options.delegation === "tools" && isAgent(leader)
+  checkCount("Team.hierarchy", "workers", entries, 1)
+  checkFree("Team.hierarchy", "workers", entries, "lead")
+  if (options.delegation === "tools" && !isAgent(leader)) {
+    check.fail("Team.hierarchy", "delegation", `"all" where the lead is no agent`, options.delegation)
+  }
+  if (callsWorkers) { for (const [worker] of entries) checkName("Team.hierarchy", "a worker's name", worker) }
   return TeamRun.make<Workers[keyof Workers] | Lead>(name, {
     kind: "hierarchy",
     members: [...entries, ["lead", callsWorkers ? (refs) => behaviorWith(leader, workerTools(entries, refs)) : lead]],
-    problem: noMembers(entries.length) ?? (callsWorkers ? badToolName(entries) : undefined),
     answer: Effect.fnUntraced(function*(refs, run) {
       const { input } = run.request
       if (callsWorkers) return yield* TeamRun.answer(run, refs.at(-1)!, input)
@@ -236,9 +248,9 @@ export const hierarchy = <const Workers extends Record<string, Member>, Lead ext
 
 /**
  * A conversation that moves between members: the one that has control answers, or hands over to the one that its model
- * names, with all that was said. Control stays where it was handed for the next prompts too.
+ * names, with the whole conversation. Control stays there for the next prompts too.
  *
- * Each member that is an agent gets a tool `handoff` that names the others with what is said of them (`description`); a
+ * Each member that is an agent gets a tool `handoff` that names the others with their descriptions; a
  * name that is none of theirs is a failed result for the model to read. A member that is a behavior or a ref can't hand
  * over: when it has answered, control is back where it came from. The team owns the conversation: members answer in it
  * and keep none of their own. More than `maxHandoffs` for one prompt fail the run with `TeamLimitExceeded`.
@@ -268,14 +280,16 @@ export const handoff = <const Members extends Record<string, Member>>(
 ): Team<Members[keyof Members]> => {
   const entries: ReadonlyArray<NamedMember> = Object.entries(members)
   const { maxHandoffs = 10, start = entries[0]?.[0] } = options
+  const names = entries.map(([name]) => name)
+  checkCount("Team.handoff", "members", entries, 1)
+  check.positiveInteger("Team.handoff", "maxHandoffs", maxHandoffs)
+  if (names.every((name) => name !== start)) check.fail("Team.handoff", "start", `one of ${names.join(", ")}`, start)
   return TeamRun.make<Members[keyof Members]>(name, {
     kind: "handoff",
     members: entries.map(([name, member]) => [
       name,
       isAgent(member) ? behaviorWith(member, handoffTools(entries.filter(([other]) => other !== name))) : member
     ]),
-    problem: noMembers(entries.length) ?? notPositive("maxHandoffs", maxHandoffs) ??
-      (entries.some(([name]) => name === start) ? undefined : `start must be a member, got ${JSON.stringify(start)}`),
     answer: (refs, run) =>
       Effect.flatMap(Ref.get(run.transcript), (conversation) =>
         converse(run, refs, entries, {
@@ -288,7 +302,7 @@ export const handoff = <const Members extends Record<string, Member>>(
 
 /**
  * A debate in rounds, which an arbiter decides. In each round every debater speaks once, in order, and each is prompted
- * with the question and all that was said so far; the arbiter's answer is the team's.
+ * with the question and the debate so far; the arbiter's answer is the team's.
  *
  * @since 0.1.0
  * @category teams
@@ -308,12 +322,11 @@ export const debate = <
   }
 ): Team<Debaters[number] | Arbiter> => {
   const { arbiter, debaters, rounds } = options
+  checkCount("Team.debate", "debaters", debaters, 2)
+  check.positiveInteger("Team.debate", "rounds", rounds)
   return TeamRun.make<Debaters[number] | Arbiter>(name, {
     kind: "debate",
     members: TeamRun.named([...debaters, arbiter]),
-    problem: debaters.length < 2
-      ? `a debate needs at least two debaters, got ${debaters.length}`
-      : notPositive("rounds", rounds),
     answer: Effect.fnUntraced(function*(refs, run) {
       const { input } = run.request
       const said: Array<Statement> = []
@@ -338,7 +351,7 @@ export const debate = <
 export type Until = (response: AgentResponse, round: number) => boolean | Effect.Effect<boolean, AgentError, unknown>
 
 /**
- * What an `Until` requires.
+ * The requirements of an `Until`.
  *
  * @since 0.1.0
  * @category type utils
@@ -375,20 +388,20 @@ export const loop = <M extends Member, const Rounds extends number, U extends Un
   }
 ): Team<M, UntilServices<U>> => {
   const { maxRounds } = options
-  // What a function of an unknown kind requires can only be told by its type.
+  check.positiveInteger("Team.loop", "maxRounds", maxRounds)
+  // Only the type of `until` knows its requirements.
   const until = options.until as (
     ...args: Parameters<Until>
   ) => boolean | Effect.Effect<boolean, AgentError, UntilServices<U>>
   return TeamRun.make<M, UntilServices<U>>(name, {
     kind: "loop",
     members: TeamRun.named([member]),
-    problem: notPositive("maxRounds", maxRounds),
     answer: Effect.fnUntraced(function*([ref], run) {
       let { input } = run.request
       for (let round = 1; round <= maxRounds; round++) {
         const response = yield* TeamRun.prompt(run, ref!, { input, output: run.request.output })
         const done = until(response, round)
-        if (Effect.isEffect(done) ? yield* done : done) return yield* TeamRun.say(run, toAnswer(response))
+        if (Effect.isEffect(done) ? yield* done : done) return yield* TeamRun.emitAnswer(run, toAnswer(response))
         input = response.text
       }
       return yield* TeamRun.fail(run, new TeamLimitExceeded({ limit: "maxRounds", max: maxRounds }))
@@ -400,12 +413,16 @@ export const loop = <M extends Member, const Rounds extends number, U extends Un
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const noMembers = (count: number): string | undefined => count === 0 ? "a team needs at least one member" : undefined
+const checkCount = (where: string, field: string, { length }: ReadonlyArray<unknown>, least: number): void => {
+  if (length < least) check.fail(where, field, `at least ${least}`, length)
+}
 
-const notPositive = (field: string, value: number): string | undefined =>
-  Number.isInteger(value) && value > 0 ? undefined : `${field} must be a positive integer, got ${value}`
+/** The team gives one of its members a name itself. */
+const checkFree = (where: string, field: string, entries: ReadonlyArray<NamedMember>, name: string): void => {
+  if (entries.some(([taken]) => taken === name)) check.fail(where, field, `named otherwise than the ${name}`, name)
+}
 
-/** What of a member's response is the team's answer. */
+/** The part of a member's response that is the team's answer. */
 const toAnswer = ({ finishReason, output, text }: AgentResponse): TeamRun.Answer => ({ finishReason, output, text })
 
 const joinTexts = (replies: ReadonlyArray<Reply>): string => replies.map(({ text }) => text).join("\n---\n")
@@ -447,18 +464,20 @@ const choicePrompt = (input: Input, members: ReadonlyArray<NamedMember>): Input 
   )
 
 /** Asks for a member's name, and once more where the answer is none. */
-const choose = Effect.fnUntraced(function*(run: Run, classifier: AgentRef, members: ReadonlyArray<NamedMember>) {
-  const question = choicePrompt(run.request.input, members)
-  const first = choiceOf(yield* TeamRun.prompt(run, classifier, { input: question }), members)
-  if (first.index >= 0) return first.index
-  const again = quote("", question, `\n\nYou answered: ${first.name}. That is none of them.`)
-  const second = choiceOf(yield* TeamRun.prompt(run, classifier, { input: again }), members)
-  if (second.index >= 0) return second.index
-  return yield* TeamRun.fail(
-    run,
-    new UnknownMember({ member: second.name, members: members.map(([name]) => name) })
-  )
-})
+const choose = Effect.fnUntraced(
+  function*(run: TeamRun.TeamRun, classifier: AgentRef, members: ReadonlyArray<NamedMember>) {
+    const question = choicePrompt(run.request.input, members)
+    const first = choiceOf(yield* TeamRun.prompt(run, classifier, { input: question }), members)
+    if (first.index >= 0) return first.index
+    const again = quote("", question, `\n\nYou answered: ${first.name}. That is none of them.`)
+    const second = choiceOf(yield* TeamRun.prompt(run, classifier, { input: again }), members)
+    if (second.index >= 0) return second.index
+    return yield* TeamRun.fail(
+      run,
+      new UnknownMember({ member: second.name, members: members.map(([name]) => name) })
+    )
+  }
+)
 
 /** Models like to say it with quotes and a full stop. */
 const choiceOf = ({ text }: AgentResponse, members: ReadonlyArray<NamedMember>) => {
@@ -478,11 +497,6 @@ const workerTools = (workers: ReadonlyArray<NamedMember>, refs: ReadonlyArray<Ag
   workers.map(([name, member], index) =>
     Tool.fromAgent(refs[index]!, { name, description: TeamRun.descriptionOf(member) ?? `Asks ${name}` })
   )
-
-const badToolName = (workers: ReadonlyArray<NamedMember>): string | undefined => {
-  const problems = workers.flatMap(([name]) => Tool.nameProblem(name) ?? [])
-  return problems.length === 0 ? undefined : `a worker is a tool: its ${problems[0]}`
-}
 
 const handoffName = "handoff"
 
@@ -504,7 +518,7 @@ const handoffTools = (others: ReadonlyArray<NamedMember>): ReadonlyArray<Tool.To
 
 const Handoff = Schema.Struct({ to: Schema.String, message: Schema.String })
 
-/** The member that an entry hands over to, and what it is told. */
+/** The member that an entry hands over to, and the message for it. */
 const handoffIn = (entry: Transcript.Entry | undefined, members: ReadonlyArray<NamedMember>) => {
   if (entry?._tag !== "Answer") return undefined
   for (const part of entry.content) {
@@ -528,7 +542,7 @@ const holderIn = (conversation: Transcript.Transcript, members: ReadonlyArray<Na
 }
 
 const converse = Effect.fnUntraced(function*(
-  run: Run,
+  run: TeamRun.TeamRun,
   refs: ReadonlyArray<AgentRef>,
   members: ReadonlyArray<NamedMember>,
   begin: { readonly index: number; readonly maxHandoffs: number; readonly conversation: Transcript.Transcript }
@@ -536,7 +550,7 @@ const converse = Effect.fnUntraced(function*(
   let { conversation: history, index } = begin
   let { input } = run.request
   for (let handoffs = 0; handoffs <= begin.maxHandoffs; handoffs++) {
-    if (handoffs > 0) run.said.push(Transcript.user(input))
+    if (handoffs > 0) run.added.push(Transcript.user(input))
     const [name, member] = members[index]!
     run.speaker = isAgent(member) ? member.name : "agent" in member ? member.agent : undefined
     const request = { input, history, output: run.request.output, as: run.team }

@@ -1,16 +1,15 @@
 /**
  * Defines tools that carry their handlers.
  *
- * A tool is what the model may call (name, description, parameters) together with the effect that runs when it does.
- * Arguments are decoded before the handler sees them and its success is encoded to JSON. Whatever goes wrong on the way
- * (arguments that don't decode, a typed failure, a defect) is an outcome for the model to read, never a failed run.
- * What a handler requires stays visible: it is the `R` of the tool, and so of every agent that is given the tool.
+ * A tool is a name, a description and parameters for the model, together with the effect that a call runs. Arguments
+ * are decoded before the handler sees them and its success is encoded to JSON. A failure on the way (arguments that
+ * don't decode, a typed failure, a defect) is an outcome for the model to read, never a failed run. The requirements of
+ * a handler stay visible: they are the `R` of the tool, and so of every agent with the tool.
  *
  * @since 0.1.0
  */
 import type * as McpClient from "effect/ai/McpClient"
 import type * as McpClientError from "effect/ai/McpClientError"
-import type * as Prompt from "effect/ai/Prompt"
 import * as AiTool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
 import * as Cause from "effect/Cause"
@@ -23,38 +22,31 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import type { Agent } from "./Agent.ts"
 import { ToolFailed } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import { Approvals } from "./Approvals.ts"
 import { discover } from "./internal/agent/mcpTools.ts"
-import type { AgentRef } from "./internal/agent/protocol.ts"
+import { type EffectClass, failure, type Outcome } from "./internal/agent/outcome.ts"
+import type { AgentRef, Input } from "./internal/agent/protocol.ts"
 import { CurrentTool } from "./internal/agent/toolContext.ts"
+import { checkName, toToolName } from "./internal/agent/toolName.ts"
+import * as check from "./internal/check.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import * as Pushed from "./internal/pushed.ts"
+
+export {
+  /** @since 0.1.0 @category models */
+  type EffectClass,
+  /** @since 0.1.0 @category constructors */
+  failure,
+  /** @since 0.1.0 @category models */
+  type Outcome
+} from "./internal/agent/outcome.ts"
 
 const TypeId = "~effect-troupe/Tool"
 
 /**
- * What a call came to: JSON for the model to read. The result of a failure is its message.
- *
- * `modelOutput` replaces the result in the model's eyes where a tool answers with text and files. `params` are the
- * arguments that the tool was run with, where a decision has changed them. An `answer` is the answer of the whole run,
- * which ends with this turn: see `handoff`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Outcome {
-  readonly result: unknown
-  readonly isFailure: boolean
-  readonly modelOutput?: ReadonlyArray<Prompt.ToolModelOutputPart>
-  readonly params?: unknown
-  readonly answer?: Pick<AgentResponse, "text" | "output">
-}
-
-/**
- * A tool that an agent can be given. `Name` is how the model calls it, `R` what its handler requires.
+ * A tool that an agent can be given. `Name` is the model's name for it, `R` the requirements of its handler.
  *
  * @since 0.1.0
  * @category models
@@ -62,7 +54,7 @@ export interface Outcome {
 export interface Tool<out Name extends string, out R = never> {
   readonly [TypeId]: typeof TypeId
   readonly name: Name
-  /** What the model is told of the tool. */
+  /** The tool as the model knows it. */
   readonly definition: AiTool.Any
   readonly effect: EffectClass
   /** Whether some of its calls wait for `Approvals`. */
@@ -72,7 +64,7 @@ export interface Tool<out Name extends string, out R = never> {
 }
 
 /**
- * What the handlers of a tool, or of every tool of a toolkit, require.
+ * The requirements of the handlers of a tool, or of all tools of a toolkit.
  *
  * @since 0.1.0
  * @category models
@@ -90,7 +82,7 @@ export type Requirements<T> = T extends Tool<infer _Name, infer R> ? R
 export const isTool = (u: unknown): u is Tool<string, unknown> => hasProperty(u, TypeId)
 
 /**
- * What `fn` has to know of a tool.
+ * The options of `fn`.
  *
  * @since 0.1.0
  * @category models
@@ -100,7 +92,7 @@ export interface FnOptions<Fields extends Schema.Struct.Fields, Success extends 
   readonly description: string
   /** The arguments, by name. Default: none. Annotate a field with a `description` to explain it to the model. */
   readonly parameters?: Fields | undefined
-  /** What the handler answers with. Default: `Schema.Void`. */
+  /** The handler's answer. Default: `Schema.Void`. */
   readonly success?: Success | undefined
   /**
    * Who deals with a failure (or a timeout, or a defect) of the handler: `"return"` gives it to the model as a failed
@@ -112,15 +104,6 @@ export interface FnOptions<Fields extends Schema.Struct.Fields, Success extends 
   /** How many calls of this tool run at once, in all runs that share it. Default: any number. */
   readonly concurrency?: number | undefined
 }
-
-/**
- * What running a tool does to the world: nothing (`"pure"`), the same once or many times (`"idempotent"`), or something
- * that must not happen twice (`"once"`). Only a tool that is not `"once"` can be retried, here and by a durable run.
- *
- * @since 0.1.0
- * @category models
- */
-export type EffectClass = "pure" | "idempotent" | "once"
 
 /**
  * How often a tool may run for one call. Default: once.
@@ -192,20 +175,20 @@ export function fn<
   options: FnOptions<Fields, Success> & Repetition & { readonly needsApproval?: undefined },
   handler: (params: Schema.Struct<Fields>["Type"]) => Effect.Effect<Success["Type"], E, R>
 ): Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"]>
-export function fn<Name extends string, Fields extends Schema.Struct.Fields, Success extends Schema.Top, E, R>(
-  name: Name,
-  options: FnOptions<Fields, Success> & Repetition & {
-    readonly needsApproval?: NeedsApproval<Schema.Struct<Fields>["Type"]> | undefined
+export function fn(
+  name: string,
+  options: FnOptions<Schema.Struct.Fields, Schema.Top> & Repetition & {
+    readonly needsApproval?: NeedsApproval<object> | undefined
   },
-  handler: (params: Schema.Struct<Fields>["Type"]) => Effect.Effect<Success["Type"], E, R>
-): Tool<Name, R | Schema.Struct<Fields>["DecodingServices"] | Success["EncodingServices"] | Approvals> {
-  checkOptions("fn", name, options)
-  const parameters = Schema.Struct(options.parameters ?? ({} as Fields))
+  handler: (params: object) => Effect.Effect<unknown, unknown, unknown>
+): Tool<string, unknown> {
+  checkOptions("Tool.fn", name, options)
+  const parameters = Schema.Struct(options.parameters ?? {})
   const success = options.success ?? Schema.Void
   const decode = Schema.decodeUnknownEffect(parameters)
   const encode = Schema.encodeUnknownEffect(Schema.toCodecJson(success))
   const execute = withPolicies(name, options, handler)
-  const answer = Effect.fnUntraced(function*(params: Schema.Struct<Fields>["Type"]) {
+  const answer = Effect.fnUntraced(function*(params: object) {
     const answer = yield* Effect.result(execute(params))
     if (answer._tag === "Failure") return yield* onFailure(name, options.failureMode, answer.failure)
     const encoded = yield* Effect.result(encode(answer.success))
@@ -225,7 +208,7 @@ export function fn<Name extends string, Fields extends Schema.Struct.Fields, Suc
       if (decoded._tag === "Failure") return invalidArguments(name, decoded.failure.message)
       const asks = typeof needsApproval === "function" ? needsApproval(decoded.success) : needsApproval
       if (!asks) return yield* answer(decoded.success)
-      return yield* onceApproved(params, (params) =>
+      return yield* onceApproved(yield* Approvals, params, (params) =>
         Effect.matchEffect(decode(params), {
           onFailure: ({ message }) => Effect.succeed(invalidArguments(name, message)),
           onSuccess: answer
@@ -235,7 +218,7 @@ export function fn<Name extends string, Fields extends Schema.Struct.Fields, Suc
 }
 
 /**
- * Says how far a tool is, from inside its handler: a `ToolProgress` event in the stream of the run, at once.
+ * Reports progress from inside a handler: a `ToolProgress` event in the stream of the run, at once.
  *
  * `data` should be JSON. Waits while the reader of the stream is far behind. Outside of a run it does nothing.
  *
@@ -258,19 +241,21 @@ export const emit = (data: unknown): Effect.Effect<void> =>
   )
 
 /**
- * An agent as a tool: it is asked with the prompt that the calling model writes. An agent answers each call in a
- * conversation of its own; behind a ref, the actor goes on with the conversation that it has.
+ * An agent as a tool: the calling model writes the prompt. An agent answers each call in a conversation of its own;
+ * behind a ref, the actor goes on with the conversation that it has.
  *
  * The events of its run are in the stream of the run that called it, live, under its own name (all but `Completed`:
- * the tool's result is its answer). What it requires, the tool requires. A run that fails is a failed result.
+ * the tool's result is its answer). The tool has the requirements of the agent. A run that fails is a failed result.
  *
  * @since 0.1.0
  * @category constructors
  */
-export function fromAgent<E, R>(agent: Agent<E, R>, options: FromAgentOptions): Tool<string, R>
+export function fromAgent<R>(agent: Runnable<R>, options: FromAgentOptions): Tool<string, R>
 export function fromAgent(ref: AgentRef, options: FromAgentOptions & { readonly name: string }): Tool<string>
-export function fromAgent<E, R>(target: Agent<E, R> | AgentRef, options: FromAgentOptions): Tool<string, R> {
-  return fn(options.name ?? toToolName("run" in target ? target.name : target.protocol.name), {
+export function fromAgent<R>(target: Runnable<R> | AgentRef, options: FromAgentOptions): Tool<string, R> {
+  const name = options.name ?? toToolName("run" in target ? target.name : target.protocol.name)
+  checkOptions("Tool.fromAgent", name, options)
+  return fn(name, {
     description: options.description,
     parameters: {
       prompt: Schema.String.annotate({ description: "What the agent is asked, with all that it must know" })
@@ -287,7 +272,18 @@ export function fromAgent<E, R>(target: Agent<E, R> | AgentRef, options: FromAge
 }
 
 /**
- * What `fromAgent` has to know.
+ * Anything that `fromAgent` can run, such as an agent. `R` is its requirements.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Runnable<out R = never> {
+  readonly name: string
+  readonly run: (input: Input) => Stream.Stream<AgentEvent, unknown, R>
+}
+
+/**
+ * The options of `fromAgent`.
  *
  * @since 0.1.0
  * @category models
@@ -295,9 +291,11 @@ export function fromAgent<E, R>(target: Agent<E, R> | AgentRef, options: FromAge
 export interface FromAgentOptions {
   /** Tells the model what the agent can do and when to ask it. */
   readonly description: string
-  /** Default: the agent's name, with "_" for what a tool's name can't have. */
+  /** Default: the agent's name, with "_" for characters that no tool's name can have. */
   readonly name?: string | undefined
-  /** Fails a call that takes longer; two actors that ask each other would otherwise wait for ever. Default: for ever. */
+  /**
+   * Fails a call that takes longer; two actors that ask each other would otherwise wait for ever. Default: for ever.
+   */
   readonly timeout?: Duration.Input | undefined
 }
 
@@ -315,7 +313,7 @@ export const handoff = <const Name extends string>(
   ref: AgentRef,
   options: FromAgentOptions & { readonly name: Name }
 ): Tool<Name> => {
-  checkOptions("handoff", options.name, options)
+  checkOptions("Tool.handoff", options.name, options)
   const tool = fn(
     options.name,
     { description: options.description, parameters: { message: handoffMessage } },
@@ -367,7 +365,7 @@ export const fromToolkit = <Tools extends Record<string, AiTool.Any>>(
     (handlers) =>
       Object.values(handlers.tools).map((definition) =>
         fromHandler(definition, (params, callId) =>
-          // The handler decodes the arguments itself, so what the model wrote may be passed to it unchecked.
+          // The handler decodes the arguments itself, so they may be passed to it as the model wrote them.
           Stream.unwrap(handlers.handle(definition.name, params as AiTool.ParametersEncoded<Tools[string]>, callId)))
       )
   )
@@ -375,11 +373,11 @@ export const fromToolkit = <Tools extends Record<string, AiTool.Any>>(
 /**
  * The tools of an MCP server.
  *
- * `connect` makes a client over stdio or HTTP (`McpClient.make`). The connection is kept until the scope closes; one that
- * breaks is made anew at the next call. The call that finds it broken is a failed result, since nobody knows whether it
- * ran; it is tried once more where its server marks the tool as read-only or idempotent, or has only forgotten the
- * session. `prefix` goes before each name, where servers share names; what a tool's name can't have becomes "_". What the
- * server has is asked once: `prepareTurn` can give an agent other tools later.
+ * `connect` makes a client over stdio or HTTP (`McpClient.make`). The connection is kept until the scope closes; a
+ * broken one is replaced at the next call. The call that finds it broken is a failed result, since nobody knows whether
+ * it ran; it is tried once more where its server marks the tool as read-only or idempotent, or has only forgotten the
+ * session. `prefix` goes before each name, where servers share names; other characters than a tool's name can have
+ * become "_". The server lists its tools once: `prepareTurn` can give an agent other tools later.
  *
  * @since 0.1.0
  * @category constructors
@@ -405,27 +403,9 @@ export const fromMcp = <R>(
       }))
   )
 
-/**
- * The outcome of a call that failed, with the message that the model reads.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const failure = (message: string): Outcome => ({ result: message, isFailure: true })
-
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
-
-/**
- * What is wrong with a name. Every provider takes these; most refuse the whole request for one other character.
- *
- * @internal
- */
-export const nameProblem = (name: string): string | undefined =>
-  /^[A-Za-z0-9_-]{1,64}$/.test(name)
-    ? undefined
-    : `name must be 1 to 64 letters, digits, "_" or "-", got ${JSON.stringify(name)}`
 
 const invalidArguments = (name: string, problem: string): Outcome =>
   failure(`Invalid arguments for tool ${name}: ${problem}`)
@@ -449,7 +429,7 @@ const catchDefects =
       )
     })
 
-/** The handler within the policies that are set; what isn't set adds nothing. */
+/** The handler within the policies that are set. */
 const withPolicies = <Params, A, E, R>(
   name: string,
   { concurrency, effect, retry, timeout }: Pick<FnOptions<{}, Schema.Top>, "concurrency" | "timeout"> & Repetition,
@@ -479,38 +459,26 @@ const checkOptions = (
   name: string,
   { concurrency, effect, retry, timeout }: Partial<FnOptions<{}, Schema.Top>> & Repetition
 ): void => {
-  const problem = nameProblem(name)
-  if (problem !== undefined) throw new Error(`Tool.${where}: ${problem}`)
-  if (concurrency !== undefined && !(Number.isInteger(concurrency) && concurrency > 0)) {
-    throw new Error(`Tool.${where}: concurrency of ${name} must be a positive integer, got ${concurrency}`)
-  }
-  if (timeout !== undefined && !(Duration.toMillis(timeout) > 0)) {
-    throw new Error(`Tool.${where}: timeout of ${name} must be positive, got ${Duration.toMillis(timeout)} ms`)
-  }
+  checkName(where, "name", name)
+  if (concurrency !== undefined) check.positiveInteger(where, "concurrency", concurrency)
+  if (timeout !== undefined) check.positiveDuration(where, "timeout", timeout)
   const declared: EffectClass = effect ?? "once"
   if (retry !== undefined && declared === "once") {
-    throw new Error(`Tool.${where}: retry of ${name} needs effect "pure" or "idempotent", got "once"`)
+    check.fail(where, "effect", `"pure" or "idempotent" with a retry`, declared)
   }
 }
-
-/**
- * The nearest name that a tool can have.
- *
- * @internal
- */
-export const toToolName = (name: string): string => name.replaceAll(/[^A-Za-z0-9_-]+/g, "_").slice(0, 64)
 
 const problemOf = <A, R>(decode: (params: unknown) => Effect.Effect<A, Schema.SchemaError, R>) => (params: unknown) =>
   Effect.match(decode(params), { onFailure: ({ message }) => message, onSuccess: () => undefined })
 
-/** Puts the call up for approval and runs it with what comes of that. */
+/** Puts the call up for approval and acts on the decision. */
 const onceApproved = Effect.fnUntraced(function*<R, R2>(
+  approvals: Approvals["Service"],
   params: unknown,
   run: (params: unknown) => Effect.Effect<Outcome, ToolFailed, R>,
   problemOf: (params: unknown) => Effect.Effect<string | undefined, never, R2>
 ) {
   const { agent, emit, id, name } = yield* CurrentTool
-  const approvals = yield* Approvals
   const services = yield* Effect.context<R2>()
   const decision = yield* approvals.request({
     agent,
@@ -533,7 +501,7 @@ const onceApproved = Effect.fnUntraced(function*<R, R2>(
   }
 })
 
-/** Says the events of a run inside of this one, all but the last, and answers with what that run comes to. */
+/** Emits the events of a run inside of this one, all but the last, and gives its answer. */
 const forward = <E, R>(
   events: Stream.Stream<AgentEvent, E, R>,
   emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
@@ -574,24 +542,20 @@ const fromHandler = <E, R>(
       })),
       Effect.catch((error) => Effect.succeed(failure(errorMessage(error))))
     )
-  const tool: Tool<string, R | Approvals> = {
+  return {
     [TypeId]: TypeId,
     name,
     definition,
     effect: "once",
     needsApproval: definition.needsApproval !== undefined && definition.needsApproval !== false,
-    handle: (params, callId) =>
-      asksApproval(definition, params, callId).pipe(
-        Effect.flatMap((asks) =>
-          asks
-            ? onceApproved(params, (params) => run(params, callId), () => Effect.undefined)
-            : run(params, callId)
-        ),
-        catchDefects(name)
-      )
+    handle: Effect.fnUntraced(function*(params, callId) {
+      if (!(yield* asksApproval(definition, params, callId))) return yield* run(params, callId)
+      // A toolkit doesn't say in its type whether a tool needs approval; an agent looks before its run starts.
+      const approvals = yield* Effect.serviceOption(Approvals)
+      if (Option.isNone(approvals)) return failure(`Not run: tool ${name} needs approval: provide Approvals.layer`)
+      return yield* onceApproved(approvals.value, params, (params) => run(params, callId), () => Effect.undefined)
+    }, catchDefects(name))
   }
-  // A toolkit doesn't say in its type whether a tool needs approval: a run looks before it starts.
-  return tool as Tool<string, R>
 }
 
 const asksApproval = (

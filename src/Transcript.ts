@@ -1,28 +1,24 @@
 /**
- * Holds what was said in a conversation, in a shape that a model can always be asked with.
+ * Holds a conversation in a shape that is always a valid model request.
  *
- * A transcript is a list of entries: what the user said, and what an agent answered in one turn. A tool call and its
- * result are one value in it, so a call without a result can't be written down: whatever interrupts or fails a run, the
- * transcript that it leaves is a valid beginning for the next request. Instructions are not part of it; they belong to
+ * A transcript is a list of entries: a message of the user, or an agent's answer in one turn. A tool call and its
+ * result are one value in it, so a call without a result can't be written down: a run that fails or is interrupted
+ * leaves a transcript that is a valid beginning for the next request. Instructions are not part of it; they belong to
  * the agent. Transcripts are immutable and encode to JSON.
  *
  * @since 0.1.0
  */
 import * as Prompt from "effect/ai/Prompt"
-import * as Equal from "effect/Equal"
-import * as Hash from "effect/Hash"
-import * as Inspectable from "effect/Inspectable"
 import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
-
-const TypeId = "~effect-troupe/Transcript"
+import { collectMessages, EntryChain, TypeId } from "./internal/entryChain.ts"
 
 /**
  * A tool call together with its result, as one part of an answer.
  *
  * `params` and `result` are JSON. `providerExecuted` marks a tool that the provider ran itself, `options` and
- * `resultOptions` carry what the provider wants to see again (item ids, signatures).
+ * `resultOptions` carry data that the provider wants to see again (item ids, signatures).
  *
  * @since 0.1.0
  * @category models
@@ -47,7 +43,7 @@ export const ToolUse = Schema.Struct({
 export type ToolUse = typeof ToolUse.Type
 
 /**
- * One part of what an agent answered.
+ * One part of an agent's answer.
  *
  * @since 0.1.0
  * @category models
@@ -61,7 +57,7 @@ export const AnswerPart = Schema.Union([Prompt.TextPart, Prompt.ReasoningPart, P
 export type AnswerPart = typeof AnswerPart.Type
 
 /**
- * What a user said: text and files.
+ * A message of the user: text and files.
  *
  * @since 0.1.0
  * @category models
@@ -77,7 +73,7 @@ export const UserEntry = Schema.TaggedStruct("User", {
 export type UserEntry = typeof UserEntry.Type
 
 /**
- * What an agent answered in one turn, with the results of the tools that it called.
+ * An agent's answer in one turn, with the results of the tools that it called.
  *
  * @since 0.1.0
  * @category models
@@ -130,90 +126,24 @@ export interface Transcript {
  */
 export const isTranscript = (u: unknown): u is Transcript => hasProperty(u, TypeId)
 
-/** A transcript is what was said before and what it adds; the `whole` of it once somebody has read that. */
-class Link implements Transcript {
-  readonly length: number
-  readonly depth: number
-  readonly added: ReadonlyArray<Entry>
-  before: Link | undefined
-  whole: Whole | undefined = undefined
-  constructor(before: Link | undefined, added: ReadonlyArray<Entry>) {
-    this.length = (before?.length ?? 0) + added.length
-    this.depth = before === undefined || before.whole !== undefined ? 0 : before.depth + 1
-    this.added = added
-    this.before = before
-    if (this.depth === maxDepth) wholeOf(this)
-  }
-  get [TypeId](): typeof TypeId {
-    return TypeId
-  }
-  get entries(): ReadonlyArray<Entry> {
-    return wholeOf(this).entries
-  }
-  get messages(): ReadonlyArray<Prompt.Message> {
-    return wholeOf(this).messages
-  }
-  // Two transcripts are the same if their entries are, however they were put together.
-  [Equal.symbol](that: Equal.Equal): boolean {
-    return isTranscript(that) && Equal.equals(this.entries, that.entries)
-  }
-  [Hash.symbol](): number {
-    return Hash.hash(this.entries)
-  }
-  toJSON(): ReadonlyArray<Entry> {
-    return this.entries
-  }
-  [Inspectable.NodeInspectSymbol]() {
-    return { _id: "Transcript", entries: this.entries }
-  }
-}
-
-interface Whole {
-  readonly entries: ReadonlyArray<Entry>
-  readonly messages: ReadonlyArray<Prompt.Message>
-}
-
-/** How many links may hang on each other before they are put together. */
-const maxDepth = 32
-
-const wholeOf = (self: Link): Whole => {
-  if (self.whole !== undefined) return self.whole
-  const [base, added] = partsOf(self)
-  self.whole = {
-    entries: base.entries.concat(added),
-    messages: base.messages.concat(added.flatMap(toMessages))
-  }
-  self.before = undefined
-  return self.whole
-}
-
-/** The nearest whole that a transcript begins with, and what was added to it. */
-const partsOf = (self: Link): [base: Whole, added: ReadonlyArray<Entry>] => {
-  const links: Array<ReadonlyArray<Entry>> = []
-  let at = self
-  for (; at.whole === undefined && at.before !== undefined; at = at.before) links.push(at.added)
-  at.whole ??= { entries: at.added, messages: at.added.flatMap(toMessages) }
-  return [at.whole, links.toReversed().flat()]
-}
-
-/**
- * The conversation in which nothing was said yet.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const empty: Transcript = new Link(undefined, [])
-
 /**
  * A transcript of these entries.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (entries: Iterable<Entry>): Transcript => new Link(undefined, Array.from(entries))
+export const make = (entries: Iterable<Entry>): Transcript => new EntryChain(toMessages, Array.from(entries))
 
 /**
- * What a user said, as an entry.
+ * The empty conversation.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const empty: Transcript = new EntryChain<Entry, Prompt.Message>((entry) => toMessages(entry), [])
+
+/**
+ * A message of the user, as an entry.
  *
  * @since 0.1.0
  * @category constructors
@@ -224,13 +154,21 @@ export const user = (input: string | ReadonlyArray<Prompt.UserMessagePart>): Use
 })
 
 /**
+ * Whether a message has nothing to answer: no file, and no text but spaces.
+ *
+ * @internal
+ */
+export const isBlank = ({ content }: UserEntry): boolean =>
+  content.every((part) => part.type === "text" && part.text.trim() === "")
+
+/**
  * Adds entries at the end; the given transcript stays as it is.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const append = (self: Transcript, ...entries: ReadonlyArray<Entry>): Transcript =>
-  entries.length === 0 ? self : new Link(self as Link, entries)
+  entries.length === 0 ? self : new EntryChain(toMessages, entries, chainOf(self))
 
 /**
  * The codec of a transcript: its entries as JSON.
@@ -246,7 +184,7 @@ export const Transcript = Schema.Array(Entry).pipe(
 )
 
 /**
- * The messages of a model request that say the same as an entry: none for an empty answer, which providers refuse.
+ * An entry as messages of a model request: none for an empty answer, which providers refuse.
  *
  * @since 0.1.0
  * @category conversions
@@ -293,8 +231,7 @@ export const toPrompt = (self: Transcript, instructions?: string): Prompt.Prompt
   const system: ReadonlyArray<Prompt.Message> = instructions === undefined
     ? []
     : [Prompt.systemMessage({ content: instructions })]
-  const [base, added] = partsOf(self as Link)
-  return Prompt.fromMessages(system.concat(base.messages, added.flatMap(toMessages)))
+  return Prompt.fromMessages(system.concat(collectMessages(chainOf(self))))
 }
 
 /**
@@ -310,3 +247,10 @@ export const text = (entry: Entry): string => {
   }
   return out
 }
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const chainOf = (self: Transcript): EntryChain<Entry, Prompt.Message> =>
+  self instanceof EntryChain ? self : new EntryChain(toMessages, self.entries)

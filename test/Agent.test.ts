@@ -1,6 +1,6 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Latch, Layer, Logger, Ref, Schema, Stream } from "effect"
-import { AiError, LanguageModel, Prompt, Tool as AiTool, Toolkit } from "effect/ai"
+import { AiError, LanguageModel, Prompt, Tool as AiTool } from "effect/ai"
 import type { Response } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as Actor from "../src/Actor.ts"
@@ -8,12 +8,18 @@ import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
 import { AgentError } from "../src/AgentError.ts"
 import type { AgentEvent } from "../src/AgentEvent.ts"
+import * as Guardrail from "../src/Guardrail.ts"
 import * as Pushed from "../src/internal/pushed.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
+import * as Recover from "../src/Recover.ts"
 import * as Team from "../src/Team.ts"
 import * as Tool from "../src/Tool.ts"
 import * as Transcript from "../src/Transcript.ts"
 import { collect, lines, tags, weather } from "./fixtures/agents.ts"
+
+const lagos = Scripted.toolCall("get_weather", { city: "Lagos" })
+
+const requests = Effect.flatten(Scripted.Requests)
 
 const hang = Tool.fn("hang", { description: "Never answers" }, () => Effect.never)
 
@@ -215,12 +221,10 @@ describe("Agent", () => {
       assert.deepStrictEqual(yield* Effect.flatten(Scripted.Requests), [])
     }).pipe(Effect.provide(Scripted.model(["Never said."]))))
 
-  it.effect("two tools of one name and a senseless maxTurns fail before any request, and name the culprit", () =>
+  it.effect("two tools of one name fail the run before any request, and name the culprit", () =>
     Effect.gen(function*() {
       const twins = yield* Effect.flip(collect(Agent.run(Agent.make("a", { tools: [weather, weather] }), "Hi")))
       assert.include(twins.message, "two tools are called \"get_weather\"")
-      const limit = yield* Effect.flip(collect(Agent.run(Agent.make("a", { maxTurns: 0.5 }), "Hi")))
-      assert.include(limit.message, "maxTurns must be a positive integer, got 0.5")
       assert.deepStrictEqual(yield* Effect.flatten(Scripted.Requests), [])
     }).pipe(Effect.provide(Scripted.model(["Never said."]))))
 
@@ -318,29 +322,6 @@ describe("Agent", () => {
       const response = yield* Agent.response(Agent.run(agent, "Whose?"))
       assert.strictEqual(response.text, "Mine.")
     }))
-
-  it.effect("a toolkit of effect/ai is a tool as it is, with the handlers of its layer", () =>
-    Effect.gen(function*() {
-      const Add = AiTool.make("add", {
-        parameters: Schema.Struct({ a: Schema.Finite, b: Schema.Finite }),
-        success: Schema.Finite
-      })
-      const Fail = AiTool.make("fail", { failure: Schema.String })
-      const MathToolkit = Toolkit.make(Add, Fail)
-      const agent = Agent.make("mathematician", { tools: [MathToolkit, weather] })
-      const events = yield* collect(Agent.run(agent, "Add.")).pipe(
-        Effect.provide(MathToolkit.toLayer({ add: ({ a, b }) => Effect.succeed(a + b), fail: () => Effect.fail("no") }))
-      )
-      assert.deepStrictEqual(toolResults(events).map(({ isFailure, result }) => [result, isFailure]), [
-        [3, false],
-        ["no", true],
-        ["18 C in Lagos", false]
-      ])
-    }).pipe(Effect.provide(Scripted.model([[
-      Scripted.toolCall("add", { a: 1, b: 2 }),
-      Scripted.toolCall("fail", {}),
-      Scripted.toolCall("get_weather", { city: "Lagos" })
-    ], "3"]))))
 
   describe("interruption", () => {
     it.effect("in mid-stream keeps the text so far", () =>
@@ -440,5 +421,74 @@ describe("Agent", () => {
       // @ts-expect-error the handler answers with what `success` says
       () => Effect.succeed("not a number")
     )
+  })
+})
+
+describe("Agent.object", () => {
+  const Person = Schema.Struct({ name: Schema.String, age: Schema.Int })
+
+  it.effect("gives the value that the model calls the answer tool with, after its other tools", () =>
+    Effect.gen(function*() {
+      const agent = Agent.make("reader", { tools: [weather] })
+      assert.deepStrictEqual(yield* Agent.object(agent, "Who?", Person), { name: "Ada", age: 36 })
+      const [first] = yield* requests
+      assert.deepStrictEqual(first!.tools, ["get_weather", "final_answer"])
+      assert.strictEqual(first!.toolChoice, "required")
+    }).pipe(Effect.provide(Scripted.model([lagos, Scripted.toolCall("final_answer", { name: "Ada", age: 36 })]))))
+
+  it.effect("takes JSON text from a model that doesn't call tools", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* Agent.object(Agent.make("reader"), "Who?", Person), { name: "Ada", age: 36 })
+    }).pipe(Effect.provide(Scripted.model(["```json\n{ \"name\": \"Ada\", \"age\": 36 }\n```"]))))
+
+  it.effect("a bad answer goes back once with what is wrong with it", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* Agent.object(Agent.make("reader"), "Who?", Person), { name: "Ada", age: 36 })
+      const last = (yield* requests)[1]!.prompt.content.at(-1)!
+      assert.include(JSON.stringify(last.content), "Your answer does not fit")
+      assert.include(JSON.stringify(last.content), "age")
+    }).pipe(Effect.provide(Scripted.model([
+      Scripted.toolCall("final_answer", { name: "Ada", age: "old" }),
+      Scripted.toolCall("final_answer", { name: "Ada", age: 36 })
+    ]))))
+
+  it.effect("a second bad answer fails with InvalidOutput", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Agent.object(Agent.make("reader"), "Who?", Person))
+      assert.strictEqual(error.reason._tag, "InvalidOutput")
+      assert.strictEqual((yield* requests).length, 2)
+    }).pipe(Effect.provide(Scripted.model(() => "I don't know."))))
+
+  it.effect("a schema that is no object works as well", () =>
+    Effect.gen(function*() {
+      const dates = yield* Agent.object(Agent.make("reader"), "When?", Schema.Array(Schema.Date))
+      assert.strictEqual(dates[0]!.getUTCFullYear(), 1815)
+    }).pipe(Effect.provide(Scripted.model([Scripted.toolCall("final_answer", { value: ["1815-12-10T00:00:00Z"] })]))))
+})
+
+describe("Agent types", () => {
+  class Payments extends Context.Service<Payments, { readonly pay: Effect.Effect<void> }>()("Payments") {}
+  class NoKey extends Schema.TaggedError<NoKey>()("NoKey", {}) {}
+  const failing: Layer.Layer<LanguageModel.LanguageModel, NoKey, Payments> = Layer.effectContext(
+    Effect.fail(new NoKey())
+  )
+
+  it("carry what recover, prepareTurn and guardrails require and fail with", () => {
+    expectTypeOf(Agent.make("a", { recover: () => Recover.withModel(failing) })).toEqualTypeOf<
+      Agent.Agent<NoKey, LanguageModel.LanguageModel | Payments>
+    >()
+    expectTypeOf(Agent.make("a", { prepareTurn: () => Effect.succeed({ model: failing }) })).toEqualTypeOf<
+      Agent.Agent<NoKey, LanguageModel.LanguageModel | Payments>
+    >()
+    const pay = Tool.fn("pay", { description: "" }, () => Payments.use(({ pay }) => pay))
+    expectTypeOf(Agent.make("a", { prepareTurn: () => Effect.succeed({ tools: [pay, weather] }) })).toEqualTypeOf<
+      Agent.Agent<never, LanguageModel.LanguageModel | Payments>
+    >()
+    const paid = Guardrail.output("paid", () => Payments.use(({ pay }) => Effect.as(pay, Guardrail.pass)))
+    expectTypeOf(Agent.make("a", { guardrails: [paid] })).toEqualTypeOf<
+      Agent.Agent<never, LanguageModel.LanguageModel | Payments>
+    >()
+    // @ts-expect-error there is no such option
+    Agent.make("a", { maxTurn: 1 })
   })
 })

@@ -8,6 +8,7 @@ import * as Scripted from "../src/Llm/Scripted.ts"
 import * as Tool from "../src/Tool.ts"
 import * as Transcript from "../src/Transcript.ts"
 import { collect, lines, only, results } from "./fixtures/agents.ts"
+import { refused } from "./fixtures/badOptions.ts"
 
 /** A tool that sends money, and what it has sent. */
 const makePay = Effect.gen(function*() {
@@ -69,7 +70,7 @@ describe("Approvals", () => {
       assert.deepStrictEqual(yield* Ref.get(sent), [])
     }).pipe(Effect.provide([layer(), paying(500)])))
 
-  it.effect("edited arguments are what runs and what the transcript says; bad ones are refused and the call still waits", () =>
+  it.effect("edited arguments run and are in the transcript; bad ones are refused and the call still waits", () =>
     Effect.gen(function*() {
       const approvals = yield* Approvals
       const { pay, sent } = yield* makePay
@@ -115,9 +116,10 @@ describe("Approvals", () => {
       assert.deepStrictEqual(yield* Fiber.join(fiber), { _tag: "Expired" })
     }).pipe(Effect.provide(layer({ expireAfter: "10 minutes" }))))
 
-  it("an expiry that is over at once is a defect that names it", () => {
-    assert.throws(() => layer({ expireAfter: -1 }), "Approvals.layer: expireAfter must be positive, got -1 ms")
-  })
+  it("an expiry that is over at once is refused where the layer is made", () =>
+    refused({
+      "Approvals.layer: expireAfter must be a positive duration, got -1ms": () => layer({ expireAfter: -1 })
+    }))
 
   it.effect("of two decisions the first counts, the second is a typed error, and nothing runs twice", () =>
     Effect.gen(function*() {

@@ -5,6 +5,7 @@ import * as Scripted from "../src/Llm/Scripted.ts"
 import * as Memory from "../src/Memory.ts"
 import * as MemoryContract from "../src/testing/MemoryContract.ts"
 import * as Transcript from "../src/Transcript.ts"
+import { refused } from "./fixtures/badOptions.ts"
 
 const user = Transcript.user
 
@@ -262,15 +263,26 @@ describe("Memory", () => {
       assert.deepStrictEqual(lines(found), ["rain in Lagos", "rain in Oslo"])
     }).pipe(Effect.provide(Memory.buffer(5))))
 
-  it("a wrong constant is a defect that names it", () => {
-    assert.throws(() => Memory.buffer(0), "Memory.buffer: n must be a positive integer, got 0")
-    assert.throws(() => Memory.tokens(Number.NaN), "Memory.tokens: max must be a positive integer, got NaN")
-    assert.throws(
-      () => Memory.summarizing({ trigger: 10, keep: 10 }),
-      "Memory.summarizing: keep must be less than trigger (10), got 10"
-    )
-    assert.throws(() => Memory.semantic({ k: 1.5 }), "Memory.semantic: k must be a positive integer, got 1.5")
-  })
+  it("a bad option is refused where the memory is made, and the field is named", () =>
+    refused({
+      "Memory.buffer: n must be a positive integer, got 0": () => Memory.buffer(0),
+      "Memory.tokens: max must be a positive integer, got NaN": () => Memory.tokens(Number.NaN),
+      "Memory.summarizing: trigger must be a positive integer, got 0.5": () =>
+        Memory.summarizing({ trigger: 0.5, keep: 10 }),
+      "Memory.summarizing: keep must be a positive integer, got 0": () => Memory.summarizing({ trigger: 10, keep: 0 }),
+      "Memory.summarizing: keep must be less than trigger (10), got 10": () =>
+        Memory.summarizing({ trigger: 10, keep: 10 }),
+      "Memory.semantic: k must be a positive integer, got 1.5": () => Memory.semantic({ k: 1.5 }),
+      "Memory.semantic: recent must be a positive integer, got -1": () => Memory.semantic({ k: 1, recent: -1 })
+    }))
+
+  it.effect("a bad limit of a search is refused when it is asked", () =>
+    Effect.gen(function*() {
+      const memory = yield* Memory.Memory
+      refused({
+        "Memory.search: limit must be a positive integer, got 0": () => memory.search("rain", { limit: 0 })
+      })
+    }).pipe(Effect.provide(Memory.buffer(5))))
 
   it("what a memory requires is in its type", () => {
     expectTypeOf(Memory.buffer(1)).toEqualTypeOf<Layer.Layer<Memory.Memory>>()
@@ -338,7 +350,7 @@ describe("Memory.summarizing", () => {
       assert.deepStrictEqual(lines(yield* memory.search("a0")), [heavy("a0")])
     }).pipe(provide(["Summary."])))
 
-  it.effect("a model that fails, is cut off or says nothing leaves the window whole, and the next one tries again", () =>
+  it.effect("a model that fails, is cut off or is silent leaves the window whole, and the next one tries again", () =>
     Effect.gen(function*() {
       yield* tell(user(heavy("q0")), says(heavy("a0")), user(heavy("q1")))
       const { messages, value } = yield* logged(Effect.all([windowLines, windowLines, windowLines]))

@@ -12,6 +12,7 @@ import * as Recover from "../src/Recover.ts"
 import * as Team from "../src/Team.ts"
 import * as Tool from "../src/Tool.ts"
 import { collect, lines, only, weather } from "./fixtures/agents.ts"
+import { refused } from "./fixtures/badOptions.ts"
 import { actor, play, questions, textBy } from "./fixtures/teams.ts"
 
 const a = actor("a")
@@ -398,61 +399,64 @@ describe("Team.handoff that breaks off", () => {
 })
 
 describe("A team that can't work", () => {
-  it.effect("because a worker's name can't be a tool's says so", () =>
-    Effect.gen(function*() {
-      const office = Team.hierarchy("office", a, { "law office": b }, { delegation: "tools" })
-      const error = reasonOf(yield* Effect.flip(Actor.spawn(office)))
-      assert.strictEqual(error._tag, "InvalidAgent")
-      assert.include(error.message, "got \"law office\"")
-    }).pipe(play({})))
+  const none: Array<typeof a> = []
+  const noOne = Object.fromEntries(none.map((agent) => [agent.name, agent]))
 
-  it.effect("fails to start, and says what is wrong", () =>
-    Effect.gen(function*() {
-      const none: Array<typeof a> = []
-      const some = { a, b }
-      const problems = yield* Effect.forEach([
-        Team.pipeline("t", none),
-        Team.broadcast("t", none),
-        Team.router("t", Object.fromEntries(none.map((agent) => [agent.name, agent])), { key: String }),
+  it("is refused where it is made, and the field is named", () =>
+    refused({
+      "Team.pipeline: name must be a text that is not empty, got \"\"": () => Team.pipeline("", [a]),
+      "Team.pipeline: members must be at least 1, got 0": () => Team.pipeline("t", none),
+      "Team.broadcast: members must be at least 1, got 0": () => Team.broadcast("t", none),
+      "Team.router: members must be at least 1, got 0": () => Team.router("t", noOne, { key: String }),
+      "Team.router: members must be named otherwise than the classifier, got \"classifier\"": () =>
+        Team.router("t", { classifier: a }, { classifier: b }),
+      "Team.hierarchy: workers must be at least 1, got 0": () => Team.hierarchy("t", a, noOne),
+      "Team.hierarchy: workers must be named otherwise than the lead, got \"lead\"": () =>
+        Team.hierarchy("t", a, { lead: b }),
+      "Team.hierarchy: a worker's name must be 1 to 64 letters, digits, \"_\" or \"-\", got \"law office\"": () =>
+        Team.hierarchy("t", a, { "law office": b }, { delegation: "tools" }),
+      "Team.debate: debaters must be at least 2, got 1": () =>
         Team.debate("t", { debaters: [a, ...none], arbiter: c, rounds: 1 }),
+      "Team.debate: rounds must be a positive integer, got 0": () =>
         Team.debate("t", { debaters: [a, b], arbiter: c, rounds: Number("0") }),
+      "Team.loop: maxRounds must be a positive integer, got -1": () =>
         Team.loop("t", a, { until: () => true, maxRounds: Number("-1") }),
-        Team.handoff("t", some, { maxHandoffs: 0.5 })
-      ], (team) => Effect.map(Effect.flip(Actor.spawn(team)), ({ message }) => message))
-      assert.deepStrictEqual(problems, [
-        "agent t: a team needs at least one member",
-        "agent t: a team needs at least one member",
-        "agent t: a team needs at least one member",
-        "agent t: a debate needs at least two debaters, got 1",
-        "agent t: rounds must be a positive integer, got 0",
-        "agent t: maxRounds must be a positive integer, got -1",
-        "agent t: maxHandoffs must be a positive integer, got 0.5"
-      ])
-    }).pipe(play({})))
+      "Team.handoff: members must be at least 1, got 0": () => Team.handoff("t", noOne),
+      "Team.handoff: maxHandoffs must be a positive integer, got 0.5": () =>
+        Team.handoff("t", { a, b }, { maxHandoffs: 0.5 })
+    }))
 
-  it("does not compile where the compiler knows", () => {
-    // @ts-expect-error no members
-    Team.pipeline("t", [])
-    // @ts-expect-error no members
-    Team.broadcast("t", [])
-    // @ts-expect-error no members
-    Team.router("t", {}, { key: String })
-    // @ts-expect-error no workers
-    Team.hierarchy("t", a, {})
-    // @ts-expect-error no members
-    Team.handoff("t", {})
-    // @ts-expect-error one debater
-    Team.debate("t", { debaters: [a], arbiter: b, rounds: 1 })
-    // @ts-expect-error no round
-    Team.debate("t", { debaters: [a, b], arbiter: c, rounds: 0 })
-    // @ts-expect-error no round
-    Team.loop("t", a, { until: () => true, maxRounds: -1 })
-    // @ts-expect-error nobody of that name
-    Team.handoff("t", { a, b }, { start: "c" })
-    // @ts-expect-error neither a key nor a classifier
-    Team.router("t", { a, b }, {})
-    // @ts-expect-error a team can't be given tools
-    Team.hierarchy("t", Team.pipeline("p", [a]), { b }, { delegation: "tools" })
+  it("does not compile where the compiler knows", () =>
+    refused({
+      // @ts-expect-error no members
+      "Team.pipeline: members must be at least 1, got 0": () => Team.pipeline("t", []),
+      // @ts-expect-error no members
+      "Team.broadcast: members must be at least 1, got 0": () => Team.broadcast("t", []),
+      // @ts-expect-error no members
+      "Team.router: members must be at least 1, got 0": () => Team.router("t", {}, { key: String }),
+      // @ts-expect-error no workers
+      "Team.hierarchy: workers must be at least 1, got 0": () => Team.hierarchy("t", a, {}),
+      // @ts-expect-error no members
+      "Team.handoff: members must be at least 1, got 0": () => Team.handoff("t", {}),
+      "Team.debate: debaters must be at least 2, got 1": () =>
+        // @ts-expect-error one debater
+        Team.debate("t", { debaters: [a], arbiter: b, rounds: 1 }),
+      "Team.debate: rounds must be a positive integer, got 0": () =>
+        // @ts-expect-error no round
+        Team.debate("t", { debaters: [a, b], arbiter: c, rounds: 0 }),
+      "Team.loop: maxRounds must be a positive integer, got -1": () =>
+        // @ts-expect-error no round
+        Team.loop("t", a, { until: () => true, maxRounds: -1 }),
+      // @ts-expect-error nobody of that name
+      "Team.handoff: start must be one of a, b, got \"c\"": () => Team.handoff("t", { a, b }, { start: "c" }),
+      // @ts-expect-error neither a key nor a classifier
+      "Team.router: key must be given where no classifier is, got undefined": () => Team.router("t", { a, b }, {}),
+      "Team.hierarchy: delegation must be \"all\" where the lead is no agent, got \"tools\"": () =>
+        // @ts-expect-error a team can't be given tools
+        Team.hierarchy("t", Team.pipeline("p", [a]), { b }, { delegation: "tools" })
+    }))
+
+  it("does not compile with an actor of another protocol", () => {
     // @ts-expect-error an actor with another protocol
     Team.pipeline("t", [Actor.make("Other", []).behavior(Effect.succeed({}))])
   })
@@ -474,7 +478,7 @@ describe("A team that can't work", () => {
     expectTypeOf<Effect.Services<typeof spawn>>().toEqualTypeOf<
       Db | Judge | LanguageModel.LanguageModel | ActorSystem.ActorSystem
     >()
-    expectTypeOf<Effect.Error<typeof spawn>>().toEqualTypeOf<AgentError | Actor.SpawnError>()
-    expectTypeOf(outer).toExtend<Agent.AgentBehavior<AgentError | Actor.SpawnError, unknown>>()
+    expectTypeOf<Effect.Error<typeof spawn>>().toEqualTypeOf<Actor.SpawnError>()
+    expectTypeOf(outer).toExtend<Agent.AgentBehavior<Actor.SpawnError, unknown>>()
   })
 })

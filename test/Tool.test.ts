@@ -1,21 +1,29 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Latch, Ref, Schedule, Schema, Stream } from "effect"
+import { Context, Deferred, Effect, Fiber, Latch, Layer, Ref, Schedule, Schema, Stream } from "effect"
 import type { LanguageModel } from "effect/ai"
 import { Tool as AiTool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
+import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
 import type { AgentEvent } from "../src/AgentEvent.ts"
 import type { Approvals } from "../src/Approvals.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
 import * as Tool from "../src/Tool.ts"
 import * as Transcript from "../src/Transcript.ts"
-import { collect, lines, only, results, tags } from "./fixtures/agents.ts"
+import { collect, lines, only, results, tags, weather } from "./fixtures/agents.ts"
+import { refused } from "./fixtures/badOptions.ts"
 
 /** Calls each of these tools once, then ends. */
 const calling = (...names: ReadonlyArray<string>) =>
   Scripted.model([names.map((name) => Scripted.toolCall(name, {})), "Done."])
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", { why: Schema.String }) {}
+
+/** Runs with a system and a scripted model. */
+const run =
+  (script: Parameters<typeof Scripted.model>[0]) =>
+  <A, E>(effect: Effect.Effect<A, E, ActorSystem.ActorSystem | LanguageModel.LanguageModel | Scripted.Requests>) =>
+    Effect.provide(effect, Layer.merge(Scripted.model(script), ActorSystem.layer({ name: "test" })))
 
 describe("Tool", () => {
   it.effect("with failureMode error a failure fails the run with the tool's name and cause", () =>
@@ -105,25 +113,25 @@ describe("Tool", () => {
       assert.strictEqual(yield* Ref.get(most), 2)
     }))
 
-  it("a senseless option dies at construction and names the field", () => {
-    assert.throws(() => Tool.fn("get weather", { description: "" }, () => Effect.void), "got \"get weather\"")
-    assert.throws(
-      () => Tool.fn("t", { description: "", timeout: 0 }, () => Effect.void),
-      "Tool.fn: timeout of t must be positive"
-    )
-    assert.throws(
-      () => Tool.fn("t", { description: "", concurrency: 0 }, () => Effect.void),
-      "concurrency of t must be"
-    )
-    assert.throws(
-      // @ts-expect-error what must not happen twice can't be retried
-      () => Tool.fn("t", { description: "", effect: "once", retry: Schedule.recurs(1) }, () => Effect.void),
-      "retry of t needs effect"
-    )
-    assert.throws(
-      // @ts-expect-error a tool that says nothing of itself counts as one that must not happen twice
-      () => Tool.fn("t", { description: "", retry: Schedule.recurs(1) }, () => Effect.void)
-    )
+  it("a bad option is refused where the tool is made, and the field is named", () => {
+    const make = (options: { readonly timeout?: number; readonly concurrency?: number }) => () =>
+      Tool.fn("t", { description: "", ...options }, () => Effect.void)
+    const agent = Agent.make("a")
+    refused({
+      "Tool.fn: name must be 1 to 64 letters, digits, \"_\" or \"-\", got \"get weather\"": () =>
+        Tool.fn("get weather", { description: "" }, () => Effect.void),
+      "Tool.fn: timeout must be a positive duration, got 0": make({ timeout: 0 }),
+      "Tool.fn: concurrency must be a positive integer, got 0": make({ concurrency: 0 }),
+      "Tool.fn: effect must be \"pure\" or \"idempotent\" with a retry, got \"once\"": () =>
+        // @ts-expect-error what must not happen twice can't be retried
+        Tool.fn("t", { description: "", retry: Schedule.recurs(1) }, () => Effect.void),
+      "Tool.fromAgent: name must be 1 to 64 letters, digits, \"_\" or \"-\", got \"\"": () =>
+        Tool.fromAgent(agent, { name: "", description: "" }),
+      "Tool.fromAgent: timeout must be a positive duration, got -1ms": () =>
+        Tool.fromAgent(agent, { description: "", timeout: -1 })
+    })
+    // @ts-expect-error nor what says so itself
+    assert.throws(() => Tool.fn("t", { description: "", effect: "once", retry: Schedule.recurs(1) }, () => Effect.void))
   })
 
   it("types say what handlers require, and Approvals where a call may need one", () => {
@@ -139,6 +147,29 @@ describe("Tool", () => {
       }, handler)
     ).toEqualTypeOf<Tool.Tool<"t", Approvals>>()
   })
+
+  it.effect("a toolkit of effect/ai is a tool as it is, with the handlers of its layer", () =>
+    Effect.gen(function*() {
+      const Add = AiTool.make("add", {
+        parameters: Schema.Struct({ a: Schema.Finite, b: Schema.Finite }),
+        success: Schema.Finite
+      })
+      const Fail = AiTool.make("fail", { failure: Schema.String })
+      const MathToolkit = Toolkit.make(Add, Fail)
+      const agent = Agent.make("mathematician", { tools: [MathToolkit, weather] })
+      const events = yield* collect(Agent.run(agent, "Add.")).pipe(
+        Effect.provide(MathToolkit.toLayer({ add: ({ a, b }) => Effect.succeed(a + b), fail: () => Effect.fail("no") }))
+      )
+      assert.deepStrictEqual(only(events, "ToolResult").map(({ isFailure, result }) => [result, isFailure]), [
+        [3, false],
+        ["no", true],
+        ["18 C in Lagos", false]
+      ])
+    }).pipe(Effect.provide(Scripted.model([[
+      Scripted.toolCall("add", { a: 1, b: 2 }),
+      Scripted.toolCall("fail", {}),
+      Scripted.toolCall("get_weather", { city: "Lagos" })
+    ], "3"]))))
 
   describe("emit", () => {
     it.effect("is in the stream while the tool still runs, and results keep the calls' order", () =>
@@ -310,4 +341,101 @@ describe("Tool", () => {
       >()
     })
   })
+})
+
+describe("Agents behind refs as tools", () => {
+  it.effect("a ref answers calls with its conversation, its events and usage are the caller's", () =>
+    Effect.gen(function*() {
+      const expert = yield* Agent.spawn(Agent.make("expert"))
+      const caller = Agent.make("caller", { tools: [Tool.fromAgent(expert, { name: "ask", description: "" })] })
+      const events = yield* collect(Agent.run(caller, "Go."))
+      assert.deepStrictEqual(events.map(({ _tag, agent }) => `${agent} ${_tag}`), [
+        "caller ToolCall",
+        "expert TextDelta",
+        "expert TurnFinished",
+        "caller ToolResult",
+        "caller TurnFinished",
+        "caller TextDelta",
+        "caller TurnFinished",
+        "caller Completed"
+      ])
+      assert.strictEqual(only(events, "ToolResult")[0]!.result, "42")
+      assert.strictEqual(only(events, "Completed")[0]!.response.usage.outputTokens.total, 111)
+      assert.deepStrictEqual(lines(yield* Agent.transcript(expert)), ["user: What?", "text: 42"])
+    }).pipe(run([
+      [Scripted.toolCall("ask", { prompt: "What?" }), Scripted.usage(0, 1)],
+      [Scripted.text("42"), Scripted.usage(0, 10)],
+      [Scripted.text("42!"), Scripted.usage(0, 100)]
+    ])))
+
+  it.effect("two actors that ask each other wait no longer than the tool's timeout, and both go on", () =>
+    Effect.gen(function*() {
+      const asksBack = yield* Deferred.make<Agent.AgentRef>()
+      const back = Tool.fn(
+        "back",
+        { description: "" },
+        () => Effect.asVoid(Effect.flatMap(Deferred.await(asksBack), (ref) => Agent.ask(ref, "?")))
+      )
+      const call = Scripted.toolCall("back", {})
+      const second = yield* Agent.spawn(
+        Agent.make("second", { tools: [back], model: Scripted.model([call, call, call, "Done."]) })
+      )
+      const senseless = { name: "hand", description: "", timeout: -1 }
+      assert.throws(() => Tool.handoff(second, senseless), RangeError, "Tool.handoff: timeout must be a positive")
+      const first = yield* Agent.spawn(Agent.make("first", {
+        tools: [
+          Tool.fromAgent(second, { name: "ask", description: "", timeout: "1 minute" }),
+          Tool.handoff(second, { name: "hand", description: "", timeout: "1 minute" })
+        ],
+        model: Scripted.model([
+          Scripted.toolCall("ask", { prompt: "?" }),
+          "No answer.",
+          Scripted.toolCall("hand", { message: "?" }),
+          "No answer.",
+          "Here."
+        ])
+      }))
+      yield* Deferred.succeed(asksBack, first)
+      for (const prompt of ["1", "2"]) {
+        const fiber = yield* Effect.forkChild(collect(Agent.stream(first, prompt)))
+        yield* TestClock.adjust("59 seconds")
+        assert.isUndefined(fiber.pollUnsafe())
+        yield* TestClock.adjust("1 second")
+        const [result] = only(yield* Fiber.join(fiber), "ToolResult")
+        assert.include(String(result!.result), "timed out after 1m")
+      }
+      assert.strictEqual((yield* Agent.ask(second, "3")).text, "Done.")
+    }).pipe(run([])))
+
+  it.effect("a stopped ref is a failed result", () =>
+    Effect.gen(function*() {
+      const expert = yield* Agent.spawn(Agent.make("expert"))
+      yield* expert.stop
+      const caller = Agent.make("caller", { tools: [Tool.fromAgent(expert, { name: "ask", description: "" })] })
+      const events = yield* collect(Agent.run(caller, "Go."))
+      const [result] = only(events, "ToolResult")
+      assert.isTrue(result!.isFailure)
+      assert.include(String(result!.result), "the actor has stopped")
+    }).pipe(run([Scripted.toolCall("ask", { prompt: "What?" }), "Sorry."])))
+
+  it.effect("a handoff moves the rest of the run: the other answers in the conversation, as the agent", () =>
+    Effect.gen(function*() {
+      const billing = yield* Agent.spawn(Agent.make("billing"))
+      yield* Agent.ask(billing, "Something else")
+      const triage = Agent.make("triage", { tools: [Tool.handoff(billing, { name: "to_billing", description: "" })] })
+      const events = yield* collect(Agent.run(triage, "My invoice?"))
+      assert.deepStrictEqual(events.map(({ _tag, agent }) => `${agent} ${_tag}`), [
+        "triage ToolCall",
+        "triage TextDelta",
+        "billing TurnFinished",
+        "triage ToolResult",
+        "triage TurnFinished",
+        "triage Completed"
+      ])
+      assert.strictEqual(only(events, "Completed")[0]!.response.text, "Paid.")
+      const requests = yield* Effect.flatten(Scripted.Requests)
+      assert.strictEqual(requests.length, 3)
+      assert.include(JSON.stringify(requests[2]!.prompt.content), "My invoice?")
+      assert.deepStrictEqual(lines(yield* Agent.transcript(billing)), ["user: Something else", "text: Ok."])
+    }).pipe(run(["Ok.", Scripted.toolCall("to_billing", { message: "Look it up" }), "Paid."])))
 })

@@ -40,7 +40,12 @@ export interface Sides {
   readonly spawn: Side
 }
 
-export const effectSides = <Ref, R>({ add, run, start, total }: EffectCounter<Ref, R>): Sides => {
+export interface EffectSides extends Sides {
+  /** The questions of `ask`, all inside of one span. */
+  readonly askInSpan: Side
+}
+
+export const effectSides = <Ref, R>({ add, run, start, total }: EffectCounter<Ref, R>): EffectSides => {
   const told = Effect.fnUntraced(function*(ref: Ref) {
     for (let i = 0; i < TELLS; i++) yield* add(ref)
     check("total", yield* total(ref), TELLS)
@@ -49,9 +54,13 @@ export const effectSides = <Ref, R>({ add, run, start, total }: EffectCounter<Re
     for (let i = 0; i < times; i++) check("total", yield* total(ref), 1)
   })
   const primed = Effect.tap(start, add)
+  type Asking = Effect.Effect<void, unknown>
+  const askWithin = (around: (asking: Asking) => Asking): Side => () =>
+    run(Effect.flatMap(primed, (ref) => effectRate(ASKS, around(asked(ref, ASKS)))))
   return {
     tell: () => run(Effect.flatMap(start, (ref) => effectRate(TELLS, told(ref)))),
-    ask: () => run(Effect.flatMap(primed, (ref) => effectRate(ASKS, asked(ref, ASKS)))),
+    ask: askWithin((asking) => asking),
+    askInSpan: askWithin((asking) => Effect.withSpan(asking, "asker")),
     ask64: () =>
       run(Effect.flatMap(primed, (ref) => {
         const askers = Array.from({ length: ASKERS }, () => asked(ref, ASKS_EACH))

@@ -7,10 +7,12 @@ import * as ActorSystem from "../../src/ActorSystem.ts"
 import * as Agent from "../../src/Agent.ts"
 import type { AgentResponse } from "../../src/AgentEvent.ts"
 import { make as makeLanguageModel } from "../../src/internal/llm/languageModel.ts"
+import * as AiSdk from "../../src/Llm/AiSdk.ts"
 import * as Team from "../../src/Team.ts"
 import * as Tool from "../../src/Tool.ts"
 import * as Transcript from "../../src/Transcript.ts"
-import { check } from "../harness.ts"
+import { check, cpuTime } from "../harness.ts"
+import { makeModel } from "./mock.ts"
 import { ANSWER, CITY, describeWeather, PROMPT } from "./task.ts"
 
 const usage = { inputTokens: { total: 10 }, outputTokens: { total: 5 } }
@@ -74,6 +76,16 @@ const times = (count: number, effect: Effect.Effect<void, unknown, Services>): P
 
 export const run = (count: number): Promise<void> => times(count, ask())
 
+/** The loop over the bridge, on the model that AI SDK's own loops run on. */
+export const runBridge = async (count: number): Promise<void> => {
+  const sdkModel = makeModel()
+  const forget = Effect.sync(() => {
+    sdkModel.doStreamCalls.length = 0
+  })
+  const layer = AiSdk.layer(Effect.succeed({ model: sdkModel, provider: "mock" }))
+  await Effect.runPromise(Effect.provide(repeat(count, Effect.andThen(ask(), forget)), layer))
+}
+
 /** Prompts an actor so often, each time in a new conversation, so that every run is as long as the others. */
 const askActor = (count: number, ref: Agent.LocalAgentRef, turns: number) =>
   Effect.andThen(
@@ -86,14 +98,6 @@ export const runActor = (count: number): Promise<void> =>
 
 const five = Team.pipeline("five", [assistant, assistant, assistant, assistant, assistant])
 
-/** Processor time, which other work on the machine leaves alone. */
-const processorTime = async (work: () => Promise<void>): Promise<number> => {
-  const before = process.cpuUsage()
-  await work()
-  const { system, user } = process.cpuUsage(before)
-  return system + user
-}
-
 /** How many times as much `a` costs as `b`, both in turns so that they meet the same heap. */
 const costRatio = async (a: () => Promise<void>, b: () => Promise<void>): Promise<number> => {
   let [costA, costB] = [0, 0]
@@ -102,8 +106,8 @@ const costRatio = async (a: () => Promise<void>, b: () => Promise<void>): Promis
     await b()
   }
   for (let round = 0; round < 10; round++) {
-    costB += await processorTime(b)
-    costA += await processorTime(a)
+    costB += await cpuTime(b)
+    costA += await cpuTime(a)
   }
   return costA / costB
 }

@@ -4,7 +4,7 @@ import { OpenAi, Scripted, Transcript } from "effect-troupe"
 import type { LanguageModel } from "effect/ai"
 
 /** What was asked last, as text. */
-export const questionOf = ({ prompt }: Scripted.Request): string => {
+export const questionOf = ({ prompt }: Scripted.ModelRequest): string => {
   const message = prompt.content.findLast((message) => message.role === "user")
   return message === undefined ? "" : Transcript.text(Transcript.user(message.content))
 }

@@ -38,7 +38,7 @@ interface Match {
 }
 
 /** Tells the time, or searches for the question's most telling word, reads the best place, answers with what stands there. */
-function play({ prompt }: Scripted.Request) {
+function play({ prompt }: Scripted.ModelRequest) {
   const results = prompt.content.flatMap((message) => message.role === "tool" ? message.content : [])
     .filter((part) => part.type === "tool-result")
   const question = prompt.content.findLast((message) => message.role === "user")!

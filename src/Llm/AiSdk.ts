@@ -12,18 +12,13 @@
  *
  * - Files given by URL reach the provider as URLs. The bridge downloads nothing, so a model that reads no URLs fails
  *   with an `InvalidRequestError`: pass the bytes instead.
- * - Provider metadata of reasoning and tool calls (signatures, encrypted content, item ids) is in the parts' `metadata`;
- *   a transcript that keeps the parts keeps it, and the next request carries it again.
+ * - Provider metadata of reasoning and tool calls (signatures, encrypted content, item ids) is in the `metadata` of
+ * their
+ *   parts; a transcript that keeps the parts keeps it, and the next request carries it again.
  *
  * @since 0.1.0
  */
-import type {
-  LanguageModelV3,
-  LanguageModelV4,
-  SharedV3Warning,
-  SharedV4ProviderOptions,
-  SharedV4Warning
-} from "@ai-sdk/provider"
+import type { LanguageModelV3, LanguageModelV4, SharedV3Warning, SharedV4Warning } from "@ai-sdk/provider"
 import * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Model from "effect/ai/Model"
@@ -40,12 +35,14 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Errors from "../internal/llm/aiSdkError.ts"
 import { toPromptV3 } from "../internal/llm/aiSdkPrompt.ts"
-import { mergeSettings, toCallOptions } from "../internal/llm/aiSdkRequest.ts"
+import { toCallOptions } from "../internal/llm/aiSdkRequest.ts"
 import { type GenerateResult, isTruncated, toParts, toStreamPart } from "../internal/llm/aiSdkResponse.ts"
 import { type Batch, batchReader, type PartReader } from "../internal/llm/aiSdkStream.ts"
 import * as CallSpan from "../internal/llm/callSpan.ts"
-import { secretsOf } from "../internal/llm/headers.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
+import { secretsOf } from "../internal/llm/redact.ts"
+import { checkSettings, mergeSettings } from "../internal/llm/settings.ts"
+import { RequestSettings, type Settings } from "./Settings.ts"
 
 /**
  * A language model of any current AI SDK specification.
@@ -68,51 +65,6 @@ export type ModelLayer<E = never, R = never> = Layer.Layer<
 >
 
 /**
- * How a model shall answer; what is left out is the provider's default.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Settings {
-  readonly temperature?: number | undefined
-  readonly topP?: number | undefined
-  /** The most tokens one answer may have, reasoning included. */
-  readonly maxOutputTokens?: number | undefined
-  /** Texts that end the answer when the model writes them. */
-  readonly stopSequences?: ReadonlyArray<string> | undefined
-  /** Asks for the same answer to the same request, where the provider can. */
-  readonly seed?: number | undefined
-  /** How much the model thinks before it answers. */
-  readonly reasoning?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max" | undefined
-  /** Sent with each request, after the provider's own headers. No error and no file shows a value that is `Redacted`. */
-  readonly headers?: Readonly<Record<string, string | Redacted.Redacted>> | undefined
-  /** What only this provider knows, under the provider's AI SDK name: `{ openai: { serviceTier: "flex" } }`. */
-  readonly providerOptions?: SharedV4ProviderOptions | undefined
-}
-
-/**
- * Settings of the requests made inside an effect, which win over the settings of the model's layer.
- *
- * **Example** (One careful answer)
- *
- * ```ts
- * import { Effect } from "effect"
- * import { LanguageModel } from "effect/ai"
- * import { AiSdk } from "effect-troupe"
- *
- * const careful = LanguageModel.generateText({ prompt: "What is 17 x 23?" }).pipe(
- *   Effect.provideService(AiSdk.RequestSettings, { temperature: 0, maxOutputTokens: 200 })
- * )
- * ```
- *
- * @since 0.1.0
- * @category references
- */
-export const RequestSettings = Context.Reference<Settings>("effect-troupe/Llm/AiSdk/RequestSettings", {
-  defaultValue: () => ({})
-})
-
-/**
  * An AI SDK model and what the bridge must know of its provider.
  *
  * @since 0.1.0
@@ -126,7 +78,9 @@ export interface Options {
   readonly settings?: Settings | undefined
   /** Fits a schema to what the provider takes as structured output; Effect's default transformer otherwise. */
   readonly codecTransformer?: LanguageModel.CodecTransformer | undefined
-  /** `"whenPossible"` marks each tool as strict whose schema allows it, and all others as not strict. Default: unmarked. */
+  /**
+   * `"whenPossible"` marks each tool as strict whose schema allows it, and all others as not strict. Default: unmarked.
+   */
   readonly strictTools?: "whenPossible" | undefined
   /** Values that no error may show, such as the API key. */
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
@@ -154,7 +108,7 @@ export class PackageMissing extends Schema.TaggedError<PackageMissing>()("Packag
  * @category constructors
  */
 export const make = (options: Options): Effect.Effect<LanguageModel.LanguageModel> => {
-  checkSettings(options.settings ?? {})
+  checkSettings("AiSdk.make", options.settings ?? {})
   const codecTransformer = options.codecTransformer ?? LanguageModel.defaultCodecTransformer
   const bridge: Bridge = { ...options, codecTransformer }
   return makeLanguageModel({
@@ -167,8 +121,7 @@ export const make = (options: Options): Effect.Effect<LanguageModel.LanguageMode
 /**
  * Provides an AI SDK model; the effect that builds it decides what the layer can fail with.
  *
- * **Example** (A provider of one's own)
- *
+ * @example
  * ```ts
  * import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
  * import { Effect } from "effect"
@@ -199,24 +152,15 @@ export const layer = <E, R>(options: Effect.Effect<Options, E, R>): ModelLayer<E
  * @category guards
  */
 export const isContextTooLong = (error: AiError.AiError): boolean =>
-  error.reason._tag === "InvalidRequestError" && error.reason.constraint === Errors.CONTEXT_CONSTRAINT
+  error.reason._tag === "InvalidRequestError" && error.reason.constraint === Errors.contextConstraint
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const checkSettings = ({ maxOutputTokens, temperature, topP }: Settings): void => {
-  const check = (field: string, value: number | undefined, holds: (value: number) => boolean, expected: string) => {
-    if (value !== undefined && !holds(value)) throw new Error(`AiSdk.make: ${field} must be ${expected}, got ${value}`)
-  }
-  check("temperature", temperature, (value) => value >= 0 && Number.isFinite(value), "a number of at least 0")
-  check("topP", topP, (value) => value >= 0 && value <= 1, "between 0 and 1")
-  check("maxOutputTokens", maxOutputTokens, (value) => value >= 1 && Number.isInteger(value), "a positive integer")
-}
-
 type Bridge = Options & { readonly codecTransformer: LanguageModel.CodecTransformer }
 
-/** The call to make, and from where its errors come; the settings of the surroundings may hold secrets of their own. */
+/** The call to make, and the origin of its errors. Request settings may hold secrets of their own. */
 const prepare = Effect.fnUntraced(function*(
   bridge: Bridge,
   request: LanguageModel.ProviderOptions,

@@ -17,7 +17,8 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Errors from "../internal/llm/aiSdkError.ts"
 import * as CallSpan from "../internal/llm/callSpan.ts"
-import { reveal, secretsOf } from "../internal/llm/headers.ts"
+import { reveal, secretsOf } from "../internal/llm/redact.ts"
+import { checkEmbeddings } from "../internal/llm/settings.ts"
 
 /**
  * An embedding model of any current AI SDK specification.
@@ -46,7 +47,9 @@ export type EmbeddingLayer<E = never, R = never> = Layer.Layer<EmbeddingModel.Em
 export interface Settings {
   /** The length of the vectors, where the model has more than one. */
   readonly dimensions?: number | undefined
-  /** Sent with each request, after the provider's own headers. No error and no file shows a value that is `Redacted`. */
+  /**
+   * Sent with each request, after the provider's own headers. No error and no file shows a value that is `Redacted`.
+   */
   readonly headers?: Readonly<Record<string, string | Redacted.Redacted>> | undefined
   /** What only this provider knows, under the provider's AI SDK name: `{ google: { taskType: "RETRIEVAL_QUERY" } }`. */
   readonly providerOptions?: SharedV4ProviderOptions | undefined
@@ -87,12 +90,13 @@ export class EmbeddingsNotSupported extends Schema.TaggedError<EmbeddingsNotSupp
  * @since 0.1.0
  * @category constructors
  */
-export const make = (options: Options): Effect.Effect<EmbeddingModel.EmbeddingModel> =>
-  Effect.flatMap(
+export const make = (options: Options): Effect.Effect<EmbeddingModel.EmbeddingModel> => {
+  checkEmbeddings("AiSdkEmbedding.make", options.model.modelId, options.settings ?? {})
+  return Effect.flatMap(
     // Some providers answer with a promise.
     Effect.promise(async () => ({
       limit: await options.model.maxEmbeddingsPerCall ?? Infinity,
-      concurrency: await options.model.supportsParallelCalls ? PARALLEL_CALLS : 1
+      concurrency: await options.model.supportsParallelCalls ? parallelCalls : 1
     })),
     ({ concurrency, limit }) =>
       EmbeddingModel.make({
@@ -108,12 +112,12 @@ export const make = (options: Options): Effect.Effect<EmbeddingModel.EmbeddingMo
           )
       })
   )
+}
 
 /**
  * Provides an AI SDK embedding model; the effect that builds it decides what the layer can fail with.
  *
- * **Example** (A provider of one's own)
- *
+ * @example
  * ```ts
  * import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
  * import { Effect } from "effect"
@@ -148,7 +152,7 @@ export const unsupported = (provider: string): EmbeddingLayer<EmbeddingsNotSuppo
 // -----------------------------------------------------------------------------------------------------------------
 
 /** Enough to hide the network, few enough for the request limits of a small account. */
-const PARALLEL_CALLS = 4
+const parallelCalls = 4
 
 const embed = ({ model, provider, secrets = [], settings = {} }: Options, values: Array<string>) => {
   const { dimensions, headers, providerOptions } = settings

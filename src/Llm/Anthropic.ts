@@ -5,8 +5,7 @@
  * of a proxy, with or without `/v1`). Thinking comes back with its signatures, and a transcript that keeps the parts
  * sends them with the next request, as Anthropic demands between a tool call and its result.
  *
- * **Example** (An agent that pays once for what it has already read)
- *
+ * @example
  * ```ts
  * import { Agent, Anthropic } from "effect-troupe"
  *
@@ -24,15 +23,17 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { baseUrl, load, requiredKey } from "../internal/llm/provider.ts"
+import { checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
+import type * as ModelSettings from "./Settings.ts"
 
 /**
  * @since 0.1.0
  * @category models
  */
-export interface Settings extends AiSdk.Settings {
+export interface Settings extends ModelSettings.Settings {
   /**
    * Keeps what a request begins with (tools, instructions and the conversation up to its last message) at Anthropic for
    * that long after its last use; the next request reads it at a tenth of the price. Writing costs a quarter more with
@@ -51,7 +52,10 @@ export interface Settings extends AiSdk.Settings {
 export const model = (
   name: string,
   settings: Settings = {}
-): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => AiSdk.layer(options(name, settings))
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkModel("Anthropic.model", name, settings)
+  return AiSdk.layer(options(name, settings))
+}
 
 /**
  * Fails: Anthropic has no embedding models.
@@ -124,7 +128,10 @@ const options = Effect.fnUntraced(function*(name: string, { cache, ...settings }
   }
 })
 
-const cached = ({ providerOptions, ...settings }: AiSdk.Settings, ttl: "5m" | "1h"): AiSdk.Settings => ({
+const cached = (
+  { providerOptions, ...settings }: ModelSettings.Settings,
+  ttl: "5m" | "1h"
+): ModelSettings.Settings => ({
   ...settings,
   providerOptions: {
     ...providerOptions,

@@ -2,12 +2,11 @@
  * Provides the models that are deployed in an Azure OpenAI resource.
  *
  * Needs the package `@ai-sdk/azure`. Reads `AZURE_OPENAI_ENDPOINT` (`https://NAME.openai.azure.com`) and
- * `AZURE_OPENAI_API_KEY`; with a `TokenProvider` in the surroundings, it signs in with Microsoft Entra ID and needs no key.
- * Names are those of deployments, which you give, and not those of models. Requests go to Azure's v1 API, which wants no
- * API version.
+ * `AZURE_OPENAI_API_KEY`. Where {@link AccessToken} is provided, requests sign in with Microsoft Entra ID and need no
+ * key. Names are those of your deployments, not those of models. Requests go to Azure's v1 API, which wants no API
+ * version.
  *
- * **Example** (An answer from a deployment)
- *
+ * @example
  * ```ts
  * import { Effect } from "effect"
  * import { LanguageModel } from "effect/ai"
@@ -31,29 +30,31 @@ import * as Redacted from "effect/Redacted"
 import { errorMessage } from "../internal/errorMessage.ts"
 import * as Errors from "../internal/llm/aiSdkError.ts"
 import { configError, load, optionalUrl, requiredKey } from "../internal/llm/provider.ts"
+import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
+import type * as ModelSettings from "./Settings.ts"
 
 /**
  * @since 0.1.0
  * @category models
  */
-export interface Settings extends AiSdk.Settings {
+export interface Settings extends ModelSettings.Settings {
   /** Which of the two APIs to use. Default: `"responses"`; models that are not OpenAI's have only `"chat"`. */
   readonly api?: "responses" | "chat" | undefined
 }
 
 /**
- * Gives an access token of Microsoft Entra ID, run before each request; a failure is an `AuthenticationError`. Default: none,
- * the key is used.
+ * Gives an access token of Microsoft Entra ID; it runs before each request, and a failure is an `AuthenticationError`.
+ * Default: none, the key is used.
  *
  * @example
  * ```ts
  * import { Effect, Layer, Redacted } from "effect"
  * import { AzureOpenAi } from "effect-troupe"
  *
- * // What `getBearerTokenProvider` of `@azure/identity` makes, for the scope `https://cognitiveservices.azure.com/.default`.
+ * // From `getBearerTokenProvider` of `@azure/identity`, with the scope https://cognitiveservices.azure.com/.default.
  * declare const getToken: () => Promise<string>
  *
  * const token = Effect.tryPromise({ try: getToken, catch: (error) => error }).pipe(
@@ -86,7 +87,10 @@ export const AccessToken = Context.Reference<Effect.Effect<Redacted.Redacted, un
 export const model = (
   deployment: string,
   settings: Settings = {}
-): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => AiSdk.layer(options(deployment, settings))
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkModel("AzureOpenAi.model", deployment, settings)
+  return AiSdk.layer(options(deployment, settings))
+}
 
 /**
  * A deployed embedding model by the deployment's name; at most 2,048 texts go in one call.
@@ -97,8 +101,9 @@ export const model = (
 export const embeddings = (
   deployment: string,
   settings: AiSdkEmbedding.Settings = {}
-): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  AiSdkEmbedding.layer(
+): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkEmbeddings("AzureOpenAi.embeddings", deployment, settings)
+  return AiSdkEmbedding.layer(
     Effect.map(provider, ({ azure, secrets }) => ({
       model: azure.embeddingModel(deployment),
       provider: "azure",
@@ -106,6 +111,7 @@ export const embeddings = (
       secrets
     }))
   )
+}
 
 /**
  * The models that the resource may deploy; Azure lists deployments only to its management API.
@@ -191,7 +197,7 @@ const options = Effect.fnUntraced(function*(deployment: string, { api = "respons
   } as const
 })
 
-const unstored = ({ providerOptions, ...settings }: AiSdk.Settings): AiSdk.Settings => ({
+const unstored = ({ providerOptions, ...settings }: ModelSettings.Settings): ModelSettings.Settings => ({
   ...settings,
   providerOptions: { ...providerOptions, azure: { store: false, ...providerOptions?.azure } }
 })

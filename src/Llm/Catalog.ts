@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as LayerMap from "effect/LayerMap"
 import * as Schema from "effect/Schema"
+import * as Check from "../internal/check.ts"
 import { errorMessage } from "../internal/errorMessage.ts"
 import type * as AiSdk from "./AiSdk.ts"
 import * as Anthropic from "./Anthropic.ts"
@@ -150,9 +151,7 @@ export const layer = <const Providers extends Readonly<Record<string, Provider>>
 ): Layer.Layer<Catalog, never, Requirements<Providers>> => {
   const names = Object.keys(providers)
   const wrong = names.find((name) => name === "" || name.includes("/"))
-  if (wrong !== undefined) {
-    throw new RangeError(`Catalog.layer: a provider must be named without a slash, got ${JSON.stringify(wrong)}`)
-  }
+  if (wrong !== undefined) Check.fail("Catalog.layer", "a provider's name", "not empty and without a slash", wrong)
   return Layer.effect(
     Catalog,
     Effect.map(

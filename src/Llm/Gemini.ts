@@ -1,12 +1,11 @@
 /**
  * Provides the models of Google's Gemini API (AI Studio); for Google Cloud see `Vertex`.
  *
- * Needs the package `@ai-sdk/google`. Reads `GEMINI_API_KEY` and, if it is set, `GOOGLE_GEMINI_BASE_URL` (the address of
- * a proxy, with or without `/v1beta`). Thought signatures stay with the parts that carry them and go back to Gemini with
- * the next request.
+ * Needs the package `@ai-sdk/google`. Reads `GEMINI_API_KEY` and, if it is set, `GOOGLE_GEMINI_BASE_URL` (the address
+ * of a proxy, with or without `/v1beta`). Thought signatures stay with the parts that carry them and go back to Gemini
+ * with the next request.
  *
- * **Example** (An answer from Gemini)
- *
+ * @example
  * ```ts
  * import { Effect } from "effect"
  * import { LanguageModel } from "effect/ai"
@@ -24,9 +23,11 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { baseUrl, load, requiredKey } from "../internal/llm/provider.ts"
+import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
+import type { Settings } from "./Settings.ts"
 
 /**
  * A model of Gemini by its name.
@@ -36,11 +37,13 @@ import * as ModelList from "./ModelList.ts"
  */
 export const model = (
   name: string,
-  settings: AiSdk.Settings = {}
-): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  AiSdk.layer(
+  settings: Settings = {}
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkModel("Gemini.model", name, settings)
+  return AiSdk.layer(
     Effect.map(provider, ({ google, key }) => ({ model: google(name), provider: "gemini", settings, secrets: [key] }))
   )
+}
 
 /**
  * An embedding model of Gemini by its name, such as `"gemini-embedding-001"`; at most 100 texts go in one call.
@@ -51,8 +54,9 @@ export const model = (
 export const embeddings = (
   name: string,
   settings: AiSdkEmbedding.Settings = {}
-): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  AiSdkEmbedding.layer(
+): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkEmbeddings("Gemini.embeddings", name, settings)
+  return AiSdkEmbedding.layer(
     Effect.map(provider, ({ google, key }) => ({
       model: google.embeddingModel(name),
       provider: "gemini",
@@ -60,6 +64,7 @@ export const embeddings = (
       secrets: [key]
     }))
   )
+}
 
 /**
  * The models of Gemini that the key may use, for text and for embeddings.

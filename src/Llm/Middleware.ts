@@ -2,8 +2,8 @@
  * Makes a model layer behave under load and faults: logged, retried, limited, timed, cut off, replaced, remembered.
  *
  * Each middleware is a function from a model layer to the same layer, for any `LanguageModel`, and they compose in any
- * order with `pipe`: the last one is the outermost. What one of them counts or keeps is made when the layer is built and
- * belongs to that layer. All of them live on Effect's clock.
+ * order with `pipe`: the last one is the outermost. What one of them counts or keeps is made when the layer is built
+ * and belongs to that layer. All of them live on Effect's clock.
  *
  * A middleware is around the model's call alone. Tools that a call resolves by itself run outside of it: a retry never
  * runs them twice, and they hold no permit and are not timed. A stream is pulled as fast as it is read. A retry or a
@@ -41,16 +41,16 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
+import * as Check from "../internal/check.ts"
 import { type Answer, type Part, toBare } from "../internal/llm/bareModel.ts"
 import * as Circuit from "../internal/llm/circuit.ts"
-import { reveal } from "../internal/llm/headers.ts"
 import * as Internal from "../internal/llm/middleware.ts"
 import * as RateWindow from "../internal/llm/rateWindow.ts"
-import { redactJson, redactText } from "../internal/llm/redact.ts"
+import { redactJson, redactText, reveal } from "../internal/llm/redact.ts"
 import * as ModelRequest from "../internal/llm/request.ts"
 import { retryAfterOf } from "../internal/llm/retryAfter.ts"
 import { whenSilent } from "../internal/llm/whenSilent.ts"
-import { RequestSettings } from "./AiSdk.ts"
+import { RequestSettings } from "./Settings.ts"
 
 /**
  * A function from a model layer to a layer of the same services, which may need and fail with more to be built.
@@ -68,8 +68,9 @@ export interface Middleware<out E2 = never, out R2 = never> {
  * Logs each call when it is over: provider, model, duration, tokens and outcome; a failed call as a warning. Around a
  * `fallback`, `model` is the one that was asked first; `responseModel` is who answered, as far as the provider says.
  *
- * The outcome is the finish reason, or `"failed"`, `"interrupted"`, or `"abandoned"` when the stream was not read to its
- * end. Prompts are logged only with `prompts: true`. What looks like a key is replaced in prompts and error messages.
+ * The outcome is the finish reason, or `"failed"`, `"interrupted"`, or `"abandoned"` when the stream was not read to
+ * its end. Prompts are logged only with `prompts: true`. What looks like a key is replaced in prompts and error
+ * messages.
  *
  * @since 0.1.0
  * @category middleware
@@ -80,7 +81,7 @@ export const log = (options: { readonly prompts?: boolean | undefined } = {}): M
       provider: Option.getOrUndefined(Context.getOption(services, Model.ProviderName)),
       model: Option.getOrUndefined(Context.getOption(services, Model.ModelName))
     }
-    const report = ({ method, options: { prompt } }: Internal.Call) => (ending: Internal.Ending) => {
+    const report = ({ method, options: { prompt } }: Internal.ModelCall) => (ending: Internal.Ending) => {
       const fields = {
         ...names,
         method,
@@ -101,10 +102,10 @@ export const log = (options: { readonly prompts?: boolean | undefined } = {}): M
 /**
  * Tries a failed call again while the schedule goes on, if its `AiError` is retryable.
  *
- * An attempt waits for the schedule's delay, and at least as long as the provider asked for in `retryAfter` or a header.
- * A call whose provider asks for more than `maxRetryAfter` (default: 1 minute) fails at once with that error, so that a
- * quota of the day holds nobody up for hours: a `fallback` around it answers instead. A stream is tried again only before
- * its first content part. Nothing else in this package retries a model call.
+ * An attempt waits for the schedule's delay, and at least as long as the provider asked for in `retryAfter` or a
+ * header. A call whose provider asks for more than `maxRetryAfter` (default: 1 minute) fails at once with that error,
+ * so that a quota of the day holds nobody up for hours: a `fallback` around it answers instead. A stream is tried again
+ * only before its first content part. Nothing else in this package retries a model call.
  *
  * @since 0.1.0
  * @category middleware
@@ -114,8 +115,7 @@ export const retry = (
   options: { readonly maxRetryAfter?: Duration.Input | undefined } = {}
 ): Middleware => {
   const { maxRetryAfter = "1 minute" } = options
-  requireDuration("retry", "maxRetryAfter", maxRetryAfter)
-  const longest = Duration.fromInputUnsafe(maxRetryAfter)
+  const longest = Check.positiveDuration("Middleware.retry", "maxRetryAfter", maxRetryAfter)
   const isWorthIt = (error: AiError.AiError) =>
     Effect.map(
       retryAfterOf(error),
@@ -149,21 +149,21 @@ export interface RateLimit {
 /**
  * Starts no more calls in any interval than the limit; the others wait, first come, first served.
  *
- * With `tokensPerMinute` a call is first counted with an estimate of its prompt (four characters a token, files left
- * out), then with what it really used. A call that is larger than the limit starts when nothing else is counted. Waiting
+ * With `tokensPerMinute` a call is first counted with an estimate of its prompt (four characters a token, 1,000 tokens
+ * a file), then with its real usage. A call that is larger than the limit starts when nothing else is counted. Waiting
  * has no end of its own: put a `timeout` around it, or a `concurrency` with `maxWaiting`.
  *
  * @since 0.1.0
  * @category middleware
  */
 export const rateLimit = (options: RateLimit): Middleware => {
-  requireInteger("rateLimit", "limit", options.limit, 1)
-  requireDuration("rateLimit", "interval", options.interval)
+  Check.positiveInteger("Middleware.rateLimit", "limit", options.limit)
+  Check.finiteDuration("Middleware.rateLimit", "interval", options.interval)
   if (options.tokensPerMinute !== undefined) {
-    requireInteger("rateLimit", "tokensPerMinute", options.tokensPerMinute, 1)
+    Check.positiveInteger("Middleware.rateLimit", "tokensPerMinute", options.tokensPerMinute)
   }
   return Internal.layer((model) =>
-    Effect.sync((): Internal.Middleware => {
+    Effect.sync((): Internal.Interceptor => {
       const window = RateWindow.make(options)
       const settle = (use: RateWindow.Use) => (ending: Internal.Ending) =>
         RateWindow.settle(window, use, Internal.totalTokens(ending))
@@ -182,8 +182,8 @@ export const rateLimit = (options: RateLimit): Middleware => {
 /**
  * Runs at most `limit` calls at once; a stream is running until it ends. The others wait, first come, first served.
  *
- * A call that finds `maxWaiting` others waiting (default: 1000), or has waited for `timeout` (default: no end), fails with
- * a `RateLimitError` whose `method` says which bound it met.
+ * A call that finds `maxWaiting` others waiting (default: 1000), or has waited for `timeout` (default: no end), fails
+ * with a `RateLimitError` whose `method` says which bound it met.
  *
  * @since 0.1.0
  * @category middleware
@@ -193,9 +193,9 @@ export const concurrency = (
   options: { readonly maxWaiting?: number | undefined; readonly timeout?: Duration.Input | undefined } = {}
 ): Middleware => {
   const { maxWaiting = 1000, timeout } = options
-  requireInteger("concurrency", "limit", limit, 1)
-  requireInteger("concurrency", "maxWaiting", maxWaiting, 0)
-  if (timeout !== undefined) requireDuration("concurrency", "timeout", timeout)
+  Check.positiveInteger("Middleware.concurrency", "limit", limit)
+  Check.notNegativeInteger("Middleware.concurrency", "maxWaiting", maxWaiting)
+  if (timeout !== undefined) Check.finiteDuration("Middleware.concurrency", "timeout", timeout)
   return Internal.layer((model) =>
     Effect.sync(() => {
       const semaphore = Semaphore.makeUnsafe(limit)
@@ -239,7 +239,7 @@ export interface Timeouts {
  */
 export const timeout = (options: Timeouts): Middleware => {
   for (const field of ["firstPart", "betweenParts", "answer"] as const) {
-    if (options[field] !== undefined) requireDuration("timeout", field, options[field])
+    if (options[field] !== undefined) Check.finiteDuration("Middleware.timeout", field, options[field])
   }
   const { answer, betweenParts, firstPart } = options
   return Internal.layer((model) =>
@@ -276,15 +276,15 @@ export const circuitBreaker = (
   } = {}
 ): Middleware => {
   const { failures = 5, openFor = "30 seconds" } = options
-  requireInteger("circuitBreaker", "failures", failures, 1)
-  requireDuration("circuitBreaker", "openFor", openFor)
+  Check.positiveInteger("Middleware.circuitBreaker", "failures", failures)
+  Check.finiteDuration("Middleware.circuitBreaker", "openFor", openFor)
   return Internal.layer((model) =>
     Effect.gen(function*() {
       const circuit = yield* Circuit.make(failures, openFor)
       return {
         generate: (run) => Circuit.guard(circuit, run(model)),
         stream: (run) => Circuit.guardStream(circuit, run(model))
-      } satisfies Internal.Middleware
+      } satisfies Internal.Interceptor
     })
   )
 }
@@ -315,9 +315,9 @@ export const fallback = <E2, R2>(
 /**
  * Gives the same answer to the same request for a while, without asking the model.
  *
- * Requests are the same when prompt, tools, tool choice, schema and `AiSdk.RequestSettings` are. Only complete answers are
- * kept, and the one that was not asked for the longest leaves first. A stream is replayed at once. An answer out of the
- * cache reports the usage of the call that it comes from; calls at the same time each ask the model.
+ * Requests are the same when prompt, tools, tool choice, schema and `Settings.RequestSettings` are. Only complete
+ * answers are kept, and the one that was not asked for the longest leaves first. A stream is replayed at once. An
+ * answer out of the cache reports the usage of the call that it comes from; calls at the same time each ask the model.
  *
  * @since 0.1.0
  * @category middleware
@@ -327,8 +327,8 @@ export const cache = (options: {
   readonly capacity: number
   readonly timeToLive: Duration.Input
 }): Middleware => {
-  requireInteger("cache", "capacity", options.capacity, 1)
-  requireDuration("cache", "timeToLive", options.timeToLive)
+  Check.positiveInteger("Middleware.cache", "capacity", options.capacity)
+  Check.finiteDuration("Middleware.cache", "timeToLive", options.timeToLive)
   return Internal.layer((model) =>
     Effect.gen(function*() {
       const answers = yield* makeStore<Answer>(options)
@@ -352,7 +352,7 @@ export const cache = (options: {
                 onNone: () => keep(run(model), (parts) => Cache.set(streams, key, parts))
               })
             )))
-      } satisfies Internal.Middleware
+      } satisfies Internal.Interceptor
     })
   )
 }
@@ -360,21 +360,6 @@ export const cache = (options: {
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
-
-const requireInteger = (middleware: string, field: string, value: number, least: number): void => {
-  if (!Number.isInteger(value) || value < least) {
-    throw new RangeError(`Middleware.${middleware}: ${field} must be an integer of at least ${least}, got ${value}`)
-  }
-}
-
-const requireDuration = (middleware: string, field: string, value: Duration.Input): void => {
-  const duration = Duration.fromInput(value)
-  if (Option.isNone(duration) || !(Duration.toMillis(duration.value) > 0) || !Duration.isFinite(duration.value)) {
-    throw new RangeError(
-      `Middleware.${middleware}: ${field} must be a positive, finite duration, got ${JSON.stringify(value)}`
-    )
-  }
-}
 
 const format = (duration: Duration.Input): string => Duration.format(Duration.fromInputUnsafe(duration))
 
@@ -437,7 +422,7 @@ const makeStore = <A>(options: { readonly capacity: number; readonly timeToLive:
   Cache.make<string, A>({ ...options, lookup: () => Effect.never })
 
 // Who asks with another tenant's header asks for another answer.
-const toKey = ({ method, options }: Internal.Call): Effect.Effect<string> =>
+const toKey = ({ method, options }: Internal.ModelCall): Effect.Effect<string> =>
   Effect.zipWith(
     ModelRequest.fromCallOptions(options),
     RequestSettings,

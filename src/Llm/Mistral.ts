@@ -1,11 +1,10 @@
 /**
  * Provides the models of Mistral.
  *
- * Needs the package `@ai-sdk/mistral`. Reads `MISTRAL_API_KEY` and, if it is set, `MISTRAL_BASE_URL` (up to and including
- * the version).
+ * Needs the package `@ai-sdk/mistral`. Reads `MISTRAL_API_KEY` and, if it is set, `MISTRAL_BASE_URL` (up to and
+ * including the version).
  *
- * **Example** (An answer from Mistral)
- *
+ * @example
  * ```ts
  * import { Effect } from "effect"
  * import { LanguageModel } from "effect/ai"
@@ -22,9 +21,11 @@ import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { baseUrl, load, requiredKey } from "../internal/llm/provider.ts"
+import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
+import type { Settings } from "./Settings.ts"
 
 /**
  * A model of Mistral by its name.
@@ -34,14 +35,16 @@ import * as ModelList from "./ModelList.ts"
  */
 export const model = (
   name: string,
-  settings: AiSdk.Settings = {}
-): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  AiSdk.layer(
+  settings: Settings = {}
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkModel("Mistral.model", name, settings)
+  return AiSdk.layer(
     Effect.map(
       provider,
       ({ key, mistral }) => ({ model: mistral(name), provider: "mistral", settings, secrets: [key] })
     )
   )
+}
 
 /**
  * An embedding model of Mistral by its name, such as `"mistral-embed"`; at most 32 texts go in one call.
@@ -52,8 +55,9 @@ export const model = (
 export const embeddings = (
   name: string,
   settings: AiSdkEmbedding.Settings = {}
-): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  AiSdkEmbedding.layer(
+): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkEmbeddings("Mistral.embeddings", name, settings)
+  return AiSdkEmbedding.layer(
     Effect.map(provider, ({ key, mistral }) => ({
       model: mistral.embeddingModel(name),
       provider: "mistral",
@@ -61,6 +65,7 @@ export const embeddings = (
       secrets: [key]
     }))
   )
+}
 
 /**
  * The models of Mistral that the key may use, for text and for embeddings.

@@ -2,10 +2,10 @@
  * The list of models that a vendor offers, as each provider's `models` gives it.
  *
  * `models` reads the configuration and gives an effect that asks the vendor over HTTP; the answer is kept for an hour,
- * a failure is not kept. The list belongs to whoever made it, so that programs with different keys share nothing.
+ * a failure is not kept. Each run of `models` makes a list of its own, so that programs with different keys share
+ * nothing.
  *
- * **Example** (Is the model there?)
- *
+ * @example
  * ```ts
  * import { Effect } from "effect"
  * import { Anthropic } from "effect-troupe"
@@ -31,6 +31,7 @@ import * as Predicate from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Errors from "../internal/llm/aiSdkError.ts"
+import { checkUrl } from "../internal/llm/provider.ts"
 
 /**
  * One model of a vendor; what the vendor's list does not say is undefined.
@@ -50,8 +51,8 @@ export interface ModelInfo {
 }
 
 /**
- * What every provider's `models` is: run once, it gives the list that is fetched when it is first asked for and kept for
- * an hour.
+ * What every provider's `models` is: run once, it gives the list that is fetched when it is first asked for and kept
+ * for an hour.
  *
  * @since 0.1.0
  * @category models
@@ -77,7 +78,7 @@ export interface Options<A> {
   /** The provider's name in errors. */
   readonly provider: string
   readonly url: string | URL
-  /** Or how to make them, for each request anew, where a token expires. */
+  /** An effect runs before each request, for tokens that expire. */
   readonly headers?: RequestHeaders | Effect.Effect<RequestHeaders, AiError.AiError> | undefined
   /** The body of the vendor's answer. */
   readonly schema: Schema.ConstraintDecoder<A>
@@ -94,8 +95,10 @@ export interface Options<A> {
  * @since 0.1.0
  * @category constructors
  */
-export const make = <A>(options: Options<A>): ModelList<never> =>
-  Effect.cachedWithTTL(fetchAll(options), (exit) => Exit.isSuccess(exit) ? "1 hour" : 0)
+export const make = <A>(options: Options<A>): ModelList<never> => {
+  checkUrl("ModelList.make", "url", String(options.url))
+  return Effect.cachedWithTTL(fetchAll(options), (exit) => Exit.isSuccess(exit) ? "1 hour" : 0)
+}
 
 /**
  * Makes the list of a server whose `/models` answers as OpenAI's does.
@@ -130,7 +133,7 @@ const ofOpenAi = (model: typeof OpenAiBody.Type["data"][number]): ModelInfo => (
 })
 
 /** No vendor has as many; a server that repeats itself has more. */
-const MAX_PAGES = 50
+const maxPages = 50
 
 type Query = Readonly<Record<string, string>>
 
@@ -139,7 +142,7 @@ const fetchAll = Effect.fnUntraced(function*<A>(
 ): Effect.fn.Return<ReadonlyArray<ModelInfo>, AiError.AiError> {
   const { headers = {}, nextPage, toModels } = options
   const models: Array<ModelInfo> = []
-  for (let query: Query | undefined = {}, page = 0; query !== undefined && page < MAX_PAGES; page++) {
+  for (let query: Query | undefined = {}, page = 0; query !== undefined && page < maxPages; page++) {
     const body: A = yield* fetchPage(options, Effect.isEffect(headers) ? yield* headers : headers, query)
     models.push(...toModels(body))
     query = nextPage?.(body)
@@ -164,7 +167,7 @@ const fetchPage = <A>(
   )
 }
 
-/** The parsed body; a failure is the error of a call through the AI SDK, so that both are told the same way. */
+/** The parsed body. A failure has the form of the AI SDK's call errors, so that one function reads both. */
 const request = Effect.fnUntraced(
   function*(url: string | URL, headers: RequestHeaders, query: Query) {
     const response = yield* HttpClient.get(url, { headers, urlParams: query })

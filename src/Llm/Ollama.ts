@@ -4,8 +4,7 @@
  * Needs the package `@ai-sdk/openai-compatible` and no key. `OLLAMA_HOST` is read as Ollama itself reads it: with or
  * without scheme, port and path.
  *
- * **Example** (An answer from a local model)
- *
+ * @example
  * ```ts
  * import { Effect } from "effect"
  * import { LanguageModel } from "effect/ai"
@@ -22,10 +21,12 @@ import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { baseUrl } from "../internal/llm/provider.ts"
+import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import type * as AiSdk from "./AiSdk.ts"
 import type * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import type * as ModelList from "./ModelList.ts"
 import * as OpenAiCompatible from "./OpenAiCompatible.ts"
+import type { Settings } from "./Settings.ts"
 
 /**
  * A model of Ollama by its name.
@@ -35,9 +36,11 @@ import * as OpenAiCompatible from "./OpenAiCompatible.ts"
  */
 export const model = (
   name: string,
-  settings: AiSdk.Settings = {}
-): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  Layer.unwrap(Effect.map(server, (server) => OpenAiCompatible.model(name, { ...settings, ...server })))
+  settings: Settings = {}
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkModel("Ollama.model", name, settings)
+  return Layer.unwrap(Effect.map(server, (server) => OpenAiCompatible.model(name, { ...settings, ...server })))
+}
 
 /**
  * An embedding model of Ollama by its name, such as `"nomic-embed-text"`.
@@ -48,8 +51,10 @@ export const model = (
 export const embeddings = (
   name: string,
   settings: AiSdkEmbedding.Settings = {}
-): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  Layer.unwrap(Effect.map(server, (server) => OpenAiCompatible.embeddings(name, { ...settings, ...server })))
+): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkEmbeddings("Ollama.embeddings", name, settings)
+  return Layer.unwrap(Effect.map(server, (server) => OpenAiCompatible.embeddings(name, { ...settings, ...server })))
+}
 
 /**
  * The models that have been pulled.

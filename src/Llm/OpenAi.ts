@@ -4,8 +4,7 @@
  * Needs the package `@ai-sdk/openai`. Reads `OPENAI_API_KEY` and, if it is set, `OPENAI_BASE_URL`. With an address of
  * your own the key may be absent, as local servers want none; otherwise its absence is a `ConfigError`.
  *
- * **Example** (An answer from OpenAI)
- *
+ * @example
  * ```ts
  * import { Effect } from "effect"
  * import { LanguageModel } from "effect/ai"
@@ -24,15 +23,17 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { load, missingKey, optionalKey, optionalUrl } from "../internal/llm/provider.ts"
+import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
+import type * as ModelSettings from "./Settings.ts"
 
 /**
  * @since 0.1.0
  * @category models
  */
-export interface Settings extends AiSdk.Settings {
+export interface Settings extends ModelSettings.Settings {
   /**
    * Which of OpenAI's two APIs to use. Default: `"responses"`, and `"chat"` with `OPENAI_BASE_URL`, because few
    * compatible servers have the other.
@@ -54,7 +55,10 @@ export interface Settings extends AiSdk.Settings {
 export const model = (
   name: string,
   settings: Settings = {}
-): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => AiSdk.layer(options(name, settings))
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkModel("OpenAi.model", name, settings)
+  return AiSdk.layer(options(name, settings))
+}
 
 /**
  * An embedding model of OpenAI by its name, such as `"text-embedding-3-small"`; at most 2,048 texts go in one call.
@@ -65,8 +69,9 @@ export const model = (
 export const embeddings = (
   name: string,
   settings: AiSdkEmbedding.Settings = {}
-): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  AiSdkEmbedding.layer(
+): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkEmbeddings("OpenAi.embeddings", name, settings)
+  return AiSdkEmbedding.layer(
     Effect.map(provider, ({ openai, secrets }) => ({
       model: openai.embeddingModel(name),
       provider: "openai",
@@ -74,6 +79,7 @@ export const embeddings = (
       secrets
     }))
   )
+}
 
 /**
  * The models of OpenAI that the key may use.
@@ -129,7 +135,7 @@ const options = Effect.fnUntraced(function*(name: string, { api, ...settings }: 
   } as const
 })
 
-const unstored = ({ providerOptions, ...settings }: AiSdk.Settings): AiSdk.Settings => ({
+const unstored = ({ providerOptions, ...settings }: ModelSettings.Settings): ModelSettings.Settings => ({
   ...settings,
   providerOptions: { ...providerOptions, openai: { store: false, ...providerOptions?.openai } }
 })

@@ -3,8 +3,7 @@
  *
  * Needs the package `@ai-sdk/openai-compatible`. For OpenAI itself see `OpenAi`, for Ollama see `Ollama`.
  *
- * **Example** (A server of one's own)
- *
+ * @example
  * ```ts
  * import { OpenAiCompatible } from "effect-troupe"
  *
@@ -15,11 +14,12 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import { connect, DEFAULT_NAME } from "../internal/llm/compatible.ts"
-import { httpUrl, notHttpUrl } from "../internal/llm/provider.ts"
+import { checkUrl, load } from "../internal/llm/provider.ts"
+import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
+import type * as ModelSettings from "./Settings.ts"
 
 /**
  * Where a server is, what it wants and what it is called.
@@ -40,7 +40,7 @@ export interface Server {
  * @since 0.1.0
  * @category models
  */
-export interface Settings extends AiSdk.Settings, Server {}
+export interface Settings extends ModelSettings.Settings, Server {}
 
 /**
  * A model of a compatible server by its name.
@@ -49,7 +49,8 @@ export interface Settings extends AiSdk.Settings, Server {}
  * @category layers
  */
 export const model = (name: string, settings: Settings): AiSdk.ModelLayer<AiSdk.PackageMissing> => {
-  checkUrl("model", settings)
+  checkUrl("OpenAiCompatible.model", "baseUrl", settings.baseUrl)
+  checkModel("OpenAiCompatible.model", name, settings)
   return AiSdk.layer(options(name, settings))
 }
 
@@ -63,7 +64,8 @@ export const embeddings = (
   name: string,
   settings: Server & AiSdkEmbedding.Settings
 ): AiSdkEmbedding.EmbeddingLayer<AiSdk.PackageMissing> => {
-  checkUrl("embeddings", settings)
+  checkUrl("OpenAiCompatible.embeddings", "baseUrl", settings.baseUrl)
+  checkEmbeddings("OpenAiCompatible.embeddings", name, settings)
   return AiSdkEmbedding.layer(
     Effect.map(connect(settings), ({ sdk, ...origin }) => ({
       ...origin,
@@ -80,8 +82,8 @@ export const embeddings = (
  * @category models
  */
 export const models = (server: Server): ModelList.ModelList<never> => {
-  checkUrl("models", server)
-  const { apiKey, baseUrl, provider = DEFAULT_NAME } = server
+  const { apiKey, baseUrl, provider = defaultName } = server
+  checkUrl("OpenAiCompatible.models", "baseUrl", baseUrl)
   return ModelList.makeOpenAi({
     provider,
     url: `${baseUrl.replace(/\/+$/, "")}/models`,
@@ -90,15 +92,32 @@ export const models = (server: Server): ModelList.ModelList<never> => {
   })
 }
 
+/**
+ * The package for OpenAI-compatible servers, connected to one of them.
+ *
+ * @internal
+ */
+export const connect = Effect.fnUntraced(function*({ apiKey, baseUrl, provider = defaultName }: Server) {
+  const { createOpenAICompatible } = yield* load(
+    provider,
+    "@ai-sdk/openai-compatible",
+    () => import("@ai-sdk/openai-compatible")
+  )
+  const sdk = createOpenAICompatible({
+    name: provider,
+    baseURL: baseUrl,
+    includeUsage: true,
+    supportsStructuredOutputs: true,
+    ...(apiKey === undefined ? undefined : { apiKey: Redacted.value(apiKey) })
+  })
+  return { sdk, provider, secrets: apiKey === undefined ? [] : [apiKey] }
+})
+
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const checkUrl = (method: string, { baseUrl }: Server) => {
-  if (httpUrl(baseUrl) === undefined) {
-    throw new Error(notHttpUrl(`OpenAiCompatible.${method}: baseUrl`, baseUrl))
-  }
-}
+const defaultName = "openai-compatible"
 
 const options = Effect.fnUntraced(function*(name: string, { apiKey, baseUrl, provider, ...settings }: Settings) {
   const { sdk, ...origin } = yield* connect({ apiKey, baseUrl, provider })

@@ -1,13 +1,12 @@
 /**
  * Provides the models of OpenRouter, which routes to those of many vendors.
  *
- * Needs the package `@ai-sdk/openai-compatible`. Reads `OPENROUTER_API_KEY` and, if it is set, `OPENROUTER_BASE_URL` (up to
- * and including the version). What OpenRouter knows beyond OpenAI's API goes into the request as it is under
- * `providerOptions.openrouter`. The `reasoning_details` of an answer (signatures, encrypted reasoning) are kept, and the next
- * request carries them again.
+ * Needs the package `@ai-sdk/openai-compatible`. Reads `OPENROUTER_API_KEY` and, if it is set, `OPENROUTER_BASE_URL`
+ * (up to and including the version). What OpenRouter knows beyond OpenAI's API goes into the request as it is under
+ * `providerOptions.openrouter`. The `reasoning_details` of an answer (signatures, encrypted reasoning) are kept, and
+ * the next request carries them again.
  *
- * **Example** (A model, and another one when it is down)
- *
+ * @example
  * ```ts
  * import { OpenRouter } from "effect-troupe"
  *
@@ -21,13 +20,14 @@
 import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { connect } from "../internal/llm/compatible.ts"
 import { baseUrl, requiredKey } from "../internal/llm/provider.ts"
 import { keepDetails } from "../internal/llm/reasoningDetails.ts"
+import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import type * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import type * as ModelList from "./ModelList.ts"
 import * as OpenAiCompatible from "./OpenAiCompatible.ts"
+import type { Settings } from "./Settings.ts"
 
 /**
  * A model by its name at OpenRouter, which begins with the vendor's: `"mistralai/mistral-small"`.
@@ -37,15 +37,17 @@ import * as OpenAiCompatible from "./OpenAiCompatible.ts"
  */
 export const model = (
   name: string,
-  settings: AiSdk.Settings = {}
-): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  AiSdk.layer(
-    Effect.map(Effect.flatMap(server, connect), ({ sdk, ...origin }) => ({
+  settings: Settings = {}
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkModel("OpenRouter.model", name, settings)
+  return AiSdk.layer(
+    Effect.map(Effect.flatMap(server, OpenAiCompatible.connect), ({ sdk, ...origin }) => ({
       ...origin,
       model: keepDetails(sdk.chatModel(name)),
       settings
     }))
   )
+}
 
 /**
  * An embedding model by its name at OpenRouter, such as `"openai/text-embedding-3-small"`.
@@ -56,8 +58,10 @@ export const model = (
 export const embeddings = (
   name: string,
   settings: AiSdkEmbedding.Settings = {}
-): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  Layer.unwrap(Effect.map(server, (server) => OpenAiCompatible.embeddings(name, { ...settings, ...server })))
+): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkEmbeddings("OpenRouter.embeddings", name, settings)
+  return Layer.unwrap(Effect.map(server, (server) => OpenAiCompatible.embeddings(name, { ...settings, ...server })))
+}
 
 /**
  * The models of OpenRouter.

@@ -1,11 +1,11 @@
 /**
  * Says what a model call costs, from a table that can be replaced.
  *
- * The table that comes with the package has list prices of common models, gathered from public price lists in 2026, in US
- * dollars a million tokens. They are those of plain calls: a surcharge for a very long prompt, Anthropic's price of a cache
- * that lasts an hour, and rebates for batches or flexible tiers are not in it. Prices change and contracts differ: provide
- * your own table where the figure matters. What is not in the table has no cost, rather than a wrong one; names that move to
- * other models (`mistral-large-latest`) are therefore left out.
+ * The table that comes with the package has list prices of common models, gathered from public price lists in 2026, in
+ * US dollars a million tokens. They are those of plain calls: a surcharge for a very long prompt, Anthropic's price of
+ * a cache that lasts an hour, and rebates for batches or flexible tiers are not in it. Prices change and contracts
+ * differ: provide your own table where the figure matters. What is not in the table has no cost, rather than a wrong
+ * one; names that move to other models (`mistral-large-latest`) are therefore left out.
  *
  * @example
  * ```ts
@@ -77,7 +77,7 @@ export const defaults: PriceTable = {
 }
 
 /**
- * The prices of the surroundings. Default: `defaults`.
+ * The prices that costs are calculated with. Default: `defaults`.
  *
  * @since 0.1.0
  * @category references

@@ -2,9 +2,9 @@
  * Records what a model said into a file, a cassette, and replays it without the model.
  *
  * A cassette is readable JSON: each call's request, and what was answered with its time offsets. Secrets are taken out
- * before anything is written: the values that are handed in, what looks like the key of a common service, and fields that
- * are named like one. A replay waits on Effect's clock, so a run under `TestClock` takes the time that it took. Tools
- * run for real both times: a cassette holds only what the model was asked and what it said.
+ * before anything is written: the values that are handed in, what looks like the key of a common service, and fields
+ * that are named like one. A replay waits on Effect's clock, so a run under `TestClock` takes the time that it took.
+ * Tools run for real both times: a cassette holds only what the model was asked and what it said.
  *
  * @example
  * ```ts
@@ -31,13 +31,15 @@ import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { isObject, isObjectOrArray } from "effect/Predicate"
+import { hasProperty, isObject, isObjectOrArray } from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as TextDiff from "effect/TextDiff"
+import * as Check from "../internal/check.ts"
 import * as BareModel from "../internal/llm/bareModel.ts"
+import { toJson } from "../internal/llm/json.ts"
 import { redactJson, redactText } from "../internal/llm/redact.ts"
 import * as ModelRequest from "../internal/llm/request.ts"
 
@@ -70,27 +72,29 @@ export class CassetteError extends Schema.TaggedError<CassetteError>()("Cassette
 /**
  * Records each call of a model into a file, which is replaced when the layer is built.
  *
- * The file is written after each call, calls in the order in which they began. A call whose stream nobody read to its end
- * is recorded as far as it was read.
+ * The file is written after each call, calls in the order in which they began. A call whose stream nobody read to its
+ * end is recorded as far as it was read.
  *
  * @since 0.1.0
  * @category layers
  */
-export const record = (file: string, options: Options = {}) =>
-<A, E, R>(
-  model: Layer.Layer<A | LanguageModel.LanguageModel, E, R>
-): Layer.Layer<A | LanguageModel.LanguageModel, E | CassetteError, R | FileSystem.FileSystem> =>
-  Layer.effectContext(Effect.gen(function*() {
-    const services = yield* Layer.build(model)
-    const live = Context.get(services, LanguageModel.LanguageModel)
-    const recorder = yield* makeRecorder(file, options, services)
-    const recorded = yield* LanguageModel.make({
-      generateText: (request) => recordAnswer(recorder, request, BareModel.generate(BareModel.toBare(live), request)),
-      streamText: (request) => recordParts(recorder, request, BareModel.stream(BareModel.toBare(live), request)),
-      supportsSystemMessagesInHistory: live.supportsSystemMessagesInHistory
-    })
-    return Context.add(services, LanguageModel.LanguageModel, recorded)
-  }))
+export const record = (file: string, options: Options = {}) => {
+  Check.notEmpty("Recorded.record", "file", file)
+  return <A, E, R>(
+    model: Layer.Layer<A | LanguageModel.LanguageModel, E, R>
+  ): Layer.Layer<A | LanguageModel.LanguageModel, E | CassetteError, R | FileSystem.FileSystem> =>
+    Layer.effectContext(Effect.gen(function*() {
+      const services = yield* Layer.build(model)
+      const live = Context.get(services, LanguageModel.LanguageModel)
+      const recorder = yield* makeRecorder(file, options, services)
+      const recorded = yield* LanguageModel.make({
+        generateText: (request) => recordAnswer(recorder, request, BareModel.generate(BareModel.toBare(live), request)),
+        streamText: (request) => recordParts(recorder, request, BareModel.stream(BareModel.toBare(live), request)),
+        supportsSystemMessagesInHistory: live.supportsSystemMessagesInHistory
+      })
+      return Context.add(services, LanguageModel.LanguageModel, recorded)
+    }))
+}
 
 /**
  * A model that answers as the recorded one did, with the same pauses.
@@ -105,8 +109,9 @@ export const replay = (file: string, options: Options = {}): Layer.Layer<
   LanguageModel.LanguageModel | Model.ProviderName | Model.ModelName,
   CassetteError,
   FileSystem.FileSystem
-> =>
-  Layer.effectContext(Effect.gen(function*() {
+> => {
+  Check.notEmpty("Recorded.replay", "file", file)
+  return Layer.effectContext(Effect.gen(function*() {
     const cassette = yield* load(file)
     const player: Player = { options, left: [...cassette.calls], played: [] }
     const service = yield* LanguageModel.make({
@@ -123,12 +128,13 @@ export const replay = (file: string, options: Options = {}): Layer.Layer<
       Context.add(Model.ModelName, cassette.model)
     )
   }))
+}
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const Call = Schema.Struct({
+const RecordedCall = Schema.Struct({
   method: Schema.Literals(["generateText", "streamText"]),
   request: Schema.Json,
   /** What came, in milliseconds after the call. */
@@ -140,25 +146,23 @@ const Call = Schema.Struct({
     error: Schema.optionalKey(Schema.Json)
   })
 })
-type Call = typeof Call.Type
+type RecordedCall = typeof RecordedCall.Type
 
 const Cassette = Schema.Struct({
   version: Schema.Literal(1),
   provider: Schema.String,
   model: Schema.String,
-  calls: Schema.Array(Call)
+  calls: Schema.Array(RecordedCall)
 })
 type Cassette = typeof Cassette.Type
 
 const ErrorJson = Schema.toCodecJson(AiError.AiError)
-const encodeError = Schema.encodeSync(ErrorJson) as (
-  error: AiError.AiError
-) => { readonly reason: { readonly [field: string]: Schema.Json } }
+const encodeError = Schema.encodeSync(ErrorJson)
 
 interface Recorder {
   readonly secrets: ReadonlyArray<Redacted.Redacted>
   /** Calls in the order in which they began; empty as long as they go on. */
-  readonly calls: Array<Call | undefined>
+  readonly calls: Array<RecordedCall | undefined>
   readonly save: Effect.Effect<void, CassetteError>
 }
 
@@ -169,7 +173,7 @@ const makeRecorder = Effect.fnUntraced(function*(
 ) {
   const fs = yield* FileSystem.FileSystem
   const writing = yield* Semaphore.make(1)
-  const calls: Array<Call | undefined> = []
+  const calls: Array<RecordedCall | undefined> = []
   const provider = Option.getOrElse(Context.getOption(services, Model.ProviderName), () => "unknown")
   const model = Option.getOrElse(Context.getOption(services, Model.ModelName), () => "unknown")
   const save = Effect.suspend(() =>
@@ -196,7 +200,7 @@ interface TimedPart {
 /** Begins the recording of one call. */
 const begin = Effect.fnUntraced(function*(
   recorder: Recorder,
-  method: Call["method"],
+  method: RecordedCall["method"],
   options: LanguageModel.ProviderOptions
 ) {
   const clock = yield* Clock.Clock
@@ -209,7 +213,7 @@ const begin = Effect.fnUntraced(function*(
     add: (encoded: ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>): void => {
       for (const part of encoded) parts.push({ at: now(), part })
     },
-    end: (end: Omit<Call["end"], "at">): Effect.Effect<void> => {
+    end: (end: Omit<RecordedCall["end"], "at">): Effect.Effect<void> => {
       recorder.calls[index] = { method, request, parts: toParts(parts, recorder.secrets), end: { at: now(), ...end } }
       return Effect.orDie(recorder.save)
     }
@@ -251,19 +255,18 @@ const recordParts = (
 const toEnd = (
   exit: Exit.Exit<unknown, AiError.AiError>,
   secrets: ReadonlyArray<Redacted.Redacted>
-): Omit<Call["end"], "at"> => {
+): Omit<RecordedCall["end"], "at"> => {
   const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
   return error === undefined ? { outcome: "unread" } : { outcome: "failed", error: toErrorJson(error, secrets) }
 }
 
 /** The error without what is known of its HTTP response. */
 const toErrorJson = (error: AiError.AiError, secrets: ReadonlyArray<Redacted.Redacted>): Schema.Json => {
-  const { reason: { http: _, ...reason }, ...rest } = encodeError(error)
-  return toJson(redactJson({ ...rest, reason }, secrets))
+  const json: unknown = encodeError(error)
+  if (!hasProperty(json, "reason") || !isObject(json.reason)) return toJson(redactJson(json, secrets))
+  const { http: _, ...reason } = json.reason
+  return toJson(redactJson({ ...json, reason }, secrets))
 }
-
-// What is made of JSON by `redactJson` is JSON.
-const toJson = (value: unknown): Schema.Json => value as Schema.Json
 
 const toRequest = (
   options: LanguageModel.ProviderOptions,
@@ -286,7 +289,7 @@ const isEmpty = (value: unknown): boolean => isObject(value) && Object.keys(valu
 const toParts = (
   parts: ReadonlyArray<TimedPart>,
   secrets: ReadonlyArray<Redacted.Redacted>
-): Call["parts"] => {
+): RecordedCall["parts"] => {
   const safe = redactBlocks(parts, secrets)
   return parts.map(({ at, part }, index) => {
     const { metadata, response: _, type, ...rest } = { response: undefined, ...part }
@@ -302,8 +305,8 @@ const toParts = (
 }
 
 /**
- * What to write for the deltas of a block that has a secret in it, by the deltas' places: a secret that came in pieces is
- * in none of them, so the first one takes what is left of the block.
+ * What to write for the deltas of a block that has a secret in it, by the deltas' places: a secret that came in pieces
+ * is in none of them, so the first one takes what is left of the block.
  */
 const redactBlocks = (
   parts: ReadonlyArray<TimedPart>,
@@ -343,8 +346,8 @@ const pretty = (value: unknown, indent = ""): string => {
 
 interface Player {
   readonly options: Options
-  readonly left: Array<Call>
-  readonly played: Array<Call>
+  readonly left: Array<RecordedCall>
+  readonly played: Array<RecordedCall>
 }
 
 const load = (file: string): Effect.Effect<Cassette, CassetteError, FileSystem.FileSystem> =>
@@ -365,9 +368,9 @@ const load = (file: string): Effect.Effect<Cassette, CassetteError, FileSystem.F
 
 const choose = (
   player: Player,
-  method: Call["method"],
+  method: RecordedCall["method"],
   options: LanguageModel.ProviderOptions
-): Effect.Effect<Call, AiError.AiError> =>
+): Effect.Effect<RecordedCall, AiError.AiError> =>
   Effect.flatMap(toRequest(options, player.options.secrets ?? []), (request) => {
     const asked = pretty({ method, request })
     const index = player.left.findIndex((call) => describe(call) === asked)
@@ -377,7 +380,7 @@ const choose = (
     return Effect.succeed(call!)
   })
 
-const describe = ({ method, request }: Call): string => pretty({ method, request })
+const describe = ({ method, request }: RecordedCall): string => pretty({ method, request })
 
 /** Why no recording is left for a request. */
 const explain = ({ left, played }: Player, asked: string): string => {
@@ -403,7 +406,7 @@ const invalid = (description: string): Effect.Effect<never, AiError.AiError> =>
   }))
 
 /** What was recorded, at its times. That the parts are parts is checked as it is for a provider's. */
-const play = <P>({ end, parts }: Call): Stream.Stream<P, AiError.AiError> =>
+const play = <P>({ end, parts }: RecordedCall): Stream.Stream<P, AiError.AiError> =>
   Stream.unwrap(Effect.map(Clock.currentTimeMillis, (startedAt) => {
     const until = (at: number) =>
       Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(Math.max(0, startedAt + at - now)))
@@ -415,7 +418,7 @@ const play = <P>({ end, parts }: Call): Stream.Stream<P, AiError.AiError> =>
     )
   }))
 
-const finish = (end: Call["end"]): Effect.Effect<void, AiError.AiError> => {
+const finish = (end: RecordedCall["end"]): Effect.Effect<void, AiError.AiError> => {
   switch (end.outcome) {
     case "complete":
       return Effect.void

@@ -2,8 +2,8 @@
  * A model that says what a script tells it to, for tests, examples and demonstrations.
  *
  * It is a `LanguageModel` like any other, so everything around it runs for real: tools, teams, budgets, sessions. It
- * streams, waits on Effect's clock, fails when told to, and keeps the requests that it was asked with. A script is a list
- * of turns, or a function of the request, such as `matching` makes; a turn under `expect` also checks its request.
+ * streams, waits on Effect's clock, fails when told to, and keeps the requests that it received. A script is a
+ * list of turns, or a function of the request, such as `matching` makes; a turn under `expect` also checks its request.
  *
  * @since 0.1.0
  */
@@ -20,6 +20,7 @@ import { isRegExp, isString } from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import * as TextDiff from "effect/TextDiff"
+import * as Check from "../internal/check.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
 
 /**
@@ -39,12 +40,12 @@ export type Step =
   | { readonly _tag: "Cut" }
 
 /**
- * What the model was asked with.
+ * A request that the model received.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Request {
+export interface ModelRequest {
   readonly prompt: Prompt.Prompt
   /** The names of the tools that the request offers. */
   readonly tools: ReadonlyArray<string>
@@ -57,7 +58,11 @@ export interface Request {
  * @since 0.1.0
  * @category models
  */
-export type Turn = string | Step | ReadonlyArray<Step> | ((request: Request) => string | Step | ReadonlyArray<Step>)
+export type Turn =
+  | string
+  | Step
+  | ReadonlyArray<Step>
+  | ((request: ModelRequest) => string | Step | ReadonlyArray<Step>)
 
 /**
  * A turn that depends on its request; as a script, it answers every request.
@@ -65,7 +70,7 @@ export type Turn = string | Step | ReadonlyArray<Step> | ((request: Request) => 
  * @since 0.1.0
  * @category models
  */
-export type Answer = Extract<Turn, (request: Request) => unknown>
+export type Answer = Extract<Turn, (request: ModelRequest) => unknown>
 
 /**
  * What a request must be like. What is left out may be anything.
@@ -89,15 +94,15 @@ export interface Expectation {
  * @since 0.1.0
  * @category models
  */
-export type Matcher = string | RegExp | ((request: Request) => boolean)
+export type Matcher = string | RegExp | ((request: ModelRequest) => boolean)
 
 /**
- * The requests that a scripted model was asked with, oldest first.
+ * The requests that a scripted model received, oldest first.
  *
  * @since 0.1.0
  * @category services
  */
-export class Requests extends Context.Service<Requests, Effect.Effect<ReadonlyArray<Request>>>()(
+export class Requests extends Context.Service<Requests, Effect.Effect<ReadonlyArray<ModelRequest>>>()(
   "effect-troupe/Llm/Scripted/Requests"
 ) {}
 
@@ -127,7 +132,12 @@ export const reasoning = (text: string, metadata: Response.ProviderMetadata = {}
  * @since 0.1.0
  * @category steps
  */
-export const toolCall = (name: string, params: unknown, id?: string): Step => ({ _tag: "ToolCall", name, params, id })
+export const toolCall = (name: string, params: unknown, id?: string): Step => ({
+  _tag: "ToolCall",
+  name: Check.notEmpty("Scripted.toolCall", "name", name),
+  params,
+  id
+})
 
 /**
  * Says what the turn used, in tokens. Without it a word is a token.
@@ -135,7 +145,11 @@ export const toolCall = (name: string, params: unknown, id?: string): Step => ({
  * @since 0.1.0
  * @category steps
  */
-export const usage = (input: number, output: number): Step => ({ _tag: "Usage", input, output })
+export const usage = (input: number, output: number): Step => ({
+  _tag: "Usage",
+  input: Check.notNegativeInteger("Scripted.usage", "input", input),
+  output: Check.notNegativeInteger("Scripted.usage", "output", output)
+})
 
 /**
  * Ends the turn with this reason. Without it: `"tool-calls"` after a tool call, else `"stop"`.
@@ -151,7 +165,10 @@ export const finish = (reason: Response.FinishReason): Step => ({ _tag: "Finish"
  * @since 0.1.0
  * @category steps
  */
-export const delay = (duration: Duration.Input): Step => ({ _tag: "Delay", duration })
+export const delay = (duration: Duration.Input): Step => ({
+  _tag: "Delay",
+  duration: Check.notNegativeDuration("Scripted.delay", "duration", duration)
+})
 
 /**
  * Fails with this reason, after what the steps before have said.
@@ -192,8 +209,8 @@ export const expect = (expected: Expectation, turn: Turn): Answer => (request) =
 }
 
 /**
- * A script that answers a request with the first turn whose matcher is for it, as often as it comes. A request that none
- * is for fails with an `InvalidRequestError`.
+ * A script that answers a request with the first turn whose matcher is for it, as often as it comes. A request that
+ * none is for fails with an `InvalidRequestError`.
  *
  * @example
  * ```ts
@@ -222,7 +239,7 @@ export const matching = (rules: ReadonlyArray<readonly [Matcher, Turn]>): Answer
  * @since 0.1.0
  * @category requests
  */
-export const lines = (request: Request): ReadonlyArray<string> =>
+export const lines = (request: ModelRequest): ReadonlyArray<string> =>
   request.prompt.content.flatMap((message): ReadonlyArray<string> =>
     isString(message.content)
       ? [`${message.role}: ${message.content}`]
@@ -252,7 +269,7 @@ export const model = (
   script: ReadonlyArray<Turn> | Answer
 ): Layer.Layer<LanguageModel.LanguageModel | Model.ProviderName | Model.ModelName | Requests> =>
   Layer.effectContext(Effect.gen(function*() {
-    const requests = yield* Ref.make<ReadonlyArray<Request>>([])
+    const requests = yield* Ref.make<ReadonlyArray<ModelRequest>>([])
     const calls = yield* Ref.make(0)
     const perform = (options: LanguageModel.ProviderOptions) =>
       Stream.unwrap(Effect.gen(function*() {
@@ -277,7 +294,7 @@ export const model = (
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const toRequest = ({ prompt, toolChoice, tools }: LanguageModel.ProviderOptions): Request => ({
+const toRequest = ({ prompt, toolChoice, tools }: LanguageModel.ProviderOptions): ModelRequest => ({
   prompt,
   tools: tools.map((tool) => tool.name),
   toolChoice
@@ -286,10 +303,10 @@ const toRequest = ({ prompt, toolChoice, tools }: LanguageModel.ProviderOptions)
 const toSteps = (turn: string | Step | ReadonlyArray<Step>): ReadonlyArray<Step> =>
   isString(turn) ? [text(turn)] : "_tag" in turn ? [turn] : turn
 
-const resolve = (turn: Turn, request: Request): string | Step | ReadonlyArray<Step> =>
+const resolve = (turn: Turn, request: ModelRequest): string | Step | ReadonlyArray<Step> =>
   typeof turn === "function" ? turn(request) : turn
 
-const matches = (matcher: Matcher, request: Request): boolean => {
+const matches = (matcher: Matcher, request: ModelRequest): boolean => {
   if (typeof matcher === "function") return matcher(request)
   const last = lines(request).at(-1) ?? ""
   return isRegExp(matcher) ? last.search(matcher) >= 0 : last.includes(matcher)
@@ -314,7 +331,7 @@ const partLine = (role: string, part: Prompt.Part): string => {
   }
 }
 
-const differencesOf = (expected: Expectation, request: Request): ReadonlyArray<string> => {
+const differencesOf = (expected: Expectation, request: ModelRequest): ReadonlyArray<string> => {
   const said = lines(request)
   const differences: Array<string> = []
   const compare = (what: string, wanted: ReadonlyArray<string>, got: ReadonlyArray<string>) => {
@@ -345,7 +362,7 @@ const exhausted = (turns: number): AiError.AiError =>
 
 const play = (
   turn: string | Step | ReadonlyArray<Step>,
-  request: Request,
+  request: ModelRequest,
   calls: Ref.Ref<number>
 ): Stream.Stream<Response.StreamPartEncoded, AiError.AiError> => {
   const steps = toSteps(turn)
@@ -397,7 +414,7 @@ const words = (text: string): ReadonlyArray<string> => text.match(/\s*\S+\s*$|\s
 
 const countWords = (value: unknown): number => words(isString(value) ? value : JSON.stringify(value) ?? "").length
 
-const toFinish = (steps: ReadonlyArray<Step>, request: Request): Response.FinishPartEncoded => {
+const toFinish = (steps: ReadonlyArray<Step>, request: ModelRequest): Response.FinishPartEncoded => {
   let reason: Response.FinishReason | undefined
   let used: { readonly input: number; readonly output: number } | undefined
   let output = 0
@@ -419,7 +436,7 @@ const toFinish = (steps: ReadonlyArray<Step>, request: Request): Response.Finish
   }
 }
 
-/** What a stream of parts comes to in an answer that is not streamed. */
+/** The parts of a whole answer that says the same as a stream. */
 const toParts = (stream: ReadonlyArray<Response.StreamPartEncoded>): Array<Response.PartEncoded> => {
   const parts: Array<Response.PartEncoded> = []
   let block = ""

@@ -1,13 +1,14 @@
 /**
  * Traces model calls by OpenTelemetry's conventions for generative AI.
  *
- * The calls of this package's providers need nothing for it: the span that `effect/ai` makes of each says provider, model,
- * response id, finish reason, tokens (cached and reasoning ones too), time to the first part of a stream, and the cost
- * where the price is known, in `gen_ai.*` attributes. No prompt and no answer is in it. The spans go wherever Effect's
- * tracer sends them.
+ * The calls of this package's providers need nothing for it: the span that `effect/ai` makes of each says provider,
+ * model, response id, finish reason, tokens (cached and reasoning ones too), time to the first part of a stream, and
+ * the cost where the price is known, in `gen_ai.*` attributes. No prompt and no answer is in it. The spans go wherever
+ * Effect's tracer sends them.
  *
  * `trace` says the same on a client span `chat MODEL` of its own, around any layer's calls: those of a model that says
- * nothing itself, or all attempts of a retry. The spans inside of it leave it to that one, so that no token counts twice.
+ * nothing itself, or all attempts of a retry. The spans inside of it leave it to that one, so that no token counts
+ * twice.
  *
  * @example
  * ```ts
@@ -42,7 +43,7 @@ export const trace: Middleware = Internal.layer((model, services) => {
   const provider = Option.getOrUndefined(Context.getOption(services, Model.ProviderName))
   const name = Option.getOrUndefined(Context.getOption(services, Model.ModelName))
 
-  const begin = Effect.fnUntraced(function*({ method }: Internal.Call) {
+  const begin = Effect.fnUntraced(function*({ method }: Internal.ModelCall) {
     const span = yield* Effect.makeSpanScoped(name === undefined ? "chat" : `chat ${name}`, { kind: "client" })
     const { fails, notes } = yield* CallSpan.begin(span, {
       provider,
@@ -64,7 +65,8 @@ export const trace: Middleware = Internal.layer((model, services) => {
         ))),
     stream: (run, call) =>
       Stream.unwrap(Effect.map(begin(call), ({ fails, inside, notes }) =>
-        // Whatever the request makes is inside of the span; to provide it to each pull as well would cost as much again.
+        // Whatever the request makes is inside of the span; to provide it to each pull as well would cost as much
+        // again.
         Stream.unwrap(inside(Internal.open(run(model)))).pipe(
           Stream.mapArray((parts) => {
             notes(parts)

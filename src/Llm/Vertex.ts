@@ -1,14 +1,13 @@
 /**
  * Provides Google's Gemini models on Google Cloud (Vertex AI); for AI Studio see `Gemini`.
  *
- * Needs the package `@ai-sdk/google-vertex`. Reads `GOOGLE_CLOUD_PROJECT` and `GOOGLE_CLOUD_LOCATION` (default `global`) and
- * signs in with Google's application default credentials: `GOOGLE_APPLICATION_CREDENTIALS`, `gcloud auth
+ * Needs the package `@ai-sdk/google-vertex`. Reads `GOOGLE_CLOUD_PROJECT` and `GOOGLE_CLOUD_LOCATION` (default
+ * `global`) and signs in with Google's application default credentials: `GOOGLE_APPLICATION_CREDENTIALS`, `gcloud auth
  * application-default login`, or the identity of the machine that it runs on. `GOOGLE_VERTEX_ACCESS_TOKEN` is used
  * instead, as it is, if it is set. With `GOOGLE_VERTEX_API_KEY` (express mode) none of these is needed.
  * `GOOGLE_VERTEX_BASE_URL` is the address of a proxy, without a path.
  *
- * **Example** (An answer from a European location)
- *
+ * @example
  * ```ts
  * import { ConfigProvider, Effect, Layer } from "effect"
  * import { LanguageModel } from "effect/ai"
@@ -30,9 +29,11 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { baseUrl, configError, load, optionalKey, optionalString } from "../internal/llm/provider.ts"
+import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
+import type { Settings } from "./Settings.ts"
 
 /**
  * A Gemini model on Vertex AI by its name.
@@ -42,11 +43,13 @@ import * as ModelList from "./ModelList.ts"
  */
 export const model = (
   name: string,
-  settings: AiSdk.Settings = {}
-): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  AiSdk.layer(
+  settings: Settings = {}
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkModel("Vertex.model", name, settings)
+  return AiSdk.layer(
     Effect.map(provider, ({ secrets, vertex }) => ({ model: vertex(name), provider: "vertex", settings, secrets }))
   )
+}
 
 /**
  * An embedding model on Vertex AI by its name, such as `"gemini-embedding-001"`; how many texts go in one call is the
@@ -58,8 +61,9 @@ export const model = (
 export const embeddings = (
   name: string,
   settings: AiSdkEmbedding.Settings = {}
-): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  AiSdkEmbedding.layer(
+): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkEmbeddings("Vertex.embeddings", name, settings)
+  return AiSdkEmbedding.layer(
     Effect.map(provider, ({ secrets, vertex }) => ({
       model: vertex.embeddingModel(name),
       provider: "vertex",
@@ -67,6 +71,7 @@ export const embeddings = (
       secrets
     }))
   )
+}
 
 /**
  * Google's own models on Vertex AI. Signing in for it needs the package `google-auth-library`, unless a key or a token
@@ -189,7 +194,7 @@ const bearer = Effect.fnUntraced(function*(token: Redacted.Redacted) {
   return client
 })
 
-/** The headers of a request; those of default credentials are made anew for each, because their tokens expire. */
+/** The headers of a request. Default credentials are read again for each request, because their tokens expire. */
 const authHeaders = (
   connection: Connection
 ): Effect.Effect<

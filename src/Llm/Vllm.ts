@@ -5,8 +5,7 @@
  * `http://127.0.0.1:8000/v1`) and, if the server wants a key, `VLLM_API_KEY`. What vLLM knows beyond OpenAI's API goes
  * into the request as it is under `providerOptions.vllm`.
  *
- * **Example** (A model that thinks only when asked to)
- *
+ * @example
  * ```ts
  * import { Vllm } from "effect-troupe"
  *
@@ -22,10 +21,12 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { baseUrl, optionalKey } from "../internal/llm/provider.ts"
+import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import type * as AiSdk from "./AiSdk.ts"
 import type * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import type * as ModelList from "./ModelList.ts"
 import * as OpenAiCompatible from "./OpenAiCompatible.ts"
+import type { Settings } from "./Settings.ts"
 
 /**
  * The model that the server serves under this name.
@@ -35,9 +36,11 @@ import * as OpenAiCompatible from "./OpenAiCompatible.ts"
  */
 export const model = (
   name: string,
-  settings: AiSdk.Settings = {}
-): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  Layer.unwrap(Effect.map(server, (server) => OpenAiCompatible.model(name, { ...settings, ...server })))
+  settings: Settings = {}
+): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkModel("Vllm.model", name, settings)
+  return Layer.unwrap(Effect.map(server, (server) => OpenAiCompatible.model(name, { ...settings, ...server })))
+}
 
 /**
  * The embedding model that the server serves under this name.
@@ -48,8 +51,10 @@ export const model = (
 export const embeddings = (
   name: string,
   settings: AiSdkEmbedding.Settings = {}
-): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> =>
-  Layer.unwrap(Effect.map(server, (server) => OpenAiCompatible.embeddings(name, { ...settings, ...server })))
+): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> => {
+  checkEmbeddings("Vllm.embeddings", name, settings)
+  return Layer.unwrap(Effect.map(server, (server) => OpenAiCompatible.embeddings(name, { ...settings, ...server })))
+}
 
 /**
  * The models that the server serves.

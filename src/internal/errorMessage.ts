@@ -1,10 +1,11 @@
-import { hasProperty, isString } from "effect/Predicate"
-
 /**
- * What a person or a model should read of an error: its message, else its tag and fields, never a stack.
+ * Errors as text.
  *
  * @internal
  */
+import { hasProperty, isString } from "effect/Predicate"
+
+/** The text of an error for a person or a model: its message, else its tag and fields, never a stack. */
 export const errorMessage = (error: unknown): string => {
   if (isString(error)) return error
   if (hasProperty(error, "message") && isString(error.message) && error.message !== "") return error.message

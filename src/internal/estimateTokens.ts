@@ -3,34 +3,50 @@
  *
  * @internal
  */
+import type * as Prompt from "effect/ai/Prompt"
 import type * as Transcript from "../Transcript.ts"
 
-export const estimateTokens = (entry: Transcript.Entry): number => {
+/** Of messages of a request or entries of a transcript. */
+export const estimateTokens = (
+  messages: Iterable<{ readonly content: string | ReadonlyArray<Prompt.Part | Transcript.ToolUse> }>
+): number => {
   let tokens = 0
-  for (const part of entry.content) tokens += estimatePart(part)
-  return Math.ceil(tokens)
+  for (const { content } of messages) {
+    tokens += Math.ceil(typeof content === "string" ? content.length / 4 : sum(content, estimatePart))
+  }
+  return tokens
 }
-
-export const estimateText = (text: string): number => Math.ceil(text.length / 4)
 
 export const toJson = (value: unknown): string => typeof value === "string" ? value : JSON.stringify(value) ?? ""
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
-const estimatePart = (part: Transcript.Entry["content"][number]): number => {
+const estimatePart = (part: Prompt.Part | Transcript.ToolUse): number => {
   switch (part.type) {
     case "text":
     case "reasoning":
       return part.text.length / 4
     case "file":
       return 1000
-    case "tool-use": {
-      const call = (part.name.length + toJson(part.params).length) / 4
-      return part.modelOutput === undefined
-        ? call + toJson(part.result).length / 4
-        : part.modelOutput.reduce((sum, output) => sum + estimatePart(output), call)
-    }
+    case "tool-call":
+      return estimateCall(part)
+    case "tool-result":
+      return estimateResult(part)
+    case "tool-use":
+      return estimateCall(part) + estimateResult(part)
+    default:
+      return 0
   }
 }
+
+const estimateCall = ({ name, params }: { readonly name: string; readonly params: unknown }): number =>
+  (name.length + toJson(params).length) / 4
+
+const estimateResult = (
+  { modelOutput, result }: Pick<Prompt.ToolResultPart, "modelOutput" | "result">
+): number => modelOutput === undefined ? toJson(result).length / 4 : sum(modelOutput, estimatePart)
+
+const sum = <A>(values: ReadonlyArray<A>, weigh: (value: A) => number): number =>
+  values.reduce((total, value) => total + weigh(value), 0)

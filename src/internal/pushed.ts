@@ -1,6 +1,6 @@
 /**
- * Streams whose source pushes its items. To everybody they are ordinary streams; what knows of the source lets it push
- * straight to the reader, without a queue and a fiber in between, however many actors the items go through.
+ * Streams whose source pushes its items. They are ordinary streams; a reader that knows of the source lets it push
+ * straight to itself, without a queue and a fiber in between, however many actors the items go through.
  *
  * @internal
  */
@@ -9,14 +9,14 @@ import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 
-/** Takes a batch of items; what pushed it goes on when it has. A source of several fibers may push from each at once. */
+/** Takes a batch of items; the source waits for it. A source of several fibers may push from each at once. */
 export type Emit<A> = (items: ReadonlyArray<A>) => Effect.Effect<void>
 
 export type Source<A, E, R> = (emit: Emit<A>) => Effect.Effect<unknown, E, R>
 
 const SourceTypeId = "~effect-troupe/internal/Pushed"
 
-/** A stream of what a source pushes, which waits while `bufferSize` items are ahead of the reader. */
+/** A stream of the items of a source, which waits while `bufferSize` items are ahead of the reader. */
 export const make = <A, E, R>(source: Source<A, E, R>, bufferSize = 16): Stream.Stream<A, E, R> =>
   withSource(
     () =>
@@ -27,7 +27,7 @@ export const make = <A, E, R>(source: Source<A, E, R>, bufferSize = 16): Stream.
     source
   )
 
-/** A stream, made when somebody reads it as one, said to come from this source. */
+/** A stream with its source; it is made only when somebody reads it as a stream. */
 export const withSource = <A, E, R>(stream: () => Stream.Stream<A, E, R>, source: Source<A, E, R>) =>
   // `Stream.suspend` would do the same, but enters each of its streams in a `WeakMap`.
   Object.assign(Stream.fromChannel(Channel.suspend(() => Stream.toChannel(stream()))), { [SourceTypeId]: source })
@@ -38,9 +38,9 @@ export const runForEach = <A, E, R>(stream: Stream.Stream<A, E, R>, emit: Emit<A
   return source === undefined ? Stream.runForEachArray(stream, emit) : source(emit)
 }
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 /** Only `withSource` sets it, so its types are the stream's. */
 const sourceOf = <A, E, R>(stream: Stream.Stream<A, E, R>): Source<A, E, R> | undefined =>

@@ -6,6 +6,7 @@ import { load } from "../../src/internal/llm/provider.ts"
 import * as AiSdk from "../../src/Llm/AiSdk.ts"
 import * as OpenAi from "../../src/Llm/OpenAi.ts"
 import * as OpenAiCompatible from "../../src/Llm/OpenAiCompatible.ts"
+import * as Settings from "../../src/Llm/Settings.ts"
 import * as Asking from "../fixtures/asking.ts"
 import { variables } from "../fixtures/config.ts"
 import * as Loopback from "../fixtures/loopbackServer.ts"
@@ -167,7 +168,7 @@ describe("AiSdk secrets", () => {
       const errors = [
         yield* Effect.flip(Asking.text(model)),
         (yield* Asking.failure(model).pipe(
-          Effect.provideService(AiSdk.RequestSettings, { headers: { "proxy-authorization": "plain-0123456789" } })
+          Effect.provideService(Settings.RequestSettings, { headers: { "proxy-authorization": "plain-0123456789" } })
         )).error,
         yield* Effect.flip(Asking.embed(embeddings, ["1"]))
       ]

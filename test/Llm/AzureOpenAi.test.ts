@@ -167,7 +167,7 @@ describe("AzureOpenAi", () => {
       assert.strictEqual(server.requests[0]?.headers["api-key"], KEY)
     }))
 
-  it.live("with an AccessToken every request has a token of its own in the place of a key, and shows it to nobody", () =>
+  it.live("with an AccessToken every request has a token of its own instead of a key, and shows it to nobody", () =>
     Effect.gen(function*() {
       const jwt = (count: number) => `eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiIxMjM0In0.signature-${count}`
       const refused = { error: { code: "401", message: `Access denied for ${jwt(2)}.` } }

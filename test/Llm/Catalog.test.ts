@@ -134,10 +134,11 @@ describe("Catalog", () => {
       Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromUnknown({}))
     ))
 
-  it("a provider whose name has a slash is a defect that names it", () => {
+  it("a provider whose name has a slash throws where the catalog is made", () => {
     assert.throws(
       () => Catalog.layer({ "a/b": recorded().provider }),
-      "Catalog.layer: a provider must be named without a slash, got \"a/b\""
+      RangeError,
+      "Catalog.layer: a provider's name must be not empty and without a slash, got \"a/b\""
     )
   })
 

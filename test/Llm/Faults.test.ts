@@ -1,6 +1,6 @@
 /**
- * The faults of the wire as an agent meets them: each run ends with a typed error or the right answer, what was received
- * before is in its events, and no socket stays open.
+ * The faults of the wire as an agent meets them: each run ends with a typed error or the right answer, what was
+ * received before is in its events, and no socket stays open.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Duration, Effect, Fiber, Layer, Schedule, Schema, Stream } from "effect"

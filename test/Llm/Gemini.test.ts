@@ -4,6 +4,7 @@ import type { Config } from "effect"
 import type * as AiSdk from "../../src/Llm/AiSdk.ts"
 import type * as AiSdkEmbedding from "../../src/Llm/AiSdkEmbedding.ts"
 import * as Gemini from "../../src/Llm/Gemini.ts"
+import type * as Settings from "../../src/Llm/Settings.ts"
 import * as Asking from "../fixtures/asking.ts"
 import { variables } from "../fixtures/config.ts"
 import * as Wire from "../fixtures/geminiWire.ts"
@@ -13,7 +14,7 @@ const KEY = "AIza-test-0123456789"
 
 const configuration = (server: Loopback.LoopbackServer) => ({ GEMINI_API_KEY: KEY, GOOGLE_GEMINI_BASE_URL: server.url })
 
-const at = (server: Loopback.LoopbackServer, settings?: AiSdk.Settings) =>
+const at = (server: Loopback.LoopbackServer, settings?: Settings.Settings) =>
   Gemini.model("gemini-2.5-flash", settings).pipe(Layer.provide(variables(configuration(server))))
 
 const embeddingsAt = (server: Loopback.LoopbackServer, settings?: AiSdkEmbedding.Settings) =>

@@ -107,7 +107,7 @@ describe("Middleware", () => {
         Scripted.model([down, down, "Hello.", down, down, "Hello."]).pipe(Middleware.retry(fourTimes))
       )))
 
-    it.effect("waits at least as long as the provider asked for, and no longer than the schedule's delay otherwise", () =>
+    it.effect("waits at least as long as the provider asked for, otherwise no longer than the schedule's delay", () =>
       Effect.gen(function*() {
         const fiber = yield* Effect.forkChild(streamed)
         yield* TestClock.adjust("29999 millis")

@@ -1,10 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Fiber, Layer, Redacted, Schema, Stream } from "effect"
-import { AiError, LanguageModel, Tool, Toolkit } from "effect/ai"
+import { Clock, Duration, Effect, Fiber, Layer, Redacted, Schedule, Schema, Stream } from "effect"
+import { AiError, LanguageModel, Prompt, Tool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
-import * as AiSdk from "../../src/Llm/AiSdk.ts"
 import * as Middleware from "../../src/Llm/Middleware.ts"
 import * as Scripted from "../../src/Llm/Scripted.ts"
+import * as Settings from "../../src/Llm/Settings.ts"
 
 const overloaded = new AiError.InternalProviderError({ description: "overloaded" })
 const down = Scripted.fail(overloaded)
@@ -88,6 +88,23 @@ describe("Middleware", () => {
         assert.deepStrictEqual(starts, [0, 0, 60_000])
       }).pipe(Effect.provide(
         Middleware.rateLimit({ limit: 100, interval: "1 second", tokensPerMinute: 250 })(
+          timed(starts, [Scripted.delay("1 hour")])
+        )
+      ))
+    })
+
+    it.effect("the estimate counts files", () => {
+      const starts: Array<number> = []
+      const file = Prompt.filePart({ mediaType: "application/pdf", data: new Uint8Array([1]) })
+      const reading = LanguageModel.generateText({
+        prompt: Prompt.fromMessages([Prompt.userMessage({ content: [file] })])
+      })
+      return Effect.gen(function*() {
+        for (let call = 0; call < 3; call++) yield* Effect.forkChild(reading, { startImmediately: true })
+        yield* TestClock.adjust("2 minutes")
+        assert.deepStrictEqual(starts, [0, 0, 60_000])
+      }).pipe(Effect.provide(
+        Middleware.rateLimit({ limit: 100, interval: "1 second", tokensPerMinute: 2500 })(
           timed(starts, [Scripted.delay("1 hour")])
         )
       ))
@@ -298,9 +315,9 @@ describe("Middleware", () => {
         const calls: ReadonlyArray<Effect.Effect<unknown, AiError.AiError, LanguageModel.LanguageModel>> = [
           LanguageModel.generateText({ prompt: "Hello?" }),
           LanguageModel.generateText({ prompt: "Hello!" }),
-          Effect.provideService(generated, AiSdk.RequestSettings, { temperature: 0 }),
-          Effect.provideService(generated, AiSdk.RequestSettings, { headers: { tenant: Redacted.make("a") } }),
-          Effect.provideService(generated, AiSdk.RequestSettings, { headers: { tenant: Redacted.make("b") } }),
+          Effect.provideService(generated, Settings.RequestSettings, { temperature: 0 }),
+          Effect.provideService(generated, Settings.RequestSettings, { headers: { tenant: Redacted.make("a") } }),
+          Effect.provideService(generated, Settings.RequestSettings, { headers: { tenant: Redacted.make("b") } }),
           LanguageModel.generateText({ prompt: "Hello?", toolkit: tool("near"), ...bare }),
           LanguageModel.generateText({ prompt: "Hello?", toolkit: tool("far"), ...bare }),
           LanguageModel.generateText({ prompt: "Hello?", toolkit: tool("far"), toolChoice: "none", ...bare }),
@@ -355,11 +372,11 @@ describe("Middleware", () => {
     })
   })
 
-  it("a wrong constant is a defect that names it", () => {
+  it("a wrong constant throws where the value is made, and is named", () => {
     const wrong: ReadonlyArray<readonly [() => unknown, string]> = [
       [
         () => Middleware.rateLimit({ limit: 0, interval: "1 second" }),
-        "rateLimit: limit must be an integer of at least 1, got 0"
+        "rateLimit: limit must be a positive integer, got 0"
       ],
       [
         () => Middleware.rateLimit({ limit: 1, interval: 0 }),
@@ -367,16 +384,20 @@ describe("Middleware", () => {
       ],
       [
         () => Middleware.rateLimit({ limit: 1, interval: "1 second", tokensPerMinute: -1 }),
-        "rateLimit: tokensPerMinute must be an integer of at least 1, got -1"
+        "rateLimit: tokensPerMinute must be a positive integer, got -1"
       ],
-      [() => Middleware.concurrency(-1), "concurrency: limit must be an integer of at least 1, got -1"],
+      [
+        () => Middleware.retry(Schedule.recurs(1), { maxRetryAfter: 0 }),
+        "retry: maxRetryAfter must be a positive duration, got 0"
+      ],
+      [() => Middleware.concurrency(-1), "concurrency: limit must be a positive integer, got -1"],
       [
         () => Middleware.concurrency(1, { maxWaiting: 0.5 }),
         "concurrency: maxWaiting must be an integer of at least 0, got 0.5"
       ],
       [
         () => Middleware.concurrency(1, { timeout: -5 }),
-        "concurrency: timeout must be a positive, finite duration, got -5"
+        "concurrency: timeout must be a positive, finite duration, got -5ms"
       ],
       [
         () => Middleware.timeout({ firstPart: Duration.infinity }),
@@ -384,13 +405,13 @@ describe("Middleware", () => {
       ],
       [
         () => Middleware.circuitBreaker({ failures: 0 }),
-        "circuitBreaker: failures must be an integer of at least 1, got 0"
+        "circuitBreaker: failures must be a positive integer, got 0"
       ],
       [
         () => Middleware.cache({ capacity: Number.NaN, timeToLive: 1 }),
-        "cache: capacity must be an integer of at least 1, got NaN"
+        "cache: capacity must be a positive integer, got NaN"
       ]
     ]
-    for (const [make, message] of wrong) assert.throws(make, `Middleware.${message}`)
+    for (const [make, message] of wrong) assert.throws(make, RangeError, `Middleware.${message}`)
   })
 })

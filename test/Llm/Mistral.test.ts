@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect, Layer } from "effect"
-import type * as AiSdk from "../../src/Llm/AiSdk.ts"
 import * as Mistral from "../../src/Llm/Mistral.ts"
+import type * as Settings from "../../src/Llm/Settings.ts"
 import * as Asking from "../fixtures/asking.ts"
 import { variables } from "../fixtures/config.ts"
 import * as Embeddings from "../fixtures/embeddingsWire.ts"
@@ -15,7 +15,7 @@ const configuration = (server: Loopback.LoopbackServer) => ({
   MISTRAL_BASE_URL: `${server.url}/v1`
 })
 
-const at = (server: Loopback.LoopbackServer, settings?: AiSdk.Settings) =>
+const at = (server: Loopback.LoopbackServer, settings?: Settings.Settings) =>
   Mistral.model("mistral-small-latest", settings).pipe(Layer.provide(variables(configuration(server))))
 
 interface Body {

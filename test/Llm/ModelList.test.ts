@@ -3,6 +3,7 @@ import { Effect, Redacted, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import { inspect } from "node:util"
 import * as AzureOpenAi from "../../src/Llm/AzureOpenAi.ts"
+import * as ModelList from "../../src/Llm/ModelList.ts"
 import * as Ollama from "../../src/Llm/Ollama.ts"
 import * as OpenAi from "../../src/Llm/OpenAi.ts"
 import * as OpenAiCompatible from "../../src/Llm/OpenAiCompatible.ts"
@@ -124,4 +125,12 @@ describe("ModelList", () => {
       const error = yield* OpenAi.models.pipe(Effect.provide(variables({})), Effect.flip)
       assert.include(error.message, "OPENAI_API_KEY")
     }))
+
+  it("an address that is none throws where the list is made", () => {
+    assert.throws(
+      () => ModelList.makeOpenAi({ provider: "p", url: "localhost:80" }),
+      RangeError,
+      "ModelList.make: url must be an http address without user and password, got \"localhost:80\""
+    )
+  })
 })

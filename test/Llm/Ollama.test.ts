@@ -1,8 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted, Schema, Stream } from "effect"
+import { Effect, Layer, Schema, Stream } from "effect"
 import { LanguageModel, Model, Prompt, Tool, Toolkit } from "effect/ai"
 import * as Ollama from "../../src/Llm/Ollama.ts"
-import * as OpenAiCompatible from "../../src/Llm/OpenAiCompatible.ts"
 import * as Asking from "../fixtures/asking.ts"
 import { variables } from "../fixtures/config.ts"
 import * as Loopback from "../fixtures/loopbackServer.ts"
@@ -69,7 +68,7 @@ describe("Ollama", () => {
       })
     }))
 
-  it.live("a model that was not pulled and a server without memory have the reason of their status and Ollama's words", () =>
+  it.live("a model that was not pulled and a server without memory fail by their status, with Ollama's words", () =>
     Effect.gen(function*() {
       const error = (status: number, message: string) =>
         Loopback.json(status, Wire.errorBody(message, { type: "api_error" }))
@@ -119,26 +118,5 @@ describe("Ollama", () => {
         Effect.provide(Ollama.model("llama3.2").pipe(Layer.provide(variables({}))))
       )
       assert.deepStrictEqual(names, ["ollama", "llama3.2"])
-    }))
-})
-
-describe("OpenAiCompatible", () => {
-  it("dies at construction of a base URL that is none", () => {
-    assert.throws(() => OpenAiCompatible.model("m", { baseUrl: "localhost:80" }), /baseUrl must be an http address/)
-  })
-
-  it.live("sends its key, and an error shows its provider's name and not the key", () =>
-    Effect.gen(function*() {
-      const server = yield* Loopback.make(Loopback.json(401, Wire.errorBody("Bad key: s3cret")))
-      const model = OpenAiCompatible.model("m", {
-        baseUrl: `${server.url}/v1`,
-        apiKey: Redacted.make("s3cret"),
-        provider: "acme"
-      })
-      const error = yield* text.pipe(Effect.provide(model), Effect.flip)
-      assert.strictEqual(server.requests[0]?.headers.authorization, "Bearer s3cret")
-      assert(error._tag === "AiError")
-      assert.strictEqual(error.module, "acme")
-      assert.include(error.message, "Bad key: <redacted>")
     }))
 })

@@ -4,8 +4,9 @@ import type { Config } from "effect"
 import { LanguageModel, Model, Prompt, Tool, Toolkit } from "effect/ai"
 import type { Response } from "effect/ai"
 import * as Agent from "../../src/Agent.ts"
-import * as AiSdk from "../../src/Llm/AiSdk.ts"
+import type * as AiSdk from "../../src/Llm/AiSdk.ts"
 import * as OpenAi from "../../src/Llm/OpenAi.ts"
+import * as Settings from "../../src/Llm/Settings.ts"
 import * as AgentTool from "../../src/Tool.ts"
 import { variables } from "../fixtures/config.ts"
 import * as Loopback from "../fixtures/loopbackServer.ts"
@@ -196,7 +197,7 @@ describe("OpenAi over chat completions", () => {
     Effect.gen(function*() {
       const server = yield* Loopback.make(Loopback.sse(Wire.chatText(["ok"])))
       yield* streamed("Hi").pipe(
-        Effect.provideService(AiSdk.RequestSettings, {
+        Effect.provideService(Settings.RequestSettings, {
           temperature: 0,
           maxOutputTokens: 50,
           topP: undefined,

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { LanguageModel, Prompt } from "effect/ai"
-import type * as AiSdk from "../../src/Llm/AiSdk.ts"
 import * as OpenRouter from "../../src/Llm/OpenRouter.ts"
+import type * as Settings from "../../src/Llm/Settings.ts"
 import * as Asking from "../fixtures/asking.ts"
 import { variables } from "../fixtures/config.ts"
 import * as Embeddings from "../fixtures/embeddingsWire.ts"
@@ -16,7 +16,7 @@ const configuration = (server: Loopback.LoopbackServer) => ({
   OPENROUTER_BASE_URL: `${server.url}/api/v1`
 })
 
-const at = (server: Loopback.LoopbackServer, settings?: AiSdk.Settings) =>
+const at = (server: Loopback.LoopbackServer, settings?: Settings.Settings) =>
   OpenRouter.model("anthropic/claude-sonnet-4.5", settings).pipe(Layer.provide(variables(configuration(server))))
 
 /** OpenRouter names who answers and what that vendor's own reason is. */

@@ -1,6 +1,6 @@
 /**
- * The faults of the wire at every provider, each in its vendor's own format: a typed error or the right answer, what was
- * said before it, and a closed socket.
+ * The faults of the wire at every provider, each in its vendor's own format: a typed error or the right answer, what
+ * was said before it, and a closed socket.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Duration, Effect, Layer, Redacted, Stream } from "effect"

@@ -357,4 +357,9 @@ describe("Recorded", () => {
         assert.include(yield* problemOf(Recorded.replay(file)), "cassette.json: is not a cassette: ")
       })
     ))
+
+  it("a cassette without a name throws where the layer is made", () => {
+    assert.throws(() => Recorded.record(""), RangeError, "Recorded.record: file must be a text that is not empty")
+    assert.throws(() => Recorded.replay(""), RangeError, "Recorded.replay: file must be a text that is not empty")
+  })
 })

@@ -188,4 +188,14 @@ describe("Scripted", () => {
       `look failed with "dark"`
     ])
   })
+
+  it("a step that cannot be throws where it is made", () => {
+    const wrong: ReadonlyArray<readonly [() => unknown, string]> = [
+      [() => Scripted.toolCall("", {}), "toolCall: name must be a text that is not empty, got \"\""],
+      [() => Scripted.usage(-1, 0), "usage: input must be an integer of at least 0, got -1"],
+      [() => Scripted.usage(0, 0.5), "usage: output must be an integer of at least 0, got 0.5"],
+      [() => Scripted.delay(-5), "delay: duration must be a duration that is not negative, got -5ms"]
+    ]
+    for (const [make, message] of wrong) assert.throws(make, RangeError, `Scripted.${message}`)
+  })
 })

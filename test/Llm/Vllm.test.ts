@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import type * as AiSdk from "../../src/Llm/AiSdk.ts"
+import type * as Settings from "../../src/Llm/Settings.ts"
 import * as Vllm from "../../src/Llm/Vllm.ts"
 import * as Asking from "../fixtures/asking.ts"
 import { variables } from "../fixtures/config.ts"
@@ -10,7 +10,7 @@ import * as Wire from "../fixtures/openAiWire.ts"
 
 const configuration = (server: Loopback.LoopbackServer) => ({ VLLM_BASE_URL: `${server.url}/v1` })
 
-const at = (server: Loopback.LoopbackServer, settings?: AiSdk.Settings) =>
+const at = (server: Loopback.LoopbackServer, settings?: Settings.Settings) =>
   Vllm.model("Qwen/Qwen3-8B", settings).pipe(Layer.provide(variables(configuration(server))))
 
 describe("Vllm", () => {

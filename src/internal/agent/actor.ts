@@ -7,25 +7,15 @@ import * as AiError from "effect/ai/AiError"
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
-import * as Actor from "../../Actor.ts"
-import type { ActorSystem } from "../../ActorSystem.ts"
-import type { Agent } from "../../Agent.ts"
+import type * as Actor from "../../Actor.ts"
 import { AgentError, ModelFailed } from "../../AgentError.ts"
 import type { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
 import type { Tool } from "../../Tool.ts"
 import * as Transcript from "../../Transcript.ts"
 import { errorMessage } from "../errorMessage.ts"
 import * as Pushed from "../pushed.ts"
-import {
-  type AgentBehavior,
-  type AgentRef,
-  type Input,
-  type LocalAgentRef,
-  protocol,
-  type Request
-} from "./protocol.ts"
-import { responseOf } from "./response.ts"
+import type { Agent } from "./agent.ts"
+import { type AgentBehavior, protocol, type Request } from "./protocol.ts"
 
 /**
  * How an agent or a team runs as an actor.
@@ -34,16 +24,14 @@ import { responseOf } from "./response.ts"
  * @category models
  */
 export interface BehaviorOptions extends Pick<Actor.BehaviorOptions, "mailbox" | "supervisor" | "idleTimeout"> {
-  /** Says what it is good for, to a model that may choose it. */
+  /** Tells a model that may choose it when to choose it. */
   readonly description?: string | undefined
 }
 
 /**
- * What an agent or a team does with a prompt: says the events of the run, and writes it into `transcript`.
- *
- * @internal
+ * The way an agent or a team handles a prompt: emits the events of the run, and writes its entries into `transcript`.
  */
-export interface Speaker<R> {
+export interface PromptHandler<R> {
   readonly run: (
     request: Request,
     transcript: Ref.Ref<Transcript.Transcript>,
@@ -52,24 +40,20 @@ export interface Speaker<R> {
   readonly reset: Effect.Effect<void>
 }
 
-/**
- * The Agent protocol over whatever runs prompts.
- *
- * @internal
- */
-export const speak = <E, R>(
+/** The Agent protocol over a handler of prompts. */
+export const serve = <E, R>(
   name: string,
-  speaker: Effect.Effect<Speaker<R>, E, R>,
+  handler: Effect.Effect<PromptHandler<R>, E, R>,
   options: BehaviorOptions
 ): AgentBehavior<E, Exclude<R, Scope.Scope>> => {
   const behavior = protocol.behavior(
     Effect.gen(function*() {
       const transcript = yield* Ref.make(Transcript.empty)
-      const { reset, run } = yield* speaker
+      const { reset, run } = yield* handler
       const events = (request: Request): Pushed.Source<AgentEvent, AgentError, R> => (emit) => {
         const { as, history } = request
         const conversation = history === undefined ? transcript : Ref.makeUnsafe(history)
-        return run(request, conversation, as === undefined ? emit : (events) => emit(speakAs(events, name, as)))
+        return run(request, conversation, as === undefined ? emit : (events) => emit(renameText(events, name, as)))
       }
       return {
         Run: (request: Request) => Pushed.make(events(request)),
@@ -80,7 +64,7 @@ export const speak = <E, R>(
     }),
     options
   )
-  // What is excluded from an `R` that is not known here can't be worked out here.
+  // Nothing can be excluded from an `R` that is not known here.
   return {
     ...behavior,
     // A run has a span, which says more.
@@ -90,37 +74,18 @@ export const speak = <E, R>(
   } as unknown as AgentBehavior<E, Exclude<R, Scope.Scope>>
 }
 
-/**
- * The behavior of an agent as an actor.
- *
- * Its model and its tools are built when an incarnation starts and released when it ends. The conversation is the
- * incarnation's too: prompts continue it, `Reset` and a crash begin a new one. A failed run is a reply (`AgentError`); a defect is a
- * crash, which the supervisor decides about.
- *
- * @since 0.1.0
- * @category actors
- */
-export const behavior = <E, R>(
-  agent: Agent<E, R>,
-  options: BehaviorOptions = {}
-): AgentBehavior<E, Exclude<R, Scope.Scope>> => behaviorWith(agent, [], options)
-
-/**
- * The same for an agent with more tools than its own.
- *
- * @internal
- */
+/** The behavior of an agent with more tools than its own. */
 export const behaviorWith = <E, R>(
   agent: Agent<E, R>,
   tools: ReadonlyArray<Tool<string>>,
   options: BehaviorOptions = {}
 ): AgentBehavior<E, Exclude<R, Scope.Scope>> =>
-  speak(
+  serve(
     agent.name,
     Effect.gen(function*() {
       const built = yield* agent.build(tools)
       const memory = yield* built.memory
-      const speaker: Speaker<R> = {
+      const handler: PromptHandler<R> = {
         run: ({ history, input, output }, transcript, emit) => {
           const options = { transcript, output, memory: history === undefined ? memory : undefined }
           return Effect.mapError(
@@ -130,83 +95,33 @@ export const behaviorWith = <E, R>(
         },
         reset: memory === undefined ? Effect.void : memory.clear
       }
-      return speaker
+      return handler
     }),
     { description: agent.description, ...options }
   )
 
-/**
- * Starts an agent as an actor: a child when called inside an actor, else at `/user`. Fails with what building the
- * agent's model fails with.
- *
- * @example
- * ```ts
- * import { Effect } from "effect"
- * import { ActorSystem, Agent, Scripted } from "effect-troupe"
- *
- * const program = Effect.gen(function*() {
- *   const ref = yield* Agent.spawn(Agent.make("poet"), { name: "poet" })
- *   yield* Agent.ask(ref, "A line?")
- *   return yield* Agent.ask(ref, "Another one?") // it knows of the first
- * }).pipe(
- *   Effect.provide([Scripted.model(["Roses are red.", "Violets are blue."]), ActorSystem.layer({ name: "app" })])
- * )
- * ```
- *
- * @since 0.1.0
- * @category actors
- */
-export const spawn = <E, R>(
-  agent: Agent<E, R>,
-  options: BehaviorOptions & { readonly name?: string | undefined } = {}
-): Effect.Effect<LocalAgentRef, E | Actor.SpawnError, Exclude<R, Scope.Scope> | ActorSystem> =>
-  Actor.spawn(behavior(agent, options), options)
-
-/**
- * Prompts an agent or a team and waits for what its run comes to. Interrupting it stops the run: its model request, its
- * tools, and the runs of other agents that it waits for.
- *
- * @since 0.1.0
- * @category actors
- */
-export const ask = (ref: AgentRef, input: Input): Effect.Effect<AgentResponse, AgentError | Actor.ActorError> =>
-  ref.ask("Prompt", { input })
-
-/**
- * Prompts an agent or a team and streams the events of its run, no faster than they are read. Leaving the stream stops
- * the run.
- *
- * @since 0.1.0
- * @category actors
- */
-export const stream = (ref: AgentRef, input: Input): Stream.Stream<AgentEvent, AgentError | Actor.ActorError> =>
-  ref.stream("Run", { input })
-
-/**
- * The conversation of an agent or a team so far. Answered between runs.
- *
- * @since 0.1.0
- * @category actors
- */
-export const transcript = (ref: AgentRef): Effect.Effect<Transcript.Transcript, Actor.ActorError> =>
-  ref.ask("Transcript")
-
-/**
- * Lets an agent, or a team with the members that it started itself, forget the conversation.
- *
- * @since 0.1.0
- * @category actors
- */
-export const reset = (ref: AgentRef): Effect.Effect<void, Actor.ActorError> => ref.ask("Reset")
+/** The response of a run, from its events: `Completed` carries it. */
+export const responseOf = <E, R>(events: Pushed.Source<AgentEvent, E, R>): Effect.Effect<AgentResponse, E, R> =>
+  Effect.suspend(() => {
+    let last: AgentEvent | undefined
+    const note = (events: ReadonlyArray<AgentEvent>) => {
+      last = events.at(-1) ?? last
+      return Effect.void
+    }
+    return Effect.flatMap(events(note), () =>
+      last?._tag === "Completed"
+        ? Effect.succeed(last.response)
+        : Effect.die(new Error("Agent.response: the stream of events must end with Completed")))
+  })
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const speakAs = (events: ReadonlyArray<AgentEvent>, name: string, as: string): ReadonlyArray<AgentEvent> =>
+const renameText = (events: ReadonlyArray<AgentEvent>, name: string, as: string): ReadonlyArray<AgentEvent> =>
   events.map((event) => event._tag === "TextDelta" && event.agent === name ? { ...event, agent: as } : event)
 
-/** What is not an `AgentError` comes from a model that was to be built in the run. */
+/** Any other error comes from a model that was to be built in the run. */
 const toAgentError = (agent: string, error: unknown): AgentError => {
   if (error instanceof AgentError) return error
   const reason = new AiError.UnknownError({ description: errorMessage(error) })

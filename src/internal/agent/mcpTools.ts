@@ -1,5 +1,5 @@
 /**
- * The tools of an MCP server, over a connection that is made anew when it breaks.
+ * The tools of an MCP server, over a connection that is replaced when it breaks.
  *
  * @internal
  */
@@ -12,16 +12,14 @@ import * as Effect from "effect/Effect"
 import { isObject } from "effect/Predicate"
 import * as RcRef from "effect/RcRef"
 import type * as Scope from "effect/Scope"
-import type { EffectClass, Outcome } from "../../Tool.ts"
+import type { EffectClass, Outcome } from "./outcome.ts"
 
-/** @internal */
 export interface McpTool {
   readonly definition: AiTool.Any
   readonly effect: EffectClass
   readonly call: (params: unknown) => Effect.Effect<Outcome, McpClientError.McpClientError>
 }
 
-/** @internal */
 export const discover = Effect.fnUntraced(function*<R>(
   connect: Effect.Effect<McpClient.McpClient, McpClientError.McpClientError, R>,
   rename: (name: string) => string
@@ -48,6 +46,10 @@ export const discover = Effect.fnUntraced(function*<R>(
   })
 })
 
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
 type Connection = RcRef.RcRef<McpClient.McpClient, McpClientError.McpClientError>
 
 /** Uses the connection; one that breaks is given up, so that the next use connects again. */
@@ -62,7 +64,7 @@ const using = <A>(
 const isBroken = ({ reason }: McpClientError.McpClientError): boolean =>
   reason._tag === "TransportError" || reason._tag === "ClosedError"
 
-/** Of other calls that broke off nobody knows whether they took effect, so only what may run twice is tried again. */
+/** Nobody knows whether other calls that broke off took effect, so only those that may run twice are tried again. */
 const neverRan = ({ reason }: McpClientError.McpClientError): boolean =>
   reason._tag === "ClosedError" && reason.sessionExpired === true
 

@@ -4,41 +4,27 @@
  * @internal
  */
 import * as AiTool from "effect/ai/Tool"
-import type * as JsonSchema from "effect/JsonSchema"
 import * as Schema from "effect/Schema"
 import * as Transcript from "../../Transcript.ts"
 import type { Output } from "./protocol.ts"
 import type * as Turn from "./turn.ts"
 
-/** @internal */
 export const outputTool = "final_answer"
 
-/** @internal */
-export const outputDefinition = (jsonSchema: JsonSchema.JsonSchema): AiTool.Any =>
-  AiTool.dynamic(outputTool, {
-    description: "Gives the final answer. Call it once, when you know the answer.",
-    parameters: jsonSchema
-  })
+/** The tools of a request: those of the agent, and where an output is asked for, the one that gives it. */
+export const withOutput = (
+  definitions: ReadonlyArray<AiTool.Any>,
+  output: Output | undefined
+): ReadonlyArray<AiTool.Any> =>
+  output === undefined ? definitions : [
+    ...definitions,
+    AiTool.dynamic(outputTool, {
+      description: "Gives the final answer. Call it once, when you know the answer.",
+      parameters: output.jsonSchema
+    })
+  ]
 
-/**
- * Says so where a model could not tell two tools apart.
- *
- * @internal
- */
-export const sameName = (definitions: ReadonlyArray<AiTool.Any>, output: Output | undefined): string | undefined => {
-  const names = definitions.map((tool) => tool.name)
-  if (output !== undefined) names.push(outputTool)
-  const taken = names.find((name, index) => names.indexOf(name) !== index)
-  return taken === undefined ? undefined : `two tools are called ${JSON.stringify(taken)}`
-}
-
-const parseJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
-
-/**
- * The answer of a turn: what it called the tool with, or its text, where that is JSON (some models don't call).
- *
- * @internal
- */
+/** The output of a turn: the arguments of the call, or its text where that is JSON (some models don't call). */
 export const outputOf = (turn: Turn.Turn, entry: Transcript.Entry): unknown => {
   const call = turn.calls.find(({ outcome, part }) => part.name === outputTool && outcome?.isFailure === false)
   if (call !== undefined) return call.part.params
@@ -46,3 +32,9 @@ export const outputOf = (turn: Turn.Turn, entry: Transcript.Entry): unknown => {
   const parsed = parseJson(text)
   return parsed._tag === "Some" ? parsed.value : undefined
 }
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const parseJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))

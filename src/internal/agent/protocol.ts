@@ -4,7 +4,6 @@
  * @internal
  */
 import * as Prompt from "effect/ai/Prompt"
-import { isString } from "effect/Predicate"
 import * as Rpc from "effect/rpc/Rpc"
 import * as Schema from "effect/Schema"
 import * as Actor from "../../Actor.ts"
@@ -13,7 +12,7 @@ import { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
 import * as Transcript from "../../Transcript.ts"
 
 /**
- * What an agent is asked with: a text, or texts and files.
+ * A prompt: a text, or texts and files.
  *
  * @since 0.1.0
  * @category models
@@ -25,14 +24,6 @@ export const Input = Schema.Union([Schema.String, Schema.Array(Prompt.UserMessag
  * @category models
  */
 export type Input = typeof Input.Type
-
-/**
- * Whether there is nothing in a prompt to answer.
- *
- * @internal
- */
-export const isEmpty = (input: Input): boolean =>
-  isString(input) ? input.trim() === "" : input.every((part) => part.type === "text" && part.text.trim() === "")
 
 /**
  * An answer that is not text: the JSON schema of an object.
@@ -53,7 +44,8 @@ export type Output = typeof Output.Type
  *
  * - `output` asks for an answer of this shape, unchecked, in the response's `output`. `Agent.object` checks it.
  * - `history` is a conversation to answer in instead of the actor's own, which then stays as it is.
- * - `as` is the name that marks the answer's text (`TextDelta`) instead of the agent's own: so a member speaks for its team.
+ * - `as` is the name that marks the answer's text (`TextDelta`) instead of the agent's own: so a member speaks for its
+ *   team.
  *
  * @since 0.1.0
  * @category models
@@ -74,7 +66,7 @@ export type Request = typeof Request.Type
 /**
  * The messages that agents and teams understand:
  *
- * - `Run` streams the events of a run, `Prompt` answers with the response that the same run comes to.
+ * - `Run` streams the events of a run, `Prompt` answers with the response of the same run.
  * - `Transcript` gives the conversation so far, `Reset` forgets it.
  *
  * They are handled one at a time, so a prompt that arrives during a run waits in the mailbox, or meets its policy.
@@ -114,7 +106,7 @@ export interface AgentRef extends Actor.ActorRef<"Agent", Messages> {}
 export interface LocalAgentRef extends Actor.LocalActorRef<"Agent", Messages> {}
 
 /**
- * What `Actor.spawn` runs to have an agent or a team as an actor. `agent` is the name that its events carry.
+ * The behavior of an agent or a team as an actor. `agent` is the name that its events carry.
  *
  * @since 0.1.0
  * @category models

@@ -1,233 +1,75 @@
 /**
- * The turn loop: runs an agent from its prompt to its answer and says every event on the way.
+ * One run under way, and the entries that it leaves in the transcript.
  *
  * @internal
  */
-import * as LanguageModel from "effect/ai/LanguageModel"
-import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as LanguageModel from "effect/ai/LanguageModel"
+import type * as Response from "effect/ai/Response"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import type * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
-import type * as Scope from "effect/Scope"
-import type * as Stream from "effect/Stream"
-import type { Input, RunOptions } from "../../Agent.ts"
-import {
-  AgentError,
-  type AgentErrorReason,
-  EmptyPrompt,
-  InvalidAgent,
-  MaxDurationExceeded,
-  MaxToolCallsExceeded,
-  MaxTurnsExceeded
-} from "../../AgentError.ts"
-import type { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
-import { Approvals } from "../../Approvals.ts"
-import * as Budget from "../../Budget.ts"
-import * as Guardrail from "../../Guardrail.ts"
+import { AgentError, type AgentErrorReason } from "../../AgentError.ts"
+import type { AgentEvent } from "../../AgentEvent.ts"
+import type { Budget } from "../../Budget.ts"
+import type { Memory } from "../../Memory.ts"
+import type { Tool } from "../../Tool.ts"
 import * as Transcript from "../../Transcript.ts"
-import * as Pushed from "../pushed.ts"
-import { ask } from "./ask.ts"
-import { callTools } from "./calls.ts"
-import { outputOf, sameName } from "./output.ts"
-import { isEmpty } from "./protocol.ts"
-import { type Definition, fail, type Run, said, say, write } from "./runState.ts"
+import type { AgentSpec } from "./agent.ts"
+import type { Output } from "./protocol.ts"
 import * as Turn from "./turn.ts"
-import { sumUsage } from "./usage.ts"
 
-/** How many events may wait for the reader before the run waits for it. */
-const bufferSize = 16
-
-/**
- * The events of one run.
- *
- * @internal
- */
-export const events = <E, R>(
-  agent: Definition<E, R>,
-  input: Input,
-  options: RunOptions = {}
-): Stream.Stream<AgentEvent, AgentError | E, R> =>
-  Pushed.make((emit) =>
-    Effect.flatMap(begin(agent, input, options, emit), (run) => withinTime(run, turns(run))).pipe(
-      Effect.scoped,
-      Effect.flatMap((response) => emit([{ _tag: "Completed", agent: agent.name, response }])),
-      Effect.withSpan(`invoke_agent ${agent.name}`, { attributes: { "gen_ai.agent.name": agent.name } }, {
-        captureStackTrace: false
-      })
-    ), bufferSize)
-
-const begin = Effect.fnUntraced(function*<E, R>(
-  agent: Definition<E, R>,
-  input: Input,
-  options: RunOptions,
-  emit: Run<E, R>["emit"]
-): Effect.fn.Return<Run<E, R>, AgentError | E, R | Scope.Scope> {
-  const refuse = (reason: AgentErrorReason) =>
-    Effect.fail(new AgentError({ agent: agent.name, reason, transcript: Transcript.empty }))
-  const problem = problemOf(agent, input, options.output)
-  if (problem !== undefined) return yield* refuse(problem)
-  const prompt = Transcript.user(input)
-  const content = agent.guardrails.length === 0
-    ? prompt.content
-    : yield* Guardrail.checkInput(agent.guardrails, prompt.content).pipe(Effect.catch(refuse))
-  const tools = yield* agent.tools
-  const unapproved = tools.find((tool) => tool.needsApproval)
-  if (unapproved !== undefined && Option.isNone(yield* Effect.serviceOption(Approvals))) {
-    const problem = `tool ${unapproved.name} needs approval: provide Approvals.layer`
-    return yield* refuse(new InvalidAgent({ problem }))
-  }
-  const ownTools = new Map(tools.map((tool) => [tool.name, tool]))
-  const modelOf = yield* models<E, R>()
-  const transcript = options.transcript ?? Ref.makeUnsafe(Transcript.empty)
-  const run: Run<E, R> = {
-    agent,
-    emit,
-    modelOf,
-    model: yield* agent.model._tag === "Ambient" ? agent.model.service : modelOf(agent.model.layer),
-    ownTools,
-    tools: ownTools,
-    transcript,
-    memory: options.memory ?? (yield* freshMemory(agent, transcript)),
-    said: [],
-    budgets: Budget.join(yield* Budget.Current, agent.budget),
-    output: options.output,
-    turn: undefined,
-    compacted: undefined,
-    usages: [],
-    toolCalls: 0,
-    outOfCalls: false
-  }
-  yield* say(run, { ...prompt, content })
-  return run
-})
-
-/** What makes it pointless to ask the model at all. */
-const problemOf = (
-  agent: Definition<unknown, unknown>,
-  input: Input,
-  output: RunOptions["output"]
-): AgentErrorReason | undefined => {
-  const problem = sameName(agent.definitions, output)
-  if (problem !== undefined) return new InvalidAgent({ problem })
-  for (const limit of ["maxTurns", "maxToolCalls"] as const) {
-    const max = agent.limits[limit]
-    const least = limit === "maxTurns" ? 1 : 0
-    if (max === undefined || Number.isInteger(max) && max >= least) continue
-    const wanted = least === 1 ? "a positive integer" : "an integer that is not negative"
-    return new InvalidAgent({ problem: `${limit} must be ${wanted}, got ${max}` })
-  }
-  const { maxDuration } = agent.limits
-  if (maxDuration !== undefined && !(Duration.toMillis(maxDuration) >= 0)) {
-    return new InvalidAgent({
-      problem: `maxDuration must not be negative, got ${Duration.format(Duration.fromInputUnsafe(maxDuration))}`
-    })
-  }
-  return isEmpty(input) ? new EmptyPrompt() : undefined
+/** One run under way. */
+export interface AgentRun<E, R> {
+  readonly agent: AgentSpec<E, R>
+  readonly emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
+  readonly transcript: Ref.Ref<Transcript.Transcript>
+  readonly memory: Memory["Service"] | undefined
+  /** The entries that the run has added to the conversation. */
+  readonly added: Array<Transcript.Entry>
+  readonly budgets: ReadonlyArray<Budget>
+  /** The answer that the run is asked for, where it is not text. */
+  readonly output: Output | undefined
+  readonly modelOf: (layer: Layer.Layer<LanguageModel.LanguageModel, E, R>) => Effect.Effect<
+    LanguageModel.LanguageModel,
+    E,
+    R
+  >
+  model: LanguageModel.LanguageModel
+  /** The tools of a turn that is given no others. */
+  readonly ownTools: ReadonlyMap<string, Tool<string, R>>
+  /** The tools of this turn. */
+  tools: ReadonlyMap<string, Tool<string, R>>
+  /** The turn under way, until it is in the transcript. */
+  turn: Turn.Turn | undefined
+  /** The transcript that requests carry instead of the first `at` entries. */
+  compacted: { readonly transcript: Transcript.Transcript; readonly at: number } | undefined
+  /** Of its turns, and of the agents inside of its tools. */
+  readonly usages: Array<Response.Usage>
+  toolCalls: number
+  /** Whether calls were refused because there were too many. */
+  outOfCalls: boolean
 }
 
-/** A memory of its own knows what was said before the run. */
-const freshMemory = Effect.fnUntraced(function*<E, R>(
-  agent: Definition<E, R>,
-  transcript: Ref.Ref<Transcript.Transcript>
-) {
-  const memory = yield* agent.memory
-  if (memory !== undefined) yield* memory.append((yield* Ref.get(transcript)).entries)
-  return memory
-})
-
-/** Builds models for as long as the run lasts, each layer once. */
-const models = <E, R>() =>
-  Effect.map(Effect.scope, (scope) => {
-    let memoMap: Layer.MemoMap | undefined
-    return (layer: Layer.Layer<LanguageModel.LanguageModel, E, R>) =>
-      Effect.map(
-        Layer.buildWithMemoMap(layer, memoMap ??= Layer.makeMemoMapUnsafe(), scope),
-        Context.get(LanguageModel.LanguageModel)
-      )
+/** Writes an entry to the conversation. */
+export const record = <E, R>(run: AgentRun<E, R>, entry: Transcript.Entry): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    run.added.push(entry)
+    const written = Ref.update(run.transcript, (transcript) => Transcript.append(transcript, entry))
+    return run.memory === undefined ? written : Effect.andThen(written, run.memory.append([entry]))
   })
 
-const turns = <E, R>(run: Run<E, R>): Effect.Effect<AgentResponse, AgentError | E, R> =>
-  Effect.ensuring(
-    Effect.gen(function*() {
-      const { finalAnswer, maxTurns = 10 } = run.agent.limits
-      for (let number = 1;; number++) {
-        const last = finalAnswer === true && (number >= maxTurns || run.outOfCalls)
-        const turn = yield* ask(run, number, last)
-        yield* callTools(run, turn, last).pipe(Effect.catch((reason) => fail(run, reason)))
-        yield* write(run)
-        yield* run.emit([finished(run, turn)])
-        const answer = answerOf(run, turn)
-        if (answer !== undefined) return yield* complete(run, turn, answer)
-        const exceeded = limitOf(run, number, last)
-        if (exceeded !== undefined) return yield* fail(run, exceeded)
-      }
-    }),
-    write(run)
+/** Writes the turn under way, as far as it came; once. */
+export const write = <E, R>(run: AgentRun<E, R>): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (run.turn === undefined) return Effect.void
+    const entry = Turn.toEntry(run.turn)
+    run.turn = undefined
+    return entry.content.length === 0 ? Effect.void : record(run, entry)
+  })
+
+/** Ends the run with an error that carries the entries that it added until then. */
+export const fail = <E, R>(run: AgentRun<E, R>, reason: AgentErrorReason): Effect.Effect<never, AgentError> =>
+  Effect.flatMap(
+    write(run),
+    () => new AgentError({ agent: run.agent.name, reason, transcript: Transcript.make(run.added) })
   )
-
-const finished = <E, R>(run: Run<E, R>, turn: Turn.Turn): AgentEvent => {
-  const { reason, usage } = turn.finish!
-  run.usages.push(usage)
-  return { _tag: "TurnFinished", agent: turn.agent, turn: turn.number, finishReason: reason, usage }
-}
-
-/** What ends the run: an answer that a tool gave, or text, unless the model still wants something, or the output that it was asked for. */
-const answerOf = <E, R>(run: Run<E, R>, turn: Turn.Turn): Pick<AgentResponse, "text" | "output"> | undefined => {
-  const handedOver = turn.calls.find(({ outcome }) => outcome?.answer !== undefined)?.outcome
-  if (handedOver !== undefined) return handedOver.answer
-  const entry = Turn.toEntry(turn)
-  const goesOn = turn.calls.length > 0 || turn.finish!.reason === "pause"
-  if (run.output === undefined) return goesOn ? undefined : { text: Transcript.text(entry) }
-  const output = outputOf(turn, entry)
-  if (output === undefined && goesOn) return undefined
-  return { text: Transcript.text(entry), ...(output !== undefined && { output }) }
-}
-
-const complete = <E, R>(
-  run: Run<E, R>,
-  turn: Turn.Turn,
-  answer: Pick<AgentResponse, "text" | "output">
-): Effect.Effect<AgentResponse> =>
-  Effect.map(said(run), (transcript) => ({
-    agent: run.agent.name,
-    ...answer,
-    finishReason: turn.finish!.reason,
-    turns: turn.number,
-    usage: sumUsage(run.usages),
-    transcript
-  }))
-
-/** The limit that forbids another turn. */
-const limitOf = <E, R>(run: Run<E, R>, number: number, last: boolean): AgentErrorReason | undefined => {
-  const { finalAnswer, maxToolCalls, maxTurns = 10 } = run.agent.limits
-  if (run.outOfCalls && (last || finalAnswer !== true)) return new MaxToolCallsExceeded({ maxToolCalls: maxToolCalls! })
-  return number >= maxTurns ? new MaxTurnsExceeded({ maxTurns }) : undefined
-}
-
-/** Interrupts the run when its own time is over, or that of a budget. */
-const withinTime = <A, E, R>(
-  run: Run<E, R>,
-  effect: Effect.Effect<A, AgentError | E, R>
-): Effect.Effect<A, AgentError | E, R> => {
-  const { maxDuration } = run.agent.limits
-  let timed = effect
-  if (maxDuration !== undefined) {
-    const millis = Duration.toMillis(maxDuration)
-    const orElse = () => fail(run, new MaxDurationExceeded({ maxDuration: millis }))
-    timed = Effect.timeoutOrElse(timed, { duration: millis, orElse })
-  }
-  for (const { deadline } of run.budgets) {
-    if (deadline === undefined) continue
-    const { at, max } = deadline
-    const orElse = () => fail(run, new Budget.BudgetExceeded({ limit: "maxDuration", used: max, max }))
-    const inner = timed
-    timed = Effect.flatMap(
-      Clock.currentTimeMillis,
-      (now) => Effect.timeoutOrElse(inner, { duration: Math.max(0, at - now), orElse })
-    )
-  }
-  return timed
-}

@@ -1,5 +1,5 @@
 /**
- * What all teams are made of: members that are started or used as they are, and one run through several of them.
+ * The base of all teams: members that are started or used as they are, and one run through several of them.
  *
  * @internal
  */
@@ -11,16 +11,16 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Actor from "../../Actor.ts"
 import type { ActorSystem } from "../../ActorSystem.ts"
-import { type Agent, isAgent } from "../../Agent.ts"
-import { AgentError, type AgentErrorReason, EmptyPrompt, InvalidAgent, MemberFailed } from "../../AgentError.ts"
+import { type Agent, behavior, isAgent } from "../../Agent.ts"
+import { AgentError, type AgentErrorReason, EmptyPrompt, MemberFailed } from "../../AgentError.ts"
 import type { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
 import * as Transcript from "../../Transcript.ts"
+import * as check from "../check.ts"
 import * as Pushed from "../pushed.ts"
-import { behavior, type BehaviorOptions, speak } from "./actor.ts"
-import { type AgentBehavior, type AgentRef, type Input, isEmpty, type Request } from "./protocol.ts"
+import { type BehaviorOptions, serve } from "./actor.ts"
+import type { AgentBehavior, AgentRef, Input, Request } from "./protocol.ts"
 import * as Turn from "./turn.ts"
-import { sumUsage } from "./usage.ts"
 
 /**
  * Who can be in a team: an agent or a behavior (of an agent or of a team), which the team starts as its child, or the
@@ -43,7 +43,7 @@ export interface TeamOptions extends BehaviorOptions {
 }
 
 /**
- * What one member of a group came to. `text` is its answer, or the message of its failure.
+ * The reply of one member among several. `text` is its answer, or the message of its failure.
  *
  * @since 0.1.0
  * @category models
@@ -56,18 +56,17 @@ export interface Reply {
 }
 
 /**
- * What starting a team can fail with: what its members fail with, a taken name, or `InvalidAgent`.
+ * The errors of starting a team: those of starting its members, or a taken name.
  *
  * @since 0.1.0
  * @category type utils
  */
 export type TeamError<M extends Member> =
   | (M extends Agent<infer E, infer _R> ? E : M extends AgentBehavior<infer E, infer _R> ? E : never)
-  | AgentError
   | Actor.SpawnError
 
 /**
- * What a team requires: what its members do.
+ * The requirements of a team: those of its members.
  *
  * @since 0.1.0
  * @category type utils
@@ -79,67 +78,51 @@ export type TeamServices<M extends Member> =
   >
   | ActorSystem
 
-/**
- * One prompt under way through a team.
- *
- * @internal
- */
-export interface Run {
+/** One prompt under way through a team. */
+export interface TeamRun {
   readonly team: string
   readonly request: Request
   readonly emit: Pushed.Emit<AgentEvent>
   /** The conversation before the run. */
   readonly transcript: Ref.Ref<Transcript.Transcript>
-  /** What the run adds to the conversation: the prompt, and what was said since. */
-  readonly said: Array<Transcript.Entry>
+  /** The entries that the run adds to the conversation: the prompt, then the answers. */
+  readonly added: Array<Transcript.Entry>
   /** The agent that answers in the team's own conversation, where there is one. */
   speaker: string | undefined
-  /** The answer's turns as far as they were heard; what a run that breaks off is remembered by. */
+  /** The answer's turns as far as they were heard, for the transcript of a run that breaks off. */
   readonly heard: Array<Turn.Turn>
   readonly usages: Array<Response.Usage>
   turns: number
 }
 
 /**
- * What a run comes to. `entries` are what it adds to the conversation beyond what is said already. Default: the text.
- *
- * @internal
+ * The answer of a run. `entries` are those that it adds to the conversation beyond `added`. Default: the text.
  */
 export interface Answer extends Pick<AgentResponse, "text" | "finishReason" | "output"> {
   readonly entries?: ReadonlyArray<Transcript.Entry>
 }
 
-/** @internal */
 export type NamedMember = readonly [name: string, member: Member]
 
-/**
- * How a team works: who is in it, what makes it pointless to start, and what becomes of a prompt.
- *
- * @internal
- */
+/** How a team works: who is in it, and how a prompt is answered. */
 export interface Plan<R> {
   readonly kind: string
   /** Who is started as a child gets the name in the actor tree. A function gets the refs of those before. */
   readonly members: ReadonlyArray<
     readonly [name: string, member: Member | ((refs: ReadonlyArray<AgentRef>) => Member)]
   >
-  readonly problem: string | undefined
   /** Gets the refs in the members' order. */
-  readonly answer: (refs: ReadonlyArray<AgentRef>, run: Run) => Effect.Effect<Answer, AgentError, R>
+  readonly answer: (refs: ReadonlyArray<AgentRef>, run: TeamRun) => Effect.Effect<Answer, AgentError, R>
 }
 
-/**
- * A behavior with the Agent protocol.
- *
- * @internal
- */
+/** A behavior with the Agent protocol. */
 export const make = <M extends Member, R = never>(
   name: string,
   plan: Plan<R>,
   options: TeamOptions
 ): AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>> => {
-  const speaker = Effect.gen(function*() {
-    if (plan.problem !== undefined) return yield* invalid(name, plan.problem)
+  check.notEmpty(`Team.${plan.kind}`, "name", name)
+  const handler = Effect.gen(function*() {
     const budgets = Budget.join(yield* Budget.Current, options.budget)
     const started: Array<Started> = []
     for (const [name, member] of plan.members) {
@@ -148,7 +131,7 @@ export const make = <M extends Member, R = never>(
     }
     const refs = started.map(toRef)
     return {
-      run: (request: Request, transcript: Ref.Ref<Transcript.Transcript>, emit: Run["emit"]) =>
+      run: (request: Request, transcript: Ref.Ref<Transcript.Transcript>, emit: TeamRun["emit"]) =>
         perform(name, request, transcript, emit, (run) => plan.answer(refs, run)).pipe(
           Effect.provideService(Budget.Current, budgets),
           Effect.scoped,
@@ -160,13 +143,11 @@ export const make = <M extends Member, R = never>(
     }
   })
   // A list of members can't carry what each one fails with and requires; the signature, which saw them one by one, can.
-  return speak(name, speaker, options) as AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>>
+  return serve(name, handler, options) as AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>>
 }
 
 /**
  * The members of a list with their names in the actor tree: those of their agents, numbered where two have the same.
- *
- * @internal
  */
 export const named = (members: ReadonlyArray<Member>): ReadonlyArray<NamedMember> => {
   const seen = new Map<string, number>()
@@ -182,11 +163,9 @@ export const named = (members: ReadonlyArray<Member>): ReadonlyArray<NamedMember
  * Prompts a member: its events become events of this run, all but its `Completed`.
  *
  * Where the run was given a conversation to go by, the member answers in that.
- *
- * @internal
  */
 export const prompt = (
-  run: Run,
+  run: TeamRun,
   ref: AgentRef,
   request: Partial<Request> & Pick<Request, "input">
 ): Effect.Effect<AgentResponse, AgentError> =>
@@ -205,29 +184,17 @@ export const prompt = (
     )
   })
 
-/**
- * Lets a member speak for the team: its answer, streamed under the team's name, is the team's.
- *
- * @internal
- */
-export const answer = (run: Run, ref: AgentRef, input: Input): Effect.Effect<Answer, AgentError> =>
+/** Lets a member speak for the team: its answer, streamed under the team's name, is the team's. */
+export const answer = (run: TeamRun, ref: AgentRef, input: Input): Effect.Effect<Answer, AgentError> =>
   prompt(run, ref, { input, output: run.request.output, as: run.team })
 
-/**
- * Answers with a text that no member has streamed as the answer.
- *
- * @internal
- */
-export const say = (run: Run, answer: Answer): Effect.Effect<Answer> =>
+/** Answers with a text that no member has streamed as the answer. */
+export const emitAnswer = (run: TeamRun, answer: Answer): Effect.Effect<Answer> =>
   Effect.as(run.emit([{ _tag: "TextDelta", agent: run.team, delta: answer.text }]), answer)
 
-/**
- * Prompts members at once with what the team was prompted with. `"fail"` ends all with the first failure.
- *
- * @internal
- */
+/** Prompts members at once with the team's own prompt. `"fail"` ends all with the first failure. */
 export const gather = (
-  run: Run,
+  run: TeamRun,
   members: ReadonlyArray<NamedMember>,
   refs: ReadonlyArray<AgentRef>,
   onFailure: "fail" | "collect"
@@ -241,24 +208,18 @@ export const gather = (
     }))
   }, { concurrency: "unbounded" })
 
-/**
- * Takes what a member has said over into the conversation of the team.
- *
- * @internal
- */
-export const adopt = (run: Run, entries: ReadonlyArray<Transcript.Entry>): void => {
+/** Takes the entries that a member's run added over into the conversation of the team. */
+export const adopt = (run: TeamRun, entries: ReadonlyArray<Transcript.Entry>): void => {
   // The prompt is the first of them, as the member's guardrails have let it through.
-  if (entries.length > 0) run.said.splice(-1, 1, ...entries)
+  if (entries.length > 0) run.added.splice(-1, 1, ...entries)
   run.heard.length = 0
 }
 
-/** @internal */
 export const descriptionOf = (member: Member): string | undefined =>
   isAgent(member) || isBehavior(member) ? member.description : undefined
 
-/** @internal */
-export const fail = (run: Run, reason: AgentErrorReason): Effect.Effect<never, AgentError> =>
-  Effect.fail(new AgentError({ agent: run.team, reason, transcript: Transcript.make(run.said) }))
+export const fail = (run: TeamRun, reason: AgentErrorReason): Effect.Effect<never, AgentError> =>
+  Effect.fail(new AgentError({ agent: run.team, reason, transcript: Transcript.make(run.added) }))
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -287,24 +248,22 @@ const start = (name: string, member: Member): Effect.Effect<Started, unknown, un
 const resetMember = ({ owned, ref }: Started): Effect.Effect<void> =>
   owned ? Effect.ignore(ref.ask("Reset")) : Effect.void
 
-const invalid = (team: string, problem: string): Effect.Effect<never, AgentError> =>
-  Effect.fail(new AgentError({ agent: team, reason: new InvalidAgent({ problem }), transcript: Transcript.empty }))
-
 const perform = <R>(
   team: string,
   request: Request,
   transcript: Ref.Ref<Transcript.Transcript>,
-  emit: Run["emit"],
-  answer: (run: Run) => Effect.Effect<Answer, AgentError, R>
+  emit: TeamRun["emit"],
+  answer: (run: TeamRun) => Effect.Effect<Answer, AgentError, R>
 ): Effect.Effect<void, AgentError, R> =>
   Effect.suspend(() => {
-    const said: Array<Transcript.Entry> = [Transcript.user(request.input)]
-    const run: Run = { team, request, emit, transcript, said, speaker: undefined, heard: [], usages: [], turns: 0 }
-    if (isEmpty(request.input)) return fail(run, new EmptyPrompt())
+    const prompt = Transcript.user(request.input)
+    const added: Array<Transcript.Entry> = [prompt]
+    const run: TeamRun = { team, request, emit, transcript, added, speaker: undefined, heard: [], usages: [], turns: 0 }
+    if (Transcript.isBlank(prompt)) return fail(run, new EmptyPrompt())
     // However the run ends, the conversation has the prompt and the answer as far as it came.
     const write = Effect.suspend(() => {
-      said.push(...run.heard.map(Turn.toEntry).filter(({ content }) => content.length > 0))
-      return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...said))
+      added.push(...run.heard.map(Turn.toEntry).filter(({ content }) => content.length > 0))
+      return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...added))
     })
     return Effect.flatMap(
       Effect.ensuring(Effect.map(answer(run), (answer) => settle(run, answer)), write),
@@ -312,21 +271,21 @@ const perform = <R>(
     )
   })
 
-const settle = (run: Run, { entries, finishReason, output, text }: Answer): AgentResponse => {
-  run.said.push(...entries ?? [toEntry(run, text)])
+const settle = (run: TeamRun, { entries, finishReason, output, text }: Answer): AgentResponse => {
+  run.added.push(...entries ?? [toEntry(run, text)])
   run.heard.length = 0
   return {
     agent: run.team,
     text,
     finishReason,
     turns: run.turns,
-    usage: sumUsage(run.usages),
-    transcript: Transcript.make(run.said),
+    usage: Turn.sumUsage(run.usages),
+    transcript: Transcript.make(run.added),
     ...(output !== undefined && { output })
   }
 }
 
-const note = (run: Run, event: AgentEvent): void => {
+const note = (run: TeamRun, event: AgentEvent): void => {
   if (event._tag === "TurnFinished") {
     run.usages.push(event.usage)
     run.turns++
@@ -334,7 +293,7 @@ const note = (run: Run, event: AgentEvent): void => {
   if (event.agent === (event._tag === "TextDelta" ? run.team : run.speaker)) hear(run, event)
 }
 
-const hear = (run: Run, event: AgentEvent): void => {
+const hear = (run: TeamRun, event: AgentEvent): void => {
   const { heard } = run
   if (event._tag === "TurnRestarted") heard.pop()
   if (heard.length === 0 || event._tag === "TurnFinished" || event._tag === "TurnRestarted") {
@@ -343,14 +302,14 @@ const hear = (run: Run, event: AgentEvent): void => {
   Turn.hear(heard.at(-1)!, event)
 }
 
-const toEntry = (run: Run, text: string): Transcript.Entry => ({
+const toEntry = (run: TeamRun, text: string): Transcript.Entry => ({
   _tag: "Answer",
   agent: run.team,
   content: text === "" ? [] : [Prompt.textPart({ text })]
 })
 
 /** A stream that ends without its last event, as one from another process may, is no answer. */
-const cutOff = (run: Run, ref: AgentRef): Effect.Effect<never, AgentError> => {
+const cutOff = (run: TeamRun, ref: AgentRef): Effect.Effect<never, AgentError> => {
   const actor = "path" in ref ? String(ref.path) : ref.protocol.name
   const defect = new Error("its events ended before the run was completed")
   return fail(

@@ -1,28 +1,25 @@
+/**
+ * The run around a tool call, as the handler of the tool finds it in its context.
+ *
+ * @internal
+ */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { AgentEvent } from "../../AgentEvent.ts"
 import * as Transcript from "../../Transcript.ts"
 
-/**
- * The call that a tool's handler answers, as the handler finds it around itself.
- *
- * @internal
- */
+/** The call that a handler answers. */
 export interface ToolContext {
   readonly agent: string
   readonly id: string
   readonly name: string
-  /** What was said before the turn that made the call. */
+  /** The conversation before the turn that made the call. */
   readonly conversation: Effect.Effect<Transcript.Transcript>
-  /** Says events in the stream of the run that made the call; waits while its reader is behind. */
+  /** Emits events in the stream of the run that made the call; waits while its reader is behind. */
   readonly emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
 }
 
-/**
- * Outside of a run nobody listens.
- *
- * @internal
- */
+/** Outside of a run nobody listens. */
 export const CurrentTool = Context.Reference<ToolContext>("effect-troupe/internal/CurrentTool", {
   defaultValue: () => ({
     agent: "",

@@ -1,5 +1,5 @@
 /**
- * One turn's answer while it comes in: absorbs the parts of a model's stream and says what to tell the listener.
+ * One turn's answer while it comes in: absorbs the parts of a model's stream and gives their events.
  *
  * @internal
  */
@@ -9,47 +9,30 @@ import * as Response from "effect/ai/Response"
 import type * as AiTool from "effect/ai/Tool"
 import { isObject } from "effect/Predicate"
 import type { AgentEvent } from "../../AgentEvent.ts"
-import type * as Tool from "../../Tool.ts"
 import type * as Transcript from "../../Transcript.ts"
 import { errorMessage } from "../errorMessage.ts"
+import type { Outcome } from "./outcome.ts"
 
-/** @internal */
 export type Part = Response.StreamPart<Record<string, AiTool.Any>, "deferred">
-
-/** A text or reasoning block under way; `closed` once the provider said that it is whole. */
-interface Block {
-  readonly type: "text" | "reasoning"
-  text: string
-  options: Prompt.ProviderOptions
-  closed: boolean
-}
 
 /**
  * A call that the model made; it is answered by our tool, or by the provider. `params` are those that it is run with.
- *
- * @internal
  */
-export interface Call {
+export interface TurnCall {
   readonly type: "call"
   readonly part: Response.ToolCallPart<string, unknown>
   params: unknown
-  outcome: Tool.Outcome | undefined
+  outcome: Outcome | undefined
   resultOptions: Prompt.ProviderOptions
 }
 
-interface File {
-  readonly type: "file"
-  readonly part: Response.FilePart
-}
-
-/** @internal */
 export interface Turn {
   readonly agent: string
   readonly number: number
-  readonly content: Array<Block | Call | File>
+  readonly content: Array<Block | TurnCall | File>
   readonly blocks: Map<string, Block>
   /** The calls that are ours to answer, in the model's order. */
-  readonly calls: Array<Call>
+  readonly calls: Array<TurnCall>
   /** How many results of `calls` were told. */
   told: number
   /** Whether somebody tells results now. */
@@ -60,7 +43,6 @@ export interface Turn {
   error: AiError.AiError | undefined
 }
 
-/** @internal */
 export const make = (agent: string, number: number, held: boolean): Turn => ({
   agent,
   number,
@@ -74,15 +56,132 @@ export const make = (agent: string, number: number, held: boolean): Turn => ({
   error: undefined
 })
 
-/**
- * Takes the parts in and answers with their events.
- *
- * @internal
- */
+/** Takes the parts in and answers with their events. */
 export const absorb = (self: Turn, parts: ReadonlyArray<Part>): Array<AgentEvent> => {
   const events: Array<AgentEvent> = []
   for (const part of parts) absorbPart(self, part, events)
   return self.held ? events.filter((event) => event._tag !== "TextDelta") : events
+}
+
+/** Takes in an event of somebody else's run. */
+export const hear = (self: Turn, event: AgentEvent): void => {
+  switch (event._tag) {
+    case "TextDelta": {
+      const last = self.content.at(-1)
+      const block = last?.type === "text" ? last : open(self, "text", "", {})
+      block.text += event.delta
+      return
+    }
+    case "ToolCall": {
+      const { id, name, params } = event
+      absorbCall(self, Response.toolCallPart({ id, name, params, providerExecuted: false }), [])
+      return
+    }
+    case "ToolResult": {
+      const call = self.calls.find(({ outcome, part }) => part.id === event.id && outcome === undefined)
+      if (call !== undefined) settle(call, { result: event.result, isFailure: event.isFailure })
+      return
+    }
+  }
+}
+
+/** Answers a call. */
+export const settle = (call: TurnCall, outcome: Outcome): void => {
+  call.outcome = outcome
+  if (outcome.params !== undefined) call.params = outcome.params
+}
+
+/** The results to tell now, in the calls' order: up to the first call that has none. */
+export const dueResults = (self: Turn): Array<AgentEvent> => {
+  const events: Array<AgentEvent> = []
+  for (let call = self.calls[self.told]; call?.outcome !== undefined; call = self.calls[self.told]) {
+    events.push(toResult(self, call, call.outcome))
+    self.told++
+  }
+  return events
+}
+
+/** The text so far. */
+export const text = (self: Turn): string => {
+  let text = ""
+  for (const block of self.content) {
+    if (block.type === "text") text += block.text
+  }
+  return text
+}
+
+/** Lets the text out, as its guardrails want it. */
+export const release = (self: Turn, passed: string): void => {
+  self.held = false
+  if (passed !== text(self)) replaceText(self, passed)
+}
+
+/**
+ * The turn as the transcript keeps it: text as far as it came, if it was not held back, whole reasoning only (a
+ * provider refuses a half one), and every call with a result.
+ */
+export const toEntry = (self: Turn): Transcript.AnswerEntry => {
+  const content: Array<Transcript.AnswerPart> = []
+  for (const block of self.content) {
+    switch (block.type) {
+      case "text":
+        if (block.text !== "" && !self.held) content.push(Prompt.textPart({ text: block.text, options: block.options }))
+        break
+      case "reasoning":
+        if (block.closed) content.push(Prompt.reasoningPart({ text: block.text, options: block.options }))
+        break
+      case "file":
+        content.push(Prompt.filePart({
+          mediaType: block.part.mediaType,
+          data: block.part.data,
+          options: block.part.metadata
+        }))
+        break
+      case "call":
+        content.push(toToolUse(block))
+    }
+  }
+  return { _tag: "Answer", agent: self.agent, content }
+}
+
+/**
+ * The usage of model calls together. A number that none of them reports stays unknown.
+ *
+ * Made once, when it is asked for: each `Usage` that is made is checked by its schema.
+ */
+export const sumUsage = (usages: ReadonlyArray<Response.Usage>): Response.Usage => {
+  const [first = new Response.Usage({ inputTokens: {}, outputTokens: {} })] = usages
+  if (usages.length < 2) return first
+  const input = { ...first.inputTokens }
+  const output = { ...first.outputTokens }
+  for (let i = 1; i < usages.length; i++) {
+    const { inputTokens, outputTokens } = usages[i]!
+    input.uncached = add(input.uncached, inputTokens.uncached)
+    input.total = add(input.total, inputTokens.total)
+    input.cacheRead = add(input.cacheRead, inputTokens.cacheRead)
+    input.cacheWrite = add(input.cacheWrite, inputTokens.cacheWrite)
+    output.total = add(output.total, outputTokens.total)
+    output.text = add(output.text, outputTokens.text)
+    output.reasoning = add(output.reasoning, outputTokens.reasoning)
+  }
+  return new Response.Usage({ inputTokens: input, outputTokens: output })
+}
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+/** A text or reasoning block under way; `closed` once the provider said that it is whole. */
+interface Block {
+  readonly type: "text" | "reasoning"
+  text: string
+  options: Prompt.ProviderOptions
+  closed: boolean
+}
+
+interface File {
+  readonly type: "file"
+  readonly part: Response.FilePart
 }
 
 const absorbPart = (self: Turn, part: Part, events: Array<AgentEvent>): void => {
@@ -140,7 +239,7 @@ const absorbDelta = (
 }
 
 const absorbCall = (self: Turn, part: Response.ToolCallPart<string, unknown>, events: Array<AgentEvent>): void => {
-  const call: Call = { type: "call", part, params: part.params, outcome: undefined, resultOptions: {} }
+  const call: TurnCall = { type: "call", part, params: part.params, outcome: undefined, resultOptions: {} }
   self.content.push(call)
   if (!part.providerExecuted) self.calls.push(call)
   events.push({ _tag: "ToolCall", agent: self.agent, id: part.id, name: part.name, params: part.params })
@@ -151,7 +250,7 @@ const absorbProviderResult = (
   part: Response.ToolResultPart<string, unknown, unknown>,
   events: Array<AgentEvent>
 ): void => {
-  const call = self.content.find((block): block is Call => block.type === "call" && block.part.id === part.id)
+  const call = self.content.find((block): block is TurnCall => block.type === "call" && block.part.id === part.id)
   if (call === undefined || part.preliminary) return
   call.resultOptions = part.metadata
   const outcome = { result: part.encodedResult, isFailure: part.isFailure }
@@ -159,57 +258,7 @@ const absorbProviderResult = (
   events.push(toResult(self, call, outcome))
 }
 
-/**
- * Takes in what somebody else's run says of a turn.
- *
- * @internal
- */
-export const hear = (self: Turn, event: AgentEvent): void => {
-  switch (event._tag) {
-    case "TextDelta": {
-      const last = self.content.at(-1)
-      const block = last?.type === "text" ? last : open(self, "text", "", {})
-      block.text += event.delta
-      return
-    }
-    case "ToolCall": {
-      const { id, name, params } = event
-      absorbCall(self, Response.toolCallPart({ id, name, params, providerExecuted: false }), [])
-      return
-    }
-    case "ToolResult": {
-      const call = self.calls.find(({ outcome, part }) => part.id === event.id && outcome === undefined)
-      if (call !== undefined) settle(call, { result: event.result, isFailure: event.isFailure })
-      return
-    }
-  }
-}
-
-/**
- * Answers a call.
- *
- * @internal
- */
-export const settle = (call: Call, outcome: Tool.Outcome): void => {
-  call.outcome = outcome
-  if (outcome.params !== undefined) call.params = outcome.params
-}
-
-/**
- * The results to tell now, in the calls' order: up to the first call that has none.
- *
- * @internal
- */
-export const dueResults = (self: Turn): Array<AgentEvent> => {
-  const events: Array<AgentEvent> = []
-  for (let call = self.calls[self.told]; call?.outcome !== undefined; call = self.calls[self.told]) {
-    events.push(toResult(self, call, call.outcome))
-    self.told++
-  }
-  return events
-}
-
-const toResult = (self: Turn, call: Call, outcome: Tool.Outcome): AgentEvent => ({
+const toResult = (self: Turn, call: TurnCall, outcome: Outcome): AgentEvent => ({
   _tag: "ToolResult",
   agent: self.agent,
   id: call.part.id,
@@ -218,29 +267,6 @@ const toResult = (self: Turn, call: Call, outcome: Tool.Outcome): AgentEvent => 
   isFailure: outcome.isFailure
 })
 
-/**
- * The text so far.
- *
- * @internal
- */
-export const text = (self: Turn): string => {
-  let text = ""
-  for (const block of self.content) {
-    if (block.type === "text") text += block.text
-  }
-  return text
-}
-
-/**
- * Lets the text out, as its guardrails want it.
- *
- * @internal
- */
-export const release = (self: Turn, passed: string): void => {
-  self.held = false
-  if (passed !== text(self)) replaceText(self, passed)
-}
-
 const replaceText = (self: Turn, text: string): void => {
   const first = self.content.findIndex((block) => block.type === "text")
   const others = self.content.filter((block) => block.type !== "text")
@@ -248,40 +274,13 @@ const replaceText = (self: Turn, text: string): void => {
   self.content.splice(first < 0 ? 0 : first, 0, { type: "text", text, options: {}, closed: true })
 }
 
-/** What the model reads of a call that was not answered because the turn ended before. */
-const interrupted: Tool.Outcome = { result: "Interrupted before the tool answered", isFailure: true }
+/** For the model to read, of a call that was not answered because the turn ended before. */
+const interrupted: Outcome = { result: "Interrupted before the tool answered", isFailure: true }
 
-/**
- * The turn as the transcript keeps it: text as far as it came, if it was not held back, whole reasoning only (a provider
- * refuses a half one), and every call with a result.
- *
- * @internal
- */
-export const toEntry = (self: Turn): Transcript.AnswerEntry => {
-  const content: Array<Transcript.AnswerPart> = []
-  for (const block of self.content) {
-    switch (block.type) {
-      case "text":
-        if (block.text !== "" && !self.held) content.push(Prompt.textPart({ text: block.text, options: block.options }))
-        break
-      case "reasoning":
-        if (block.closed) content.push(Prompt.reasoningPart({ text: block.text, options: block.options }))
-        break
-      case "file":
-        content.push(Prompt.filePart({
-          mediaType: block.part.mediaType,
-          data: block.part.data,
-          options: block.part.metadata
-        }))
-        break
-      case "call":
-        content.push(toToolUse(block))
-    }
-  }
-  return { _tag: "Answer", agent: self.agent, content }
-}
+const add = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined ? b : b === undefined ? a : a + b
 
-const toToolUse = ({ outcome = interrupted, params, part, resultOptions }: Call): Transcript.ToolUse => ({
+const toToolUse = ({ outcome = interrupted, params, part, resultOptions }: TurnCall): Transcript.ToolUse => ({
   type: "tool-use",
   id: part.id,
   name: part.name,

@@ -1,5 +1,5 @@
 /**
- * Turns whatever an AI SDK provider threw or streamed as an error into the reason of an `AiError`.
+ * Turns an error that an AI SDK provider threw or streamed into the reason of an `AiError`.
  *
  * Descriptions carry the provider's own message and nothing else: no request body, no request header, no query string,
  * and every secret is blotted out, because servers like to quote the key they reject.
@@ -25,55 +25,35 @@ import type * as Redacted from "effect/Redacted"
 import { isSecretField, redactText } from "./redact.ts"
 import { fromHeaders, fromMillis } from "./retryAfter.ts"
 
-/** @internal */
 export interface Origin {
   readonly provider: string
   readonly method: "generateText" | "streamText" | "embedMany" | "models"
   readonly secrets: ReadonlyArray<Redacted.Redacted>
 }
 
-/**
- * What `InvalidRequestError.constraint` says when the prompt is longer than the model can read.
- *
- * @internal
- */
-export const CONTEXT_CONSTRAINT = "exceeds the model's context window"
+/** What `InvalidRequestError.constraint` says when the prompt is longer than the model can read. */
+export const contextConstraint = "exceeds the model's context window"
 
-/**
- * Fails with the `AiError` of an error that came out of the AI SDK.
- *
- * @internal
- */
+/** Fails with the `AiError` of an error that came out of the AI SDK. */
 export const fail = (error: unknown, origin: Origin): Effect.Effect<never, AiError.AiError> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(make(toReason(error, origin, now), origin)))
 
-/** @internal */
 export const make = (reason: AiError.AiErrorReason, { provider, method }: Origin): AiError.AiError =>
   AiError.make({ module: provider, method, reason })
 
-/**
- * Fails because the stream closed in good order but before the provider said that its answer was complete.
- *
- * @internal
- */
+/** Fails because the stream closed in good order but before the provider said that its answer was complete. */
 export const failTruncated = (request: object | undefined, origin: Origin): Effect.Effect<never, AiError.AiError> => {
   const url = Predicate.hasProperty(request, "url") && typeof request.url === "string" ? request.url : undefined
   return Effect.fail(make(network(url, "the stream ended before the provider finished its answer"), origin))
 }
 
-/**
- * Fails because a whole answer does not say that it is complete.
- *
- * @internal
- */
+/** Fails because a whole answer does not say that it is complete. */
 export const failUnfinished = (origin: Origin): Effect.Effect<never, AiError.AiError> =>
   Effect.fail(make(new AiError.InvalidResponseError({ description: "the answer has no finish reason" }), origin))
 
 /**
- * Whether an error in a stream only says that an event is of a type that the provider's package does not know yet, which
- * vendors ask their clients to pass over. Anything else that does not validate may be a part of the answer.
- *
- * @internal
+ * Whether an error in a stream only says that an event is of a type that the provider's package does not know yet,
+ * which vendors ask their clients to pass over. Anything else that does not validate may be a part of the answer.
  */
 export const isUnknownEvent = (error: unknown): boolean =>
   TypeValidationError.isInstance(error) && Predicate.hasProperty(error.cause, "issues") &&
@@ -85,8 +65,6 @@ export const isUnknownEvent = (error: unknown): boolean =>
 /**
  * Response headers worth keeping: all but the ones that carry credentials, and no secret in the others, because a proxy
  * may send back what it was sent.
- *
- * @internal
  */
 export const safeHeaders = (headers: Record<string, string> | undefined, origin: Origin): Record<string, string> =>
   Object.fromEntries(
@@ -111,7 +89,7 @@ interface Failure {
 }
 
 const toReason = (error: unknown, origin: Origin, now: number): AiError.AiErrorReason => {
-  const description = redactText(messageOf(error), origin.secrets).slice(0, MAX_DESCRIPTION)
+  const description = redactText(messageOf(error), origin.secrets).slice(0, maxDescription)
   if (APICallError.isInstance(error)) return fromCall(error, description, origin, now)
   if (AISDKError.isInstance(error)) return fromSdk(error, description)
   if (isNetworkFailure(error)) return network(undefined, description)
@@ -148,12 +126,12 @@ const fromSdk = (error: AISDKError, description: string): AiError.AiErrorReason 
 const fromStatus = (failure: Failure): AiError.AiErrorReason => {
   const { code, description, status } = failure
   const http = { response: { status, headers: failure.headers } }
-  if (CONTENT_CODE.test(code)) return new AiError.ContentPolicyError({ description, http })
-  if (QUOTA_CODE.test(code) || status === 402) return new AiError.QuotaExhaustedError({ http })
-  if (status === 413 || (status < 500 && (CONTEXT_CODE.test(code) || CONTEXT_MESSAGE.test(description)))) {
-    return new AiError.InvalidRequestError({ parameter: "prompt", constraint: CONTEXT_CONSTRAINT, description, http })
+  if (contentCode.test(code)) return new AiError.ContentPolicyError({ description, http })
+  if (quotaCode.test(code) || status === 402) return new AiError.QuotaExhaustedError({ http })
+  if (status === 413 || (status < 500 && (contextCode.test(code) || contextMessage.test(description)))) {
+    return new AiError.InvalidRequestError({ parameter: "prompt", constraint: contextConstraint, description, http })
   }
-  if (KEY_CODE.test(code)) return new AiError.AuthenticationError({ kind: "InvalidKey", description, http })
+  if (keyCode.test(code)) return new AiError.AuthenticationError({ kind: "InvalidKey", description, http })
   switch (status) {
     case 401:
       return new AiError.AuthenticationError({ kind: "InvalidKey", description, http })
@@ -172,13 +150,25 @@ const fromStatus = (failure: Failure): AiError.AiErrorReason => {
     : new AiError.InvalidRequestError({ description, http })
 }
 
-const CONTENT_CODE = /content_filter|content_policy|responsibleaipolicy|moderation/i
-const QUOTA_CODE = /insufficient_quota|billing_hard_limit|credit_balance/i
+const contentCode = /content_filter|content_policy|responsibleaipolicy|moderation/i
+
+const quotaCode = /insufficient_quota|billing_hard_limit|credit_balance/i
+
 // Google says so with a 400.
-const KEY_CODE = /api_key_invalid/i
-const CONTEXT_CODE = /context_length|context_window|string_above_max_length/i
-const CONTEXT_MESSAGE =
-  /context (length|window|size)|maximum context|(prompt|input) is too long|too many (input )?tokens|token count .* exceeds/i
+const keyCode = /api_key_invalid/i
+
+const contextCode = /context_length|context_window|string_above_max_length/i
+
+const contextMessage = new RegExp(
+  [
+    "context (length|window|size)",
+    "maximum context",
+    "(prompt|input) is too long",
+    "too many (input )?tokens",
+    "token count .* exceeds"
+  ].join("|"),
+  "i"
+)
 
 // Headers come first; Google says it in the body.
 const retryAfter = ({ delay, headers, now }: Failure): Duration.Duration | undefined =>
@@ -193,13 +183,14 @@ const bareUrl = (url: string | undefined) => {
   return parsed === null ? "unknown" : parsed.origin + parsed.pathname
 }
 
-const NETWORK_CODE = /^(E[A-Z]+|UND_ERR_\w+)$/
-const NETWORK_NAMES = new Set(["AbortError", "TimeoutError", "ResponseAborted"])
+const networkCode = /^(E[A-Z]+|UND_ERR_\w+)$/
+
+const networkNames = new Set(["AbortError", "TimeoutError", "ResponseAborted"])
 
 const isNetworkFailure = (error: unknown): boolean => {
   if (!(error instanceof Error)) return false
-  if (NETWORK_NAMES.has(error.name) || error.message === "terminated" || error.message === "fetch failed") return true
-  if ("code" in error && typeof error.code === "string" && NETWORK_CODE.test(error.code)) return true
+  if (networkNames.has(error.name) || error.message === "terminated" || error.message === "fetch failed") return true
+  if ("code" in error && typeof error.code === "string" && networkCode.test(error.code)) return true
   return isNetworkFailure(error.cause)
 }
 
@@ -252,4 +243,4 @@ const messages = (error: Error): Array<string> => {
 }
 
 // Long enough for any provider's sentence, short enough for a log line when a parser quotes what it could not read.
-const MAX_DESCRIPTION = 500
+const maxDescription = 500

@@ -8,7 +8,6 @@
  */
 import type {
   JSONObject,
-  JSONValue,
   LanguageModelV3Message,
   LanguageModelV3Prompt,
   LanguageModelV4FilePart,
@@ -22,6 +21,24 @@ import type {
 import type * as Prompt from "effect/ai/Prompt"
 import * as Base64 from "effect/encoding/Base64"
 import * as Predicate from "effect/Predicate"
+import { toJson } from "./json.ts"
+
+/** `textInputTools` are the tools whose argument is a plain string instead of an object. */
+export const toPrompt = (prompt: Prompt.Prompt, textInputTools: ReadonlySet<string>): LanguageModelV4Prompt =>
+  prompt.content.flatMap((message) => toMessage(message, textInputTools))
+
+/** Specification V3 differs in how it holds file data. */
+export const toPromptV3 = (prompt: LanguageModelV4Prompt): LanguageModelV3Prompt => prompt.map(toMessageV3)
+
+export const toProviderOptions = (options: Prompt.ProviderOptions): SharedV4ProviderOptions | undefined => {
+  const providerOptions: SharedV4ProviderOptions = {}
+  for (const [provider, value] of Object.entries(options)) if (isJsonObject(value)) providerOptions[provider] = value
+  return Object.keys(providerOptions).length === 0 ? undefined : providerOptions
+}
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
 
 type V4Content<Role extends LanguageModelV4Message["role"]> = Exclude<
   Extract<LanguageModelV4Message, { role: Role }>["content"],
@@ -32,32 +49,6 @@ type V3Content<Role extends LanguageModelV3Message["role"]> = Exclude<
   Extract<LanguageModelV3Message, { role: Role }>["content"],
   string
 >[number]
-
-/**
- * `textInputTools` are the tools whose argument is a plain string instead of an object.
- *
- * @internal
- */
-export const toPrompt = (prompt: Prompt.Prompt, textInputTools: ReadonlySet<string>): LanguageModelV4Prompt =>
-  prompt.content.flatMap((message) => toMessage(message, textInputTools))
-
-/**
- * Specification V3 differs in how it holds file data.
- *
- * @internal
- */
-export const toPromptV3 = (prompt: LanguageModelV4Prompt): LanguageModelV3Prompt => prompt.map(toMessageV3)
-
-/** @internal */
-export const toProviderOptions = (options: Prompt.ProviderOptions): SharedV4ProviderOptions | undefined => {
-  const providerOptions: SharedV4ProviderOptions = {}
-  for (const [provider, value] of Object.entries(options)) if (isJsonObject(value)) providerOptions[provider] = value
-  return Object.keys(providerOptions).length === 0 ? undefined : providerOptions
-}
-
-// -----------------------------------------------------------------------------------------------------------------
-// internals
-// -----------------------------------------------------------------------------------------------------------------
 
 const isJsonObject = (value: unknown): value is JSONObject => Predicate.isObject(value)
 
@@ -127,14 +118,14 @@ const toFile = (part: Prompt.FilePart): LanguageModelV4FilePart => ({
   ...withOptions(part.options)
 })
 
-const DATA_URL = /^data:([^;,]*)(?:;[^;,]+)*;base64,/
+const dataUrl = /^data:([^;,]*)(?:;[^;,]+)*;base64,/
 
 const toFileData = (part: Prompt.FilePart): { readonly mediaType: string; readonly data: SharedV4FileData } => {
   if (part.data instanceof Uint8Array) {
     return { mediaType: part.mediaType, data: { type: "data", data: part.data } }
   }
   const text = part.data.toString()
-  const inline = DATA_URL.exec(text)
+  const inline = dataUrl.exec(text)
   if (inline !== null) {
     return { mediaType: inline[1] || part.mediaType, data: { type: "data", data: text.slice(inline[0].length) } }
   }
@@ -166,9 +157,6 @@ const toOutput = (part: Prompt.ToolResultPart): LanguageModelV4ToolResultOutput 
     ? { type: isFailure ? "error-text" : "text", value: result }
     : { type: isFailure ? "error-json" : "json", value: toJson(result) }
 }
-
-// Effect types an encoded tool result as unknown; a result that JSON cannot hold reads as null.
-const toJson = (value: unknown): JSONValue => JSON.parse(JSON.stringify(value) ?? "null")
 
 const toMessageV3 = (message: LanguageModelV4Message): LanguageModelV3Message => {
   switch (message.role) {

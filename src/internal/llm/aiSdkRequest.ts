@@ -8,28 +8,23 @@ import type {
   LanguageModelV4CallOptions,
   LanguageModelV4FunctionTool,
   LanguageModelV4ProviderTool,
-  LanguageModelV4ToolChoice,
-  SharedV4ProviderOptions
+  LanguageModelV4ToolChoice
 } from "@ai-sdk/provider"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Tool from "effect/ai/Tool"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import type { Settings } from "../../Llm/AiSdk.ts"
+import type { Settings } from "../../Llm/Settings.ts"
 import { toPrompt } from "./aiSdkPrompt.ts"
-import { reveal } from "./headers.ts"
+import { reveal } from "./redact.ts"
+import { definedOnly } from "./settings.ts"
 
-/** @internal */
 export interface Dialect {
   readonly codecTransformer: LanguageModel.CodecTransformer
   readonly strictTools: boolean
 }
 
-/**
- * Throws what the codec transformer throws for a schema that the provider has no form for.
- *
- * @internal
- */
+/** Throws what the codec transformer throws for a schema that the provider has no form for. */
 export const toCallOptions = (
   request: LanguageModel.ProviderOptions,
   settings: Settings,
@@ -43,34 +38,9 @@ export const toCallOptions = (
   ...toSettings(settings)
 })
 
-/**
- * The second settings win, field by field, and provider by provider in headers and provider options.
- *
- * @internal
- */
-export const mergeSettings = (base: Settings, override: Settings): Settings => ({
-  ...base,
-  ...definedOnly(override),
-  headers: { ...base.headers, ...override.headers },
-  providerOptions: mergeProviderOptions(base.providerOptions ?? {}, override.providerOptions ?? {})
-})
-
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
-
-// An explicit undefined means the same as an absent field to us, and not to the AI SDK.
-const definedOnly = (settings: object) =>
-  Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
-
-const mergeProviderOptions = (
-  base: SharedV4ProviderOptions,
-  override: SharedV4ProviderOptions
-): SharedV4ProviderOptions => {
-  const merged = { ...base }
-  for (const [provider, options] of Object.entries(override)) merged[provider] = { ...merged[provider], ...options }
-  return merged
-}
 
 const toSettings = (settings: Settings): Omit<LanguageModelV4CallOptions, "prompt"> =>
   definedOnly({
@@ -117,10 +87,10 @@ const textInputTools = (tools: ReadonlyArray<Tool.Any>): ReadonlySet<string> =>
 const toInputSchema = (tool: Tool.Any): JSONSchema7 => {
   const schema = Tool.getJsonSchema(tool, { transformer: closedTransformer })
   // A struct without fields reads as "anything but null", which no provider takes for a function's arguments.
-  return schema.type === "object" ? asJsonSchema7({ properties: {}, ...schema }) : EMPTY_INPUT
+  return schema.type === "object" ? asJsonSchema7({ properties: {}, ...schema }) : emptyInput
 }
 
-const EMPTY_INPUT: JSONSchema7 = { type: "object", properties: {}, additionalProperties: false }
+const emptyInput: JSONSchema7 = { type: "object", properties: {}, additionalProperties: false }
 
 // Closed objects keep models from inventing arguments, and strict mode asks for them. A schema with an identifier is
 // written as a reference, but a function's arguments must be an object at their root.
@@ -141,10 +111,10 @@ const isStrict = (schema: unknown): boolean => {
   const isClosed = schema.type !== "object" ||
     (schema.additionalProperties === false && Array.isArray(required) && names.every((name) => required.includes(name)))
   const children = [Object.values(properties ?? {}), Object.values($defs ?? {}), anyOf, items ?? []].flat()
-  return isClosed && Object.keys(schema).every((key) => STRICT_KEYWORDS.has(key)) && children.every(isStrict)
+  return isClosed && Object.keys(schema).every((key) => strictKeywords.has(key)) && children.every(isStrict)
 }
 
-const STRICT_KEYWORDS = new Set([
+const strictKeywords = new Set([
   "$defs",
   "$ref",
   "additionalProperties",

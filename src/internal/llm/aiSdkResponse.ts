@@ -21,32 +21,18 @@ import * as Tool from "effect/ai/Tool"
 import * as Base64 from "effect/encoding/Base64"
 import * as Predicate from "effect/Predicate"
 
-type Content = LanguageModelV4Content | LanguageModelV3Content
-
-/** @internal */
 export type StreamPart = LanguageModelV4StreamPart | LanguageModelV3StreamPart
 
-/** @internal */
 export type GenerateResult = LanguageModelV4GenerateResult | LanguageModelV3GenerateResult
 
-type Headers = Record<string, string>
-
-/**
- * The parts of a whole answer, with the response's metadata first and the finish part last.
- *
- * @internal
- */
+/** The parts of a whole answer, with the response's metadata first and the finish part last. */
 export const toParts = (result: GenerateResult, headers: Headers): Array<Response.PartEncoded> => [
   toResponseMetadata(result.response),
   ...result.content.flatMap((content) => toPart(content)),
   toFinish(result, headers)
 ]
 
-/**
- * Nothing for the parts that Effect has no name for.
- *
- * @internal
- */
+/** Nothing for the parts that Effect has no name for. */
 export const toStreamPart = (part: StreamPart, headers: Headers): Response.StreamPartEncoded | undefined => {
   switch (part.type) {
     case "text-delta":
@@ -85,17 +71,17 @@ export const toStreamPart = (part: StreamPart, headers: Headers): Response.Strea
   }
 }
 
-/**
- * Whether a finish part only says that the provider's stream ran out: the provider never sent a reason of its own.
- *
- * @internal
- */
+/** Whether a finish part only says that the provider's stream ran out: the provider never sent a reason of its own. */
 export const isTruncated = ({ raw, unified }: LanguageModelV4FinishReason | LanguageModelV3FinishReason): boolean =>
   raw === undefined && (unified === "interrupted" || unified === "other" || unified === "error")
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+type Content = LanguageModelV4Content | LanguageModelV3Content
+
+type Headers = Record<string, string>
 
 const toPart = (content: Content): Array<Response.PartEncoded> => {
   switch (content.type) {

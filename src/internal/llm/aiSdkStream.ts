@@ -3,38 +3,35 @@
  *
  * Parts come one promise at a time, though one packet of the socket often holds many. A batch waits for its first part
  * and takes with it what the same packet makes ready, without waiting for the network again: it gives up after a few
- * microtasks in which nothing came. Nothing is read ahead of the consumer but the rest of a batch's last read, so a slow
- * consumer slows the socket.
+ * microtasks in which nothing came. Nothing is read ahead of the consumer but the rest of a batch's last read, so a
+ * slow consumer slows the socket.
  *
  * @internal
  */
 import type { StreamPart } from "./aiSdkResponse.ts"
 
-/** @internal */
 export interface Batch {
   readonly parts: ReadonlyArray<StreamPart>
   /** Set once: no batch follows. */
   readonly end: { readonly _tag: "Closed" } | { readonly _tag: "Failed"; readonly error: unknown } | undefined
 }
 
-/** @internal */
 export interface PartReader {
   readonly read: () => Promise<{ readonly done: boolean; readonly value?: StreamPart | undefined }>
 }
 
 /** A batch never keeps the consumer waiting for more parts than this. */
-const MAX_PARTS = 64
+const maxParts = 64
 
 /** How many microtasks without a part tell that the rest is still on the wire. */
-const IDLE_TICKS = 24
+const idleTicks = 24
 
-/** @internal */
 export const batchReader = (reader: PartReader): () => Promise<Batch> => {
   const state: State = { parts: [], end: undefined, reading: undefined }
   return async () => {
     if (state.parts.length === 0 && state.end === undefined) await (state.reading ??= read(reader, state))
     let received = state.parts.length
-    for (let idle = 0; idle < IDLE_TICKS && state.end === undefined && received < MAX_PARTS; idle++) {
+    for (let idle = 0; idle < idleTicks && state.end === undefined && received < maxParts; idle++) {
       state.reading ??= read(reader, state)
       await undefined
       if (state.parts.length > received) idle = 0

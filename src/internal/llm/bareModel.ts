@@ -1,6 +1,6 @@
 /**
- * Splits a model's call from the tools around it: what is asked of the model is a bare call, which leaves its tool calls
- * for others to answer.
+ * Splits a model's call from the tools around it: what is asked of the model is a bare call, which leaves its tool
+ * calls for others to answer.
  *
  * @internal
  */
@@ -13,16 +13,12 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 
-/** @internal */
 export type Tools = Record<string, Tool.Any>
 
-/** @internal */
 export type Part = Response.StreamPart<Tools, "deferred">
 
-/** @internal */
 export type Answer = LanguageModel.GenerateTextResponse<Tools, "deferred">
 
-/** @internal */
 export interface CallOptions extends Omit<LanguageModel.GenerateTextOptions<Tools>, "toolkit" | "toolChoice"> {
   readonly toolkit?: Toolkit.Any | Effect.Effect<Toolkit.WithHandler<Tools>> | undefined
   readonly toolChoice?: LanguageModel.ToolChoice<string> | undefined
@@ -31,10 +27,8 @@ export interface CallOptions extends Omit<LanguageModel.GenerateTextOptions<Tool
 }
 
 /**
- * A `LanguageModel` whose signatures leave out what the toolkit and the schema of one call require and fail with: that is
- * between the caller and the call, and in the fiber's context when it runs.
- *
- * @internal
+ * A `LanguageModel` whose signatures leave out what the toolkit and the schema of one call require and fail with: that
+ * is between the caller and the call, and in the fiber's context when it runs.
  */
 export interface BareModel {
   readonly generateText: (options: CallOptions) => Effect.Effect<Answer, AiError.AiError>
@@ -42,22 +36,13 @@ export interface BareModel {
   readonly streamText: (options: CallOptions) => Stream.Stream<Part, AiError.AiError>
 }
 
-/** @internal */
 export const toBare = (model: LanguageModel.LanguageModel): BareModel => model as unknown as BareModel
 
-/**
- * The model again, with other calls behind its signatures.
- *
- * @internal
- */
+/** The model again, with other calls behind its signatures. */
 export const fromBare = (model: LanguageModel.LanguageModel, calls: BareModel): LanguageModel.LanguageModel =>
   ({ ...model, ...calls }) as unknown as LanguageModel.LanguageModel
 
-/**
- * A model that runs tools around bare calls, and is what the caller of a `LanguageModel` expects.
- *
- * @internal
- */
+/** A `LanguageModel` that runs the tools of its callers around bare calls. */
 export const framed = (
   model: BareModel,
   supportsSystemMessagesInHistory: LanguageModel.LanguageModel["supportsSystemMessagesInHistory"]
@@ -68,11 +53,7 @@ export const framed = (
     supportsSystemMessagesInHistory
   })
 
-/**
- * Makes a bare call and gives its answer as a provider would.
- *
- * @internal
- */
+/** Makes a bare call and gives its answer as a provider would. */
 export const generate = (
   model: BareModel,
   request: LanguageModel.ProviderOptions
@@ -81,16 +62,16 @@ export const generate = (
     ? generateObject(model, toOptions(request), request.responseFormat)
     : Effect.map(model.generateText(toOptions(request)), ({ content }) => content.map((part) => encodePart(part)))
 
-/**
- * Makes a bare streamed call and gives its parts as a provider would.
- *
- * @internal
- */
+/** Makes a bare streamed call and gives its parts as a provider would. */
 export const stream = (
   model: BareModel,
   request: LanguageModel.ProviderOptions
 ): Stream.Stream<Response.StreamPartEncoded, AiError.AiError> =>
   Stream.map(model.streamText(toOptions(request)), (part) => encodeStreamPart(part))
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
 
 const toOptions = ({ prompt, toolChoice, tools }: LanguageModel.ProviderOptions): CallOptions => ({
   prompt,
@@ -100,7 +81,8 @@ const toOptions = ({ prompt, toolChoice, tools }: LanguageModel.ProviderOptions)
   toolCallValidation: "deferred"
 })
 
-// The provider may have fitted the schema to what it takes, so its text is not what the caller's schema reads: the value is.
+// The provider may have fitted the schema to what it takes, so its text is not what the caller's schema reads: the
+// value is.
 const generateObject = (
   model: BareModel,
   options: CallOptions,
@@ -118,6 +100,7 @@ const withEncodedResult = <P extends { readonly type: string }>(part: P) =>
   "encodedResult" in part ? { ...part, result: part.encodedResult } : part
 
 const encodeAnyPart = Schema.encodeUnknownSync(Response.Part())
+
 const encodeAnyStreamPart = Schema.encodeUnknownSync(Response.StreamPart())
 
 const encodePart = (part: Answer["content"][number]): Response.PartEncoded => encodeAnyPart(withEncodedResult(part))

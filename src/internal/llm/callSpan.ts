@@ -16,36 +16,27 @@ import * as Prices from "../../Llm/Prices.ts"
 import type { Answer, Part } from "./bareModel.ts"
 
 /**
- * Whether a span around the call says all of this already: a backend that adds up the tokens of spans would count a call
- * that two of them tell of twice.
- *
- * @internal
+ * Whether a span around the call says all of this already: a backend that adds up the tokens of spans would count a
+ * call that two of them tell of twice.
  */
 export const Told = Context.Reference<boolean>("effect-troupe/Llm/Told", { defaultValue: () => false })
 
-/** @internal */
-export interface Call {
+export interface Labels {
   readonly provider: string | undefined
   readonly model: string | undefined
   readonly output: "text" | "json"
   readonly streamed: boolean
 }
 
-/** @internal */
 export type AnyPart = Part | Answer["content"][number] | Response.PartEncoded | Response.StreamPartEncoded
 
-/** @internal */
 export interface CallSpan {
   readonly notes: (parts: ReadonlyArray<AnyPart>) => void
   readonly fails: (error: AiError.AiError) => Effect.Effect<void>
 }
 
-/**
- * Says on a span what is asked, and then what its parts tell. Prices are those of the surroundings.
- *
- * @internal
- */
-export const begin = (span: Tracer.Span, call: Call): Effect.Effect<CallSpan> =>
+/** Writes the request on a span, and then the answer as its parts come. */
+export const begin = (span: Tracer.Span, call: Labels): Effect.Effect<CallSpan> =>
   Effect.map(Effect.all([Clock.Clock, Prices.Prices, Told]), ([clock, prices, told]) => {
     if (told) return silent
     Telemetry.addGenAIAnnotations(span, {
@@ -79,14 +70,10 @@ export const begin = (span: Tracer.Span, call: Call): Effect.Effect<CallSpan> =>
     }
   })
 
-/**
- * Says on the span around a call for embeddings what it asks, and what it used.
- *
- * @internal
- */
+/** Says on the span around a call for embeddings what it asks, and what it used. */
 export const embeddings = <A extends { readonly usage: { readonly inputTokens: number | undefined } }>(
   self: Effect.Effect<A, AiError.AiError>,
-  { model, provider }: Pick<Call, "model" | "provider">
+  { model, provider }: Pick<Labels, "model" | "provider">
 ): Effect.Effect<A, AiError.AiError> =>
   Effect.flatMap(Effect.option(Effect.currentSpan), (current) => {
     if (Option.isNone(current)) return self
@@ -102,16 +89,16 @@ export const embeddings = <A extends { readonly usage: { readonly inputTokens: n
     )
   })
 
-const failed = (span: Tracer.Span, { reason }: AiError.AiError): Effect.Effect<void> =>
-  Effect.sync(() => span.attribute("error.type", reason._tag))
-
-/**
- * Whether a part says something of the answer: what a provider says of the response as such does not.
- *
- * @internal
- */
+/** Whether a part says something of the answer: what a provider says of the response as such does not. */
 export const isContent = ({ type }: { readonly type: string }): boolean =>
   type !== "response-metadata" && type !== "error"
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const failed = (span: Tracer.Span, { reason }: AiError.AiError): Effect.Effect<void> =>
+  Effect.sync(() => span.attribute("error.type", reason._tag))
 
 const silent: CallSpan = { notes: () => {}, fails: () => Effect.void }
 

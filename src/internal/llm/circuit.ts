@@ -17,14 +17,9 @@ import type { Part } from "./bareModel.ts"
 import { failureOf } from "./middleware.ts"
 import { retryAfterOf } from "./retryAfter.ts"
 
-/** @internal */
 export type Circuit = CircuitBreaker.CircuitBreaker
 
-/**
- * Opens after so many failures in a row.
- *
- * @internal
- */
+/** Opens after so many failures in a row. */
 export const make = (failures: number, openFor: Duration.Input): Effect.Effect<Circuit, never, Scope.Scope> =>
   Effect.flatMap(Layer.build(CircuitBreaker.layerStoreMemory()), (store) =>
     Effect.provide(
@@ -32,7 +27,6 @@ export const make = (failures: number, openFor: Duration.Input): Effect.Effect<C
       store
     ))
 
-/** @internal */
 export const guard = <A>(
   circuit: Circuit,
   call: Effect.Effect<A, AiError.AiError>
@@ -41,11 +35,7 @@ export const guard = <A>(
     Effect.catchTag("CircuitBreakerError", (error) => Effect.fail(circuitOpen(error)))
   )
 
-/**
- * The breaker guards an effect, so beside the stream runs one that ends as the stream does.
- *
- * @internal
- */
+/** The breaker guards an effect, so beside the stream runs one that ends as the stream does. */
 export const guardStream = (
   circuit: Circuit,
   stream: Stream.Stream<Part, AiError.AiError>
@@ -66,6 +56,10 @@ export const guardStream = (
       (exit) => Effect.andThen(Deferred.done(ended, Exit.asVoid(exit)), Fiber.await(fiber))
     )
   }))
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
 
 const toOutcome = (exit: Exit.Exit<unknown, AiError.AiError>): Effect.Effect<CircuitBreaker.Outcome> => {
   if (Exit.isSuccess(exit)) return Effect.succeed(CircuitBreaker.success)

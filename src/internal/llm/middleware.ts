@@ -21,8 +21,7 @@ import * as Stream from "effect/Stream"
 import { type Answer, type BareModel, type CallOptions, framed, fromBare, type Part, toBare } from "./bareModel.ts"
 import { isContent } from "./callSpan.ts"
 
-/** @internal */
-export interface Call {
+export interface ModelCall {
   readonly method: "generateText" | "generateObject" | "streamText"
   readonly options: CallOptions
 }
@@ -31,28 +30,24 @@ export interface Call {
  * What becomes of a call. `run` makes it, on the model that is wrapped or on another one.
  *
  * The tools' handlers never run inside `run`, so it can be run twice, held up or left out.
- *
- * @internal
  */
-export interface Middleware {
+export interface Interceptor {
   readonly generate: (
     run: (model: BareModel) => Effect.Effect<Answer, AiError.AiError>,
-    call: Call
+    call: ModelCall
   ) => Effect.Effect<Answer, AiError.AiError>
   readonly stream: (
     run: (model: BareModel) => Stream.Stream<Part, AiError.AiError>,
-    call: Call
+    call: ModelCall
   ) => Stream.Stream<Part, AiError.AiError>
 }
 
 /**
  * A function from a model layer to the same layer with a middleware around its model. What `make` holds is made once
  * for each build of the layer.
- *
- * @internal
  */
 export const layer = <E2 = never, R2 = never>(
-  make: (model: BareModel, services: Context.Context<never>) => Effect.Effect<Middleware, E2, R2>
+  make: (model: BareModel, services: Context.Context<never>) => Effect.Effect<Interceptor, E2, R2>
 ) =>
 <A, E, R>(
   self: Layer.Layer<A | LanguageModel.LanguageModel, E, R>
@@ -67,15 +62,13 @@ export const layer = <E2 = never, R2 = never>(
 /**
  * The middleware that does one and the same with an answer and with a stream: `f` sees the stream as an effect that
  * succeeds when its first content part is there, and its scope stays open until the stream ends.
- *
- * @internal
  */
 export const around = (
   f: <A>(
     run: (model: BareModel) => Effect.Effect<A, AiError.AiError, Scope.Scope>,
-    call: Call
+    call: ModelCall
   ) => Effect.Effect<A, AiError.AiError, Scope.Scope>
-): Middleware => ({
+): Interceptor => ({
   generate: (run, call) => Effect.scoped(f(run, call)),
   stream: (run, call) => Stream.unwrap(f((model) => open(run(model)), call))
 })
@@ -83,8 +76,6 @@ export const around = (
 /**
  * Starts a stream and answers with it as soon as it has its first content part: until then nothing has been said that
  * a second attempt would say again.
- *
- * @internal
  */
 export const open = (
   stream: Stream.Stream<Part, AiError.AiError>
@@ -94,6 +85,64 @@ export const open = (
     // An attempt that failed hangs up before the next one starts.
     return Effect.onError(openIn(stream, scope), (cause) => Scope.close(scope, Exit.failCause(cause)))
   })
+
+/** What is known of a call when it is over. */
+export interface Ending {
+  /** When it was called and when the first content part came, in milliseconds on the clock. */
+  readonly startedAt: number
+  readonly endedAt: number
+  /** Of a stream only. */
+  readonly firstPartAt: number | undefined
+  readonly metadata: Response.ResponseMetadataPart | undefined
+  /** Missing when the call failed, or when nobody wanted the rest of the stream. */
+  readonly finish: Response.FinishPart | undefined
+  readonly exit: Exit.Exit<unknown, AiError.AiError>
+}
+
+export const observeAnswer = (
+  self: Effect.Effect<Answer, AiError.AiError>,
+  onEnd: (ending: Ending) => Effect.Effect<void>
+): Effect.Effect<Answer, AiError.AiError> =>
+  Effect.flatMap(Clock.Clock, (clock) => {
+    const seen = start(clock)
+    return Effect.onExit(self, (exit) => {
+      if (Exit.isSuccess(exit)) exit.value.content.forEach((part) => note(seen, part))
+      return onEnd(end(seen, clock, exit))
+    })
+  })
+
+export const observeParts = (
+  self: Stream.Stream<Part, AiError.AiError>,
+  onEnd: (ending: Ending) => Effect.Effect<void>
+): Stream.Stream<Part, AiError.AiError> =>
+  Stream.unwrap(Effect.map(Clock.Clock, (clock) => {
+    const seen = start(clock)
+    return self.pipe(
+      Stream.mapArray((parts) => {
+        for (const part of parts) note(seen, part)
+        if (seen.firstPartAt === undefined && parts.some(isContent)) {
+          seen.firstPartAt = clock.currentTimeMillisUnsafe()
+        }
+        return parts
+      }),
+      Stream.onExit((exit) => onEnd(end(seen, clock, exit)))
+    )
+  }))
+
+export const failureOf = (exit: Exit.Exit<unknown, AiError.AiError>): AiError.AiError | undefined =>
+  Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
+
+/** The tokens that a call used, as far as its provider said so. */
+export const totalTokens = ({ finish }: Ending): number | undefined => {
+  if (finish === undefined) return undefined
+  const { inputTokens, outputTokens } = finish.usage
+  if (inputTokens.total === undefined && outputTokens.total === undefined) return undefined
+  return (inputTokens.total ?? 0) + (outputTokens.total ?? 0)
+}
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
 
 const openIn = Effect.fnUntraced(function*(stream: Stream.Stream<Part, AiError.AiError>, scope: Scope.Scope) {
   const pull = yield* Channel.toPullScoped(Stream.toChannel(stream), scope)
@@ -113,67 +162,6 @@ const openIn = Effect.fnUntraced(function*(stream: Stream.Stream<Part, AiError.A
     return next
   })))
 })
-
-/**
- * What is known of a call when it is over.
- *
- * @internal
- */
-export interface Ending {
-  /** When it was called and when the first content part came, in milliseconds on the clock. */
-  readonly startedAt: number
-  readonly endedAt: number
-  /** Of a stream only. */
-  readonly firstPartAt: number | undefined
-  readonly metadata: Response.ResponseMetadataPart | undefined
-  /** Missing when the call failed, or when nobody wanted the rest of the stream. */
-  readonly finish: Response.FinishPart | undefined
-  readonly exit: Exit.Exit<unknown, AiError.AiError>
-}
-
-/** @internal */
-export const observeAnswer = (
-  self: Effect.Effect<Answer, AiError.AiError>,
-  onEnd: (ending: Ending) => Effect.Effect<void>
-): Effect.Effect<Answer, AiError.AiError> =>
-  Effect.flatMap(Clock.Clock, (clock) => {
-    const seen = start(clock)
-    return Effect.onExit(self, (exit) => {
-      if (Exit.isSuccess(exit)) exit.value.content.forEach((part) => note(seen, part))
-      return onEnd(end(seen, clock, exit))
-    })
-  })
-
-/** @internal */
-export const observeParts = (
-  self: Stream.Stream<Part, AiError.AiError>,
-  onEnd: (ending: Ending) => Effect.Effect<void>
-): Stream.Stream<Part, AiError.AiError> =>
-  Stream.unwrap(Effect.map(Clock.Clock, (clock) => {
-    const seen = start(clock)
-    return self.pipe(
-      Stream.mapArray((parts) => {
-        for (const part of parts) note(seen, part)
-        if (seen.firstPartAt === undefined && parts.some(isContent)) {
-          seen.firstPartAt = clock.currentTimeMillisUnsafe()
-        }
-        return parts
-      }),
-      Stream.onExit((exit) => onEnd(end(seen, clock, exit)))
-    )
-  }))
-
-/** @internal */
-export const failureOf = (exit: Exit.Exit<unknown, AiError.AiError>): AiError.AiError | undefined =>
-  Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
-
-/** The tokens that a call used, as far as its provider said so. */
-export const totalTokens = ({ finish }: Ending): number | undefined => {
-  if (finish === undefined) return undefined
-  const { inputTokens, outputTokens } = finish.usage
-  if (inputTokens.total === undefined && outputTokens.total === undefined) return undefined
-  return (inputTokens.total ?? 0) + (outputTokens.total ?? 0)
-}
 
 type Seen = { -readonly [K in Exclude<keyof Ending, "exit" | "endedAt">]: Ending[K] }
 
@@ -196,12 +184,12 @@ const end = (seen: Seen, clock: Clock.Clock, exit: Exit.Exit<unknown, AiError.Ai
 })
 
 /**
- * A model whose calls go through a middleware. A call that resolves its tools itself is framed: its tools run outside of
- * the middleware, and the middleware sees what the agent loop would have asked for.
+ * A model whose calls go through a middleware. A call that resolves its tools itself is framed: its tools run outside
+ * of the middleware, and the middleware sees what the agent loop would have asked for.
  */
 const wrap = (
   model: LanguageModel.LanguageModel,
-  middleware: Middleware
+  middleware: Interceptor
 ): Effect.Effect<LanguageModel.LanguageModel> => {
   const direct = directly(middleware)
   return Effect.map(framed(direct, model.supportsSystemMessagesInHistory), (framing) => {
@@ -216,7 +204,7 @@ const wrap = (
   })
 }
 
-const directly = ({ generate, stream }: Middleware): BareModel => ({
+const directly = ({ generate, stream }: Interceptor): BareModel => ({
   generateText: (options) => generate((model) => model.generateText(options), { method: "generateText", options }),
   generateObject: (options) =>
     generate((model) => model.generateObject(options), { method: "generateObject", options }),

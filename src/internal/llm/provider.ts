@@ -11,11 +11,11 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { PackageMissing } from "../../Llm/AiSdk.ts"
+import * as Check from "../check.ts"
 
 /**
- * Imports an optional package; any failure but its own absence is a defect, so a package that it misses in turn is named.
- *
- * @internal
+ * Imports an optional package; any failure but its own absence is a defect, so a package that it misses in turn is
+ * named.
  */
 export const load = <A>(
   provider: string,
@@ -31,10 +31,9 @@ export const load = <A>(
   )
 
 /**
- * A variable that is empty counts as absent, which is what a shell script means by it. A key from a file often ends with a
- * line break, which no request carries and no provider repeats, so that it would not be found where it must not be shown.
- *
- * @internal
+ * An empty variable counts as absent, as in shell scripts. A key from a file often ends
+ * with a line break, which no request carries and no provider repeats, so that it would not be found where it must not
+ * be shown.
  */
 export const optionalKey = (variable: string): Config.Config<Option.Option<Redacted.Redacted>> =>
   Config.option(Config.Redacted(variable)).pipe(
@@ -42,21 +41,13 @@ export const optionalKey = (variable: string): Config.Config<Option.Option<Redac
     Config.map(Option.filter((key) => Redacted.value(key) !== ""))
   )
 
-/**
- * As {@link optionalKey}, for what is no secret.
- *
- * @internal
- */
+/** As {@link optionalKey}, for what is no secret. */
 export const optionalString = (variable: string): Config.Config<Option.Option<string>> =>
   Config.option(Config.String(variable)).pipe(
     Config.map(Option.filter((value) => value.trim() !== ""))
   )
 
-/**
- * As {@link optionalKey}, for a provider that wants one.
- *
- * @internal
- */
+/** As {@link optionalKey}, for a provider that wants one. */
 export const requiredKey = (
   provider: string,
   variable: string
@@ -66,11 +57,7 @@ export const requiredKey = (
     Option.match({ onNone: () => Effect.fail(missingKey(provider, variable)), onSome: Effect.succeed })
   )
 
-/**
- * The address in a variable, if there is one; `complete` writes out what its short forms leave out.
- *
- * @internal
- */
+/** The address in a variable, if there is one; `complete` writes out what its short forms leave out. */
 export const optionalUrl = (
   variable: string,
   complete: (value: string) => string = identity
@@ -82,16 +69,12 @@ export const optionalUrl = (
         const url = httpUrl(complete(value.trim()))
         return url !== undefined
           ? Effect.succeedSome(url)
-          : Effect.fail(configError(notHttpUrl(variable, value)))
+          : Effect.fail(configError(`${variable} must be ${addressForm}, got ${JSON.stringify(withoutUser(value))}`))
       }
     }))
   )
 
-/**
- * The address in a variable or else the vendor's own, without a slash at its end.
- *
- * @internal
- */
+/** The address in a variable or else the vendor's own, without a slash at its end. */
 export const baseUrl = (
   variable: string,
   vendor: string,
@@ -103,37 +86,33 @@ export const baseUrl = (
   )
 
 /**
- * Nothing for a text that is no http address (`localhost:8080` is one of scheme `localhost`), nor for one with a password:
- * `fetch` refuses it, and says it aloud.
- *
- * @internal
+ * Nothing for a text that is no http address (`localhost:8080` is one of scheme `localhost`), nor for one with a
+ * password: `fetch` refuses it with a message that shows it.
  */
 export const httpUrl = (text: string): URL | undefined => {
   const url = URL.parse(text)
   return url !== null && /^https?:$/.test(url.protocol) && url.username + url.password === "" ? url : undefined
 }
 
-/** @internal */
-export const notHttpUrl = (what: string, text: string): string =>
-  `${what} must be an http address without user and password, got ${
-    JSON.stringify(text.replace(/\/\/.*@/, "//<redacted>@"))
-  }`
+/** Throws a `RangeError` for an address that {@link httpUrl} refuses. */
+export const checkUrl = (where: string, field: string, text: string): void => {
+  if (httpUrl(text) === undefined) Check.fail(where, field, addressForm, withoutUser(text))
+}
 
-/** @internal */
 export const configError = (message: string): Config.ConfigError =>
   new Config.ConfigError(new ConfigProvider.SourceError({ message }))
 
-/**
- * Says which variable of which provider is missing.
- *
- * @internal
- */
+/** Says which variable of which provider is missing. */
 export const missingKey = (provider: string, variable: string): Config.ConfigError =>
   configError(`${provider} needs an API key: set the variable ${variable}`)
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+const addressForm = "an http address without user and password"
+
+const withoutUser = (text: string): string => text.replace(/\/\/.*@/, "//<redacted>@")
 
 const isMissing = (error: unknown, packageName: string) =>
   error instanceof Error && Predicate.hasProperty(error, "code") && error.code === "ERR_MODULE_NOT_FOUND" &&

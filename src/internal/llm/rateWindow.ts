@@ -1,8 +1,8 @@
 /**
  * Counts the calls and tokens of a sliding window, and holds calls up until there is room.
  *
- * Effect's own `RateLimiter` refills a bucket or starts a new window, and so lets up to twice the limit start within one
- * interval, which a provider answers with 429. This one keeps when the last calls started.
+ * Effect's own `RateLimiter` refills a bucket or starts a new window, and so lets up to twice the limit start within
+ * one interval, which a provider answers with 429. This one keeps when the last calls started.
  *
  * @internal
  */
@@ -10,19 +10,11 @@ import * as Prompt from "effect/ai/Prompt"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { isString } from "effect/Predicate"
 import * as Semaphore from "effect/Semaphore"
+import { estimateTokens } from "../estimateTokens.ts"
 
-/** What a call was counted with: an estimate until it is settled. */
-interface MutableUse {
-  at: number
-  tokens: number
-}
-
-/** @internal */
 export type Use = Readonly<MutableUse>
 
-/** @internal */
 export interface RateWindow {
   readonly limit: number
   readonly interval: number
@@ -35,7 +27,6 @@ export interface RateWindow {
   readonly turn: Semaphore.Semaphore
 }
 
-/** @internal */
 export const make = (options: {
   readonly limit: number
   readonly interval: Duration.Input
@@ -49,13 +40,9 @@ export const make = (options: {
   turn: Semaphore.makeUnsafe(1)
 })
 
-/**
- * Waits for room and takes it. A caller that is interrupted while it waits has taken nothing.
- *
- * @internal
- */
+/** Waits for room and takes it. A caller that is interrupted while it waits has taken nothing. */
 export const admit = (self: RateWindow, prompt: Prompt.RawInput): Effect.Effect<Use> => {
-  const tokens = self.tokensPerMinute === undefined ? 0 : estimateTokens(Prompt.make(prompt))
+  const tokens = self.tokensPerMinute === undefined ? 0 : estimateTokens(Prompt.make(prompt).content)
   const enter: Effect.Effect<Use> = Effect.flatMap(Clock.currentTimeMillis, (now) => {
     const wait = Math.max(waitForStart(self, now), waitForTokens(self, tokens, now))
     return wait > 0 ? Effect.andThen(Effect.sleep(wait), enter) : Effect.succeed(take(self, tokens, now))
@@ -64,15 +51,23 @@ export const admit = (self: RateWindow, prompt: Prompt.RawInput): Effect.Effect<
 }
 
 /**
- * Counts what a call really used, from now on: the provider may have counted it until now. Without `tokens` the estimate
- * stays.
- *
- * @internal
+ * Counts what a call really used, from now on: the provider may have counted it until now. Without `tokens` the
+ * estimate stays.
  */
 export const settle = (self: RateWindow, use: Use, tokens: number | undefined): Effect.Effect<void> =>
   self.tokensPerMinute === undefined ? Effect.void : Effect.map(Clock.currentTimeMillis, (now) => {
     self.uses = [...self.uses.filter((other) => other !== use), { at: now, tokens: tokens ?? use.tokens }]
   })
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+/** What a call was counted with: an estimate until it is settled. */
+interface MutableUse {
+  at: number
+  tokens: number
+}
 
 const take = (self: RateWindow, tokens: number, now: number): Use => {
   const use = { at: now, tokens }
@@ -97,27 +92,4 @@ const waitForTokens = (self: RateWindow, tokens: number, now: number): number =>
     if (excess <= 0 || use === self.uses.at(-1)) return use.at + minute - now
   }
   return 0
-}
-
-const estimateTokens = (prompt: Prompt.Prompt): number =>
-  Math.ceil(
-    prompt.content.reduce(
-      (sum, { content }) =>
-        sum + (isString(content) ? content.length : content.reduce((sum, part) => sum + lengthOf(part), 0)),
-      0
-    ) / 4
-  )
-
-const lengthOf = (part: Prompt.Part): number => {
-  switch (part.type) {
-    case "text":
-    case "reasoning":
-      return part.text.length
-    case "tool-call":
-      return JSON.stringify(part.params)?.length ?? 0
-    case "tool-result":
-      return JSON.stringify(part.result)?.length ?? 0
-    default:
-      return 0
-  }
 }

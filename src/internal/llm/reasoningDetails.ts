@@ -1,9 +1,9 @@
 /**
  * Keeps OpenRouter's `reasoning_details`, which `@ai-sdk/openai-compatible` does not know.
  *
- * They hold what a vendor behind OpenRouter wants to see again unchanged between a tool call and its result: signatures,
- * encrypted reasoning. An answer that has some gets one more reasoning part at its end, without text, whose metadata they
- * are; the next request carries them in the place of the reasoning's text.
+ * They hold what a vendor behind OpenRouter wants to see again unchanged between a tool call and its result:
+ * signatures, encrypted reasoning. An answer that has some gets one more reasoning part at its end, without text, whose
+ * metadata they are; the next request carries them in the place of the reasoning's text.
  *
  * @internal
  */
@@ -19,7 +19,6 @@ import type {
 } from "@ai-sdk/provider"
 import * as Predicate from "effect/Predicate"
 
-/** @internal */
 export const keepDetails = (model: LanguageModelV4): LanguageModelV4 => ({
   specificationVersion: model.specificationVersion,
   provider: model.provider,
@@ -44,12 +43,12 @@ export const keepDetails = (model: LanguageModelV4): LanguageModelV4 => ({
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const KEY = "openrouter"
+const key = "openrouter"
 
 /** No provider counts its blocks like this. */
-const BLOCK = "reasoning_details"
+const block = "reasoning_details"
 
-const toMetadata = (details: Array<JSONValue>): SharedV4ProviderMetadata => ({ [KEY]: { reasoning_details: details } })
+const toMetadata = (details: Array<JSONValue>): SharedV4ProviderMetadata => ({ [key]: { reasoning_details: details } })
 
 const toReasoning = (details: Array<JSONValue>): LanguageModelV4Reasoning => ({
   type: "reasoning",
@@ -74,8 +73,8 @@ const collecting = () => {
         return
       }
       if (part.type === "finish" && details.length > 0) {
-        controller.enqueue({ type: "reasoning-start", id: BLOCK })
-        controller.enqueue({ type: "reasoning-end", id: BLOCK, providerMetadata: toMetadata(details) })
+        controller.enqueue({ type: "reasoning-start", id: block })
+        controller.enqueue({ type: "reasoning-end", id: block, providerMetadata: toMetadata(details) })
       }
       controller.enqueue(part)
     }
@@ -83,7 +82,7 @@ const collecting = () => {
 }
 
 /** The fields that stream in pieces; of every other one the last value counts. */
-const PIECES = new Set(["text", "summary", "data"])
+const pieces = new Set(["text", "summary", "data"])
 
 /** A piece goes on with the detail before it if both are of one type and place, and not of different ids. */
 const goesOn = (last: JSONObject, { id, index, type }: JSONObject): boolean =>
@@ -98,7 +97,7 @@ const append = (details: Array<JSONObject>, piece: JSONObject): void => {
   }
   for (const [field, value] of Object.entries(piece)) {
     const before = last[field]
-    if (PIECES.has(field) && typeof before === "string" && typeof value === "string") last[field] = before + value
+    if (pieces.has(field) && typeof before === "string" && typeof value === "string") last[field] = before + value
     else if (value !== null && value !== undefined) last[field] = value
   }
 }
@@ -108,7 +107,7 @@ const withDetails = (prompt: LanguageModelV4Prompt): LanguageModelV4Prompt => pr
 const withDetailsOf = (message: LanguageModelV4Message): LanguageModelV4Message => {
   if (message.role !== "assistant") return message
   const details = message.content.flatMap((part) => {
-    const kept = part.type === "reasoning" ? part.providerOptions?.[KEY]?.["reasoning_details"] : undefined
+    const kept = part.type === "reasoning" ? part.providerOptions?.[key]?.["reasoning_details"] : undefined
     return Array.isArray(kept) ? kept : []
   })
   if (details.length === 0) return message

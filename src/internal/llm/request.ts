@@ -8,32 +8,29 @@ import * as Prompt from "effect/ai/Prompt"
 import * as Tool from "effect/ai/Tool"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { RequestSettings } from "../../Llm/AiSdk.ts"
+import { RequestSettings } from "../../Llm/Settings.ts"
 import type { CallOptions } from "./bareModel.ts"
+import { toJson } from "./json.ts"
 
-/** @internal */
 export interface MessageJson {
   readonly [field: string]: Schema.Json
 }
 
-/** @internal */
 export interface RequestJson {
   readonly prompt: ReadonlyArray<MessageJson>
   readonly tools: ReadonlyArray<Schema.Json>
   readonly toolChoice: Schema.Json
   /** The name and the JSON schema of a structured answer. */
   readonly object?: Schema.Json
-  /** The settings of the surroundings, without the headers: they may carry secrets. */
-  readonly settings?: { readonly [name: string]: Schema.Json }
+  /** The settings of the request, without the headers: they may carry secrets. */
+  readonly settings?: Schema.Json
 }
 
-/** @internal */
 export const fromProviderOptions = (
   { prompt, responseFormat, toolChoice, tools }: LanguageModel.ProviderOptions
 ): Effect.Effect<RequestJson> =>
   make(prompt, tools, toolChoice, responseFormat.type === "json" ? responseFormat : undefined)
 
-/** @internal */
 export const fromCallOptions = (
   { objectName, prompt, schema, toolChoice = "auto", toolkit }: CallOptions
 ): Effect.Effect<RequestJson> =>
@@ -42,29 +39,29 @@ export const fromCallOptions = (
     (tools) => make(Prompt.make(prompt), tools, toolChoice, schema && { objectName, schema })
   )
 
+/** The messages of a prompt, as JSON. */
+export const encodePrompt = (prompt: Prompt.Prompt): ReadonlyArray<MessageJson> => encodeMessages(prompt).content
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
 const make = (
   prompt: Prompt.Prompt,
   tools: ReadonlyArray<Tool.Any>,
   toolChoice: LanguageModel.ToolChoice<string>,
   object: { readonly objectName: string | undefined; readonly schema: Schema.Top } | undefined
 ): Effect.Effect<RequestJson> =>
-  Effect.map(RequestSettings, (surroundings) => {
-    const { headers: _, ...settings } = surroundings
+  Effect.map(RequestSettings, (all) => {
+    const { headers: _, ...settings } = all
     return {
       prompt: encodePrompt(prompt),
       tools: tools.map(toolJson),
-      toolChoice: toolChoice as Schema.Json,
+      toolChoice: toJson(toolChoice),
       ...(object && { object: { name: object.objectName ?? "", schema: jsonSchemaOf(object.schema) } }),
-      ...(Object.keys(settings).length > 0 && { settings: settings as Record<string, Schema.Json> })
+      ...(Object.keys(settings).length > 0 && { settings: toJson(settings) })
     }
   })
-
-/**
- * The messages of a prompt, as JSON.
- *
- * @internal
- */
-export const encodePrompt = (prompt: Prompt.Prompt): ReadonlyArray<MessageJson> => encodeMessages(prompt).content
 
 const encodeMessages = Schema.encodeSync(Schema.toCodecJson(Prompt.Prompt)) as (
   prompt: Prompt.Prompt
@@ -80,11 +77,11 @@ const toolsOf = (toolkit: CallOptions["toolkit"]): Effect.Effect<ReadonlyArray<T
 
 const toolJson = (tool: Tool.Any): Schema.Json =>
   Tool.isProviderDefined(tool)
-    ? { name: tool.name, args: tool.args as Schema.Json }
+    ? { name: tool.name, args: toJson(tool.args) }
     : {
       name: tool.name,
       ...(tool.description !== undefined && { description: tool.description }),
-      parameters: Tool.getJsonSchema(tool) as Schema.Json
+      parameters: toJson(Tool.getJsonSchema(tool))
     }
 
-const jsonSchemaOf = (schema: Schema.Top): Schema.Json => Tool.getJsonSchemaFromSchema(schema) as Schema.Json
+const jsonSchemaOf = (schema: Schema.Top): Schema.Json => toJson(Tool.getJsonSchemaFromSchema(schema))

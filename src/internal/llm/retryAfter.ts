@@ -10,10 +10,8 @@ import * as Effect from "effect/Effect"
 import { isString } from "effect/Predicate"
 
 /**
- * What an error says of it: in itself, which of all reasons only `RateLimitError` can, or in its response's headers, as a
- * 503 does.
- *
- * @internal
+ * What an error says of it: in itself, which of all reasons only `RateLimitError` can, or in its response's headers, as
+ * a 503 does.
  */
 export const retryAfterOf = ({ reason, retryAfter }: AiError.AiError): Effect.Effect<Duration.Duration | undefined> => {
   const headers = "http" in reason ? reason.http?.response?.headers : undefined
@@ -24,8 +22,6 @@ export const retryAfterOf = ({ reason, retryAfter }: AiError.AiError): Effect.Ef
 
 /**
  * What headers with names in lower case say of it, in milliseconds, in seconds or as a date; `now` is in milliseconds.
- *
- * @internal
  */
 export const fromHeaders = (headers: Readonly<Record<string, unknown>>, now: number): Duration.Duration | undefined => {
   const milliseconds = headers["retry-after-ms"]
@@ -36,10 +32,6 @@ export const fromHeaders = (headers: Readonly<Record<string, unknown>>, now: num
   return fromMillis(Number.isNaN(seconds) ? Date.parse(value) - now : seconds * 1000)
 }
 
-/**
- * Nothing for what is no number, and no time for a past one.
- *
- * @internal
- */
+/** Nothing for what is no number, and no time for a past one. */
 export const fromMillis = (milliseconds: number): Duration.Duration | undefined =>
   Number.isFinite(milliseconds) ? Duration.millis(Math.max(0, milliseconds)) : undefined

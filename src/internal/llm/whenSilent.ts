@@ -10,8 +10,6 @@ import * as Stream from "effect/Stream"
  * Ends a stream with `orElse` when a pull takes longer than `limit`.
  *
  * One fiber watches all pulls of the stream. A timer for each would cost five times as much as the pull itself.
- *
- * @internal
  */
 export const whenSilent = <A, E>(
   self: Stream.Stream<A, E>,

@@ -18,27 +18,24 @@ import type { AgentError } from "../../AgentError.ts"
 import { InvalidAgent, ModelFailed } from "../../AgentError.ts"
 import type { AgentEvent } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
-import * as Guardrail from "../../Guardrail.ts"
-import { RequestSettings, type Settings } from "../../Llm/AiSdk.ts"
+import { RequestSettings, type Settings } from "../../Llm/Settings.ts"
 import type { Reason, Recovery } from "../../Recover.ts"
 import * as Transcript from "../../Transcript.ts"
-import { estimateText, estimateTokens } from "../estimateTokens.ts"
-import { outputDefinition, outputTool, sameName } from "./output.ts"
-import { fail, type Run } from "./runState.ts"
+import { estimateTokens } from "../estimateTokens.ts"
+import * as Guardrails from "./guardrails.ts"
+import { outputTool, withOutput } from "./output.ts"
+import { type AgentRun, fail } from "./run.ts"
+import { sameName } from "./toolName.ts"
 import * as Turn from "./turn.ts"
 
-/**
- * Asks the model until it has answered or nothing helps. `last` is the turn that must be an answer.
- *
- * @internal
- */
-export const ask = Effect.fnUntraced(function*<E, R>(
-  run: Run<E, R>,
+/** Asks the model until it has answered or nothing helps. `last` is the turn that must be an answer. */
+export const callModel = Effect.fnUntraced(function*<E, R>(
+  run: AgentRun<E, R>,
   number: number,
   last: boolean
 ): Effect.fn.Return<Turn.Turn, AgentError | E, R> {
   const { guardrails, name } = run.agent
-  const guarded = Guardrail.checksOutput(guardrails)
+  const guarded = Guardrails.checksOutput(guardrails)
   const attempts: Attempts<R> = { step: undefined }
   while (true) {
     const turn = Turn.make(name, number, guarded)
@@ -54,11 +51,15 @@ export const ask = Effect.fnUntraced(function*<E, R>(
   }
 })
 
-/** What one request carries. */
-interface Request {
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+/** One request to the model. */
+interface ModelRequest {
   readonly model: LanguageModel.LanguageModel
   readonly prompt: Prompt.Prompt
-  /** What the prompt will probably come to; counted only for budgets. */
+  /** An estimate, since a provider's own count comes only with the answer; 0 where there is no budget. */
   readonly inputTokens: number
   readonly toolkit: Toolkit.Toolkit<Record<string, AiTool.Any>>
   readonly toolChoice: LanguageModel.ToolChoice<string>
@@ -66,32 +67,29 @@ interface Request {
 }
 
 const plan = Effect.fnUntraced(function*<E, R>(
-  run: Run<E, R>,
+  run: AgentRun<E, R>,
   number: number,
   last: boolean
-): Effect.fn.Return<Request, AgentError | E, R> {
+): Effect.fn.Return<ModelRequest, AgentError | E, R> {
   const { agent, output } = run
   const transcript = yield* Ref.get(run.transcript)
   const chosen = agent.prepareTurn === undefined
     ? {}
     : yield* agent.prepareTurn({ agent: agent.name, turn: number, transcript })
   const tools = chosen.tools
-  const definitions = tools === undefined ? agent.definitions : tools.map((tool) => tool.definition)
+  const given = tools === undefined ? agent.definitions : tools.map((tool) => tool.definition)
+  const definitions = withOutput(given, output)
   run.tools = tools === undefined ? run.ownTools : new Map(tools.map((tool) => [tool.name, tool]))
   const settings = chosen.settings === undefined ? agent.settings : { ...agent.settings, ...chosen.settings }
-  const problem = (tools && sameName(definitions, output)) ?? unpriced(run, settings)
+  const problem = (tools && sameName(definitions)) ?? unpriced(run, settings)
   if (problem !== undefined) return yield* fail(run, new InvalidAgent({ problem }))
   const window = yield* windowOf(run, transcript)
-  const instructions = chosen.instructions ?? agent.instructions
+  const prompt = Transcript.toPrompt(window, chosen.instructions ?? agent.instructions)
   return {
     model: chosen.model === undefined ? run.model : yield* run.modelOf(chosen.model),
-    prompt: Transcript.toPrompt(window, instructions),
-    inputTokens: run.budgets.length === 0 ? 0 : sizeOf(window) + estimateText(instructions ?? ""),
-    toolkit: output !== undefined
-      ? Toolkit.make(...definitions, outputDefinition(output.jsonSchema))
-      : tools === undefined
-      ? agent.toolkit
-      : Toolkit.make(...definitions),
+    prompt,
+    inputTokens: run.budgets.length === 0 ? 0 : estimateTokens(prompt.content),
+    toolkit: definitions === agent.definitions ? agent.toolkit : Toolkit.make(...definitions),
     toolChoice: last
       ? (output === undefined ? "none" : { tool: outputTool })
       : chosen.toolChoice ?? agent.toolChoice ?? (output === undefined ? "auto" : "required"),
@@ -100,7 +98,7 @@ const plan = Effect.fnUntraced(function*<E, R>(
 })
 
 /** A call that nobody knows the cost of would never use a budget up. */
-const unpriced = <E, R>({ budgets }: Run<E, R>, settings: Settings | undefined): string | undefined =>
+const unpriced = <E, R>({ budgets }: AgentRun<E, R>, settings: Settings | undefined): string | undefined =>
   budgets.some((budget) =>
       Budget.needsPrice(budget) && budget.price(usageOf(1, outputOf(settings, budget))) === undefined
     )
@@ -109,7 +107,7 @@ const unpriced = <E, R>({ budgets }: Run<E, R>, settings: Settings | undefined):
 
 /** The part of the conversation that requests carry. */
 const windowOf = <E, R>(
-  { compacted, memory }: Run<E, R>,
+  { compacted, memory }: AgentRun<E, R>,
   transcript: Transcript.Transcript
 ): Effect.Effect<Transcript.Transcript> => {
   if (compacted !== undefined) {
@@ -118,11 +116,11 @@ const windowOf = <E, R>(
   return memory === undefined ? Effect.succeed(transcript) : memory.window
 }
 
-/** Reads the answer into the turn and says its events. */
+/** Reads the answer into the turn and emits its events. */
 const read = <E, R>(
-  run: Run<E, R>,
+  run: AgentRun<E, R>,
   turn: Turn.Turn,
-  { model, prompt, settings, toolChoice, toolkit }: Request
+  { model, prompt, settings, toolChoice, toolkit }: ModelRequest
 ): Effect.Effect<void, ModelFailed> => {
   const parts = model.streamText({
     prompt,
@@ -130,7 +128,7 @@ const read = <E, R>(
     toolChoice,
     disableToolCallResolution: true,
     toolCallValidation: "deferred"
-    // With resolution off no tool's schema runs, so what they require is not required here.
+    // With resolution off no tool's schema runs, so their requirements do not apply here.
   }) as Stream.Stream<Turn.Part, AiError.AiError>
   const whole = Effect.suspend(() => turn.finish === undefined ? Effect.fail(cutOff(turn.agent)) : Effect.void)
   return Stream.runForEachArray(parts, (parts) => {
@@ -155,7 +153,7 @@ const cutOff = (agent: string): AiError.AiError =>
   })
 
 /** The request within what the budgets allow. */
-const paid = <E, R>(run: Run<E, R>, turn: Turn.Turn, request: Request): Effect.Effect<void, Reason> => {
+const paid = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn, request: ModelRequest): Effect.Effect<void, Reason> => {
   const answer = read(run, turn, request)
   if (run.budgets.length === 0) return answer
   const amountOf = (budget: Budget.Budget, usage: Response.Usage) => ({
@@ -173,13 +171,15 @@ const paid = <E, R>(run: Run<E, R>, turn: Turn.Turn, request: Request): Effect.E
 const outputOf = (settings: Settings | undefined, budget: Budget.Budget): number =>
   settings?.maxOutputTokens ?? budget.expectedOutputTokens
 
-/** A call that broke off, and a provider that doesn't count, report no usage, but the call is to be paid all the same. */
+/**
+ * A call that broke off, and a provider that doesn't count, report no usage, but the call must be paid all the same.
+ */
 const usageAfter = (turn: Turn.Turn, input: number): Response.Usage => {
   const usage = turn.finish?.usage
   if (usage?.inputTokens.total !== undefined && usage.outputTokens.total !== undefined) return usage
   return usageOf(
     usage?.inputTokens.total ?? input,
-    usage?.outputTokens.total ?? estimateText(Turn.text(turn))
+    usage?.outputTokens.total ?? estimateTokens([{ content: Turn.text(turn) }])
   )
 }
 
@@ -189,29 +189,25 @@ const usageOf = (input: number, output: number): Response.Usage =>
     outputTokens: { total: output, text: output }
   })
 
-/** A provider's own count comes only with the answer. */
-const sizeOf = ({ entries }: Transcript.Transcript): number =>
-  entries.reduce((sum, entry) => sum + estimateTokens(entry), 0)
-
-/** Passes the text of a turn by the output guardrails, and only then says it. */
+/** Runs the output guardrails on the text of a turn, and only then emits it. */
 const checkText = Effect.fnUntraced(function*<E, R>(
-  run: Run<E, R>,
+  run: AgentRun<E, R>,
   turn: Turn.Turn
 ): Effect.fn.Return<void, AgentError, R> {
   const text = Turn.text(turn)
   if (text === "") return
-  const checked = yield* Effect.result(Guardrail.checkOutput(run.agent.guardrails, text))
+  const checked = yield* Effect.result(Guardrails.checkOutput(run.agent.guardrails, text))
   if (checked._tag === "Failure") {
-    // What must not be said must not be remembered.
+    // A text that must not go out must not be remembered either.
     run.turn = undefined
     return yield* fail(run, checked.failure)
   }
   Turn.release(turn, checked.success)
-  const said: AgentEvent = { _tag: "TextDelta", agent: turn.agent, delta: checked.success }
-  yield* run.emit([said])
+  const released: AgentEvent = { _tag: "TextDelta", agent: turn.agent, delta: checked.success }
+  yield* run.emit([released])
 })
 
-/** What retries of one turn share: where its schedule stands. */
+/** The state that retries of one turn share: the place in the schedule. */
 interface Attempts<R> {
   step: Effect.Success<ReturnType<typeof stepOf<R>>> | undefined
 }
@@ -220,7 +216,7 @@ const stepOf = <R>(schedule: Schedule.Schedule<unknown, Reason, never, R>) => Sc
 
 /** Carries out what the agent's `recover` says; false where the failure stands. */
 const recovered = Effect.fnUntraced(function*<E, R>(
-  run: Run<E, R>,
+  run: AgentRun<E, R>,
   attempts: Attempts<R>,
   reason: Reason
 ): Effect.fn.Return<boolean, E, R> {
@@ -239,10 +235,10 @@ const recovered = Effect.fnUntraced(function*<E, R>(
     }
     case "Compact": {
       const transcript = yield* Ref.get(run.transcript)
-      const before = sizeOf(yield* windowOf(run, transcript))
+      const before = estimateTokens((yield* windowOf(run, transcript)).entries)
       const after = yield* choice.compact(transcript)
       run.compacted = { transcript: after, at: transcript.length }
-      return sizeOf(after) < before
+      return estimateTokens(after.entries) < before
     }
   }
 })

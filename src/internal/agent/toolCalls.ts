@@ -8,22 +8,19 @@ import * as Ref from "effect/Ref"
 import type { GuardrailTripped, ToolFailed } from "../../AgentError.ts"
 import type { AgentEvent } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
-import * as Guardrail from "../../Guardrail.ts"
 import * as Tool from "../../Tool.ts"
+import * as Guardrails from "./guardrails.ts"
 import { outputTool } from "./output.ts"
-import type { Run } from "./runState.ts"
+import type { AgentRun } from "./run.ts"
 import { CurrentTool } from "./toolContext.ts"
 import * as Turn from "./turn.ts"
 
-/** What a call can end the run with. */
-type CallError = ToolFailed | GuardrailTripped | Budget.BudgetExceeded
-
-/**
- * Runs the calls of a turn. `last` is a turn whose results no model will read.
- *
- * @internal
- */
-export const callTools = <E, R>(run: Run<E, R>, turn: Turn.Turn, last: boolean): Effect.Effect<void, CallError, R> =>
+/** Runs the calls of a turn. `last` is a turn whose results no model will read. */
+export const callTools = <E, R>(
+  run: AgentRun<E, R>,
+  turn: Turn.Turn,
+  last: boolean
+): Effect.Effect<void, CallError, R> =>
   turn.calls.length === 0 ?
     Effect.void :
     Effect.forEach(turn.calls, (call) =>
@@ -32,8 +29,17 @@ export const callTools = <E, R>(run: Run<E, R>, turn: Turn.Turn, last: boolean):
         return tell(run, turn)
       }), { concurrency: turn.calls.length === 1 ? 1 : "unbounded", discard: true })
 
-/** Tells the results that are due: one call's fiber at a time, so that a reader who takes his time has them in order. */
-const tell = <E, R>(run: Run<E, R>, turn: Turn.Turn): Effect.Effect<void> =>
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+/** A failure of a call that ends the run. */
+type CallError = ToolFailed | GuardrailTripped | Budget.BudgetExceeded
+
+/**
+ * Tells the results that are due: one call's fiber at a time, so that a reader who takes his time has them in order.
+ */
+const tell = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn): Effect.Effect<void> =>
   Effect.suspend(() => {
     const due = turn.telling ? [] : Turn.dueResults(turn)
     if (due.length === 0) return Effect.void
@@ -45,9 +51,9 @@ const tell = <E, R>(run: Run<E, R>, turn: Turn.Turn): Effect.Effect<void> =>
   })
 
 const callTool = <E, R>(
-  run: Run<E, R>,
+  run: AgentRun<E, R>,
   turn: Turn.Turn,
-  call: Turn.Call,
+  call: Turn.TurnCall,
   last: boolean
 ): Effect.Effect<Tool.Outcome, CallError, R> => {
   const tool = run.tools.get(call.part.name)
@@ -72,27 +78,27 @@ const callTool = <E, R>(
   )
 }
 
-/** What a tool says goes to the run's reader; what agents inside of it use, the run has used. */
-const emitFrom = <E, R>(run: Run<E, R>) => (events: ReadonlyArray<AgentEvent>): Effect.Effect<void> => {
+/** Events of a tool go to the run's reader; the usage of agents inside of it counts for the run. */
+const emitFrom = <E, R>(run: AgentRun<E, R>) => (events: ReadonlyArray<AgentEvent>): Effect.Effect<void> => {
   for (const event of events) {
     if (event._tag === "TurnFinished") run.usages.push(event.usage)
   }
-  return run.emit(Guardrail.checksOutput(run.agent.guardrails) ? events.filter(isNotOf(run.agent.name)) : events)
+  return run.emit(Guardrails.checksOutput(run.agent.guardrails) ? events.filter(isNotOf(run.agent.name)) : events)
 }
 
-/** What a tool says in the agent's name waits for the agent's guardrails. */
+/** Text of a tool in the agent's name waits for the agent's guardrails. */
 const isNotOf = (agent: string) => (event: AgentEvent): boolean => event._tag !== "TextDelta" || event.agent !== agent
 
 /** An answer that a tool gave for the agent passes by the same guardrails as its own. */
 const checkAnswer = <E, R>(
-  { agent, emit }: Run<E, R>,
+  { agent, emit }: AgentRun<E, R>,
   outcome: Tool.Outcome
 ): Effect.Effect<Tool.Outcome, GuardrailTripped, R> => {
   const { answer } = outcome
-  if (answer === undefined || answer.text === "" || !Guardrail.checksOutput(agent.guardrails)) {
+  if (answer === undefined || answer.text === "" || !Guardrails.checksOutput(agent.guardrails)) {
     return Effect.succeed(outcome)
   }
-  return Effect.flatMap(Guardrail.checkOutput(agent.guardrails, answer.text), (text) =>
+  return Effect.flatMap(Guardrails.checkOutput(agent.guardrails, answer.text), (text) =>
     Effect.as(
       emit([{ _tag: "TextDelta", agent: agent.name, delta: text }]),
       { ...outcome, result: text, answer: { ...answer, text } }
@@ -100,7 +106,12 @@ const checkAnswer = <E, R>(
 }
 
 /** Why a call is not run at all. */
-const refusalOf = <E, R>(run: Run<E, R>, turn: Turn.Turn, { part }: Turn.Call, last: boolean): string | undefined => {
+const refusalOf = <E, R>(
+  run: AgentRun<E, R>,
+  turn: Turn.Turn,
+  { part }: Turn.TurnCall,
+  last: boolean
+): string | undefined => {
   const reason = turn.finish?.reason
   if (reason === "length" || reason === "content-filter") return `Not run: the answer was cut off (${reason})`
   if (run.output !== undefined && part.name === outputTool) return undefined
@@ -116,20 +127,20 @@ const refusalOf = <E, R>(run: Run<E, R>, turn: Turn.Turn, { part }: Turn.Call, l
 }
 
 const guarded = <E, R>(
-  { agent }: Run<E, R>,
+  { agent }: AgentRun<E, R>,
   tool: Tool.Tool<string, R>,
-  { part }: Turn.Call
+  { part }: Turn.TurnCall
 ): Effect.Effect<Tool.Outcome, CallError, R> => {
   if (agent.guardrails.length === 0) return tool.handle(part.params, part.id)
-  return Effect.flatMap(Guardrail.checkCall(agent.guardrails, part), ({ params }) =>
+  return Effect.flatMap(Guardrails.checkCall(agent.guardrails, part), ({ params }) =>
     params === part.params
       ? tool.handle(params, part.id)
       : Effect.map(tool.handle(params, part.id), (outcome) => ({ params, ...outcome })))
 }
 
-/** What budgets count, also of the agents that the tool runs. */
+/** The call within the budgets, which pay for the agents that the tool runs, too. */
 const paid =
-  <E, R>({ agent, budgets }: Run<E, R>) =>
+  <E, R>({ agent, budgets }: AgentRun<E, R>) =>
   <A, E2, R2>(call: Effect.Effect<A, E2, R2>): Effect.Effect<A, E2 | Budget.BudgetExceeded, R2> => {
     if (budgets.length === 0) return call
     const amount = () => ({ toolCalls: 1 })

@@ -1,0 +1,57 @@
+/**
+ * Says how a model shall answer: temperature, length, thinking, headers and what only one provider knows.
+ *
+ * A model's layer has its own settings, an agent has some for its requests, and {@link RequestSettings} sets them for
+ * all requests inside an effect. The one nearest to the request wins, field by field.
+ *
+ * @since 0.1.0
+ */
+import type { SharedV4ProviderOptions } from "@ai-sdk/provider"
+import * as Context from "effect/Context"
+import type * as Redacted from "effect/Redacted"
+
+/**
+ * How a model shall answer; what is left out is the provider's default.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Settings {
+  readonly temperature?: number | undefined
+  readonly topP?: number | undefined
+  /** The most tokens one answer may have, reasoning included. */
+  readonly maxOutputTokens?: number | undefined
+  /** Texts that end the answer when the model writes them. */
+  readonly stopSequences?: ReadonlyArray<string> | undefined
+  /** Asks for the same answer to the same request, where the provider can. */
+  readonly seed?: number | undefined
+  /** How much the model thinks before it answers. */
+  readonly reasoning?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max" | undefined
+  /**
+   * Sent with each request, after the provider's own headers. No error and no file shows a value that is `Redacted`.
+   */
+  readonly headers?: Readonly<Record<string, string | Redacted.Redacted>> | undefined
+  /** What only this provider knows, under the provider's AI SDK name: `{ openai: { serviceTier: "flex" } }`. */
+  readonly providerOptions?: SharedV4ProviderOptions | undefined
+}
+
+/**
+ * Settings of the requests made inside an effect, which win over the settings of the model's layer.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { LanguageModel } from "effect/ai"
+ * import { Settings } from "effect-troupe"
+ *
+ * const careful = LanguageModel.generateText({ prompt: "What is 17 x 23?" }).pipe(
+ *   Effect.provideService(Settings.RequestSettings, { temperature: 0, maxOutputTokens: 200 })
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category references
+ */
+export const RequestSettings = Context.Reference<Settings>("effect-troupe/Llm/Settings/RequestSettings", {
+  defaultValue: () => ({})
+})

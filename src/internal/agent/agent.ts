@@ -1,0 +1,151 @@
+/**
+ * The model of an agent, and the options of one run. Exported through `Agent`.
+ *
+ * @internal
+ */
+import type * as LanguageModel from "effect/ai/LanguageModel"
+import type * as AiTool from "effect/ai/Tool"
+import type * as Toolkit from "effect/ai/Toolkit"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Layer from "effect/Layer"
+import { hasProperty } from "effect/Predicate"
+import type * as Ref from "effect/Ref"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import type { AgentError } from "../../AgentError.ts"
+import type { AgentEvent } from "../../AgentEvent.ts"
+import type { Budget } from "../../Budget.ts"
+import type { Guardrail } from "../../Guardrail.ts"
+import type { Settings } from "../../Llm/Settings.ts"
+import type { Memory } from "../../Memory.ts"
+import type { Reason, Recovery } from "../../Recover.ts"
+import type { Tool } from "../../Tool.ts"
+import type * as Transcript from "../../Transcript.ts"
+import type { Input, Output } from "./protocol.ts"
+
+export const TypeId = "~effect-troupe/Agent"
+
+/**
+ * An agent: it answers a prompt with a run.
+ *
+ * `E` is the errors of building its own model, `R` the requirements of its tools and its model; without a model of its
+ * own it requires `LanguageModel`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Agent<out E = never, out R = never> {
+  readonly [TypeId]: typeof TypeId
+  readonly name: string
+  readonly description: string | undefined
+  /** Builds the memory of one conversation, empty; `undefined` where the agent was given none. */
+  readonly memory: Effect.Effect<Memory["Service"] | undefined, E, R | Scope.Scope>
+  readonly run: (input: Input, options?: RunOptions) => Stream.Stream<AgentEvent, AgentError | E, R>
+  /**
+   * The agent with its own model built once, for as long as the scope is open, and with more tools.
+   *
+   * @internal
+   */
+  readonly build: (tools: ReadonlyArray<Tool<string>>) => Effect.Effect<Agent<E, R>, E, R | Scope.Scope>
+}
+
+/**
+ * How far a run may go.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Limits {
+  /** How many turns a run may take before it fails with `MaxTurnsExceeded`. Default: 10. */
+  readonly maxTurns?: number | undefined
+  /** How many tool calls it may make before it fails with `MaxToolCallsExceeded`. Default: any number. */
+  readonly maxToolCalls?: number | undefined
+  /** How long it may take, waiting for approvals too, before it fails with `MaxDurationExceeded`. Default: for ever. */
+  readonly maxDuration?: Duration.Input | undefined
+  /**
+   * Whether the last turn that the limits allow is asked without tools, so that the model must answer with the facts
+   * that it has; the run fails only if it does not. Default: `false`.
+   */
+  readonly finalAnswer?: boolean | undefined
+}
+
+/**
+ * A turn about to be asked. `turn` counts from 1; the transcript is the whole conversation.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TurnInfo {
+  readonly agent: string
+  readonly turn: number
+  readonly transcript: Transcript.Transcript
+}
+
+/**
+ * The settings of one turn's request; absent fields are as the agent has them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TurnPlan<out E = never, out R = never> {
+  readonly instructions?: string | undefined
+  readonly tools?: ReadonlyArray<Tool<string, R>> | undefined
+  readonly toolChoice?: LanguageModel.ToolChoice<string> | undefined
+  /** Built once a run, however many turns use it. */
+  readonly model?: Layer.Layer<LanguageModel.LanguageModel, E, R> | undefined
+  readonly settings?: Settings | undefined
+}
+
+/**
+ * The options of one run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunOptions {
+  /**
+   * The conversation that the run continues and writes to: the prompt when it starts, each turn when it ends. A run
+   * that fails or is interrupted leaves its entries so far, ready for the next one. Default: a new one.
+   */
+  readonly transcript?: Ref.Ref<Transcript.Transcript> | undefined
+  /**
+   * The memory of that conversation, where the conversation is kept longer than a run: it has the transcript's entries
+   * already, and gets those that the run adds. Default: a new one, which gets the transcript when the run starts.
+   */
+  readonly memory?: Memory["Service"] | undefined
+  /**
+   * Asks for an answer of this shape, unchecked, in the response's `output`. `Agent.object` checks it. Default: text.
+   */
+  readonly output?: Output | undefined
+}
+
+/**
+ * Whether a value is an agent.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isAgent = (u: unknown): u is Agent<unknown, unknown> => hasProperty(u, TypeId)
+
+/** The options of `Agent.make`, ready to be run. */
+export interface AgentSpec<out E, out R> {
+  readonly name: string
+  readonly description: string | undefined
+  readonly instructions: string | undefined
+  readonly definitions: ReadonlyArray<AiTool.Any>
+  readonly toolkit: Toolkit.Toolkit<Record<string, AiTool.Any>>
+  readonly tools: Effect.Effect<ReadonlyArray<Tool<string, R>>, never, R>
+  /** Its own model, else that of the context. */
+  readonly model:
+    | { readonly _tag: "Own"; readonly layer: Layer.Layer<LanguageModel.LanguageModel, E, R> }
+    | { readonly _tag: "Ambient"; readonly service: Effect.Effect<LanguageModel.LanguageModel, never, R> }
+  readonly limits: Limits
+  readonly settings: Settings | undefined
+  readonly toolChoice: LanguageModel.ToolChoice<string> | undefined
+  readonly prepareTurn: ((turn: TurnInfo) => Effect.Effect<TurnPlan<E, R>, never, R>) | undefined
+  readonly recover: ((reason: Reason) => Recovery<E, R>) | undefined
+  readonly guardrails: ReadonlyArray<Guardrail<R>>
+  readonly memory: Effect.Effect<Memory["Service"] | undefined, E, R | Scope.Scope>
+  readonly budget: Budget | undefined
+}

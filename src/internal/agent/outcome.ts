@@ -1,0 +1,42 @@
+/**
+ * The outcomes of tool calls. Exported through `Tool`.
+ *
+ * @internal
+ */
+import type * as Prompt from "effect/ai/Prompt"
+import type { AgentResponse } from "../../AgentEvent.ts"
+
+/**
+ * The outcome of a call: JSON for the model to read. The result of a failure is its message.
+ *
+ * `modelOutput` replaces the result in the model's eyes where a tool answers with text and files. `params` are the
+ * arguments that the tool was run with, where a decision has changed them. An `answer` is the answer of the whole run,
+ * which ends with this turn: see `handoff`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Outcome {
+  readonly result: unknown
+  readonly isFailure: boolean
+  readonly modelOutput?: ReadonlyArray<Prompt.ToolModelOutputPart>
+  readonly params?: unknown
+  readonly answer?: Pick<AgentResponse, "text" | "output">
+}
+
+/**
+ * The effect of a tool on the world: none (`"pure"`), the same once or many times (`"idempotent"`), or something
+ * that must not happen twice (`"once"`). Only a tool that is not `"once"` can be retried, here and by a durable run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type EffectClass = "pure" | "idempotent" | "once"
+
+/**
+ * The outcome of a call that failed, with the message that the model reads.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const failure = (message: string): Outcome => ({ result: message, isFailure: true })

@@ -1,0 +1,219 @@
+/**
+ * The turn loop: runs an agent from its prompt to its answer and emits every event on the way.
+ *
+ * @internal
+ */
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Ref from "effect/Ref"
+import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import {
+  AgentError,
+  type AgentErrorReason,
+  EmptyPrompt,
+  InvalidAgent,
+  MaxDurationExceeded,
+  MaxToolCallsExceeded,
+  MaxTurnsExceeded
+} from "../../AgentError.ts"
+import type { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
+import { Approvals } from "../../Approvals.ts"
+import * as Budget from "../../Budget.ts"
+import * as Transcript from "../../Transcript.ts"
+import * as Pushed from "../pushed.ts"
+import type { AgentSpec, RunOptions } from "./agent.ts"
+import * as Guardrails from "./guardrails.ts"
+import { callModel } from "./modelCall.ts"
+import { outputOf, withOutput } from "./output.ts"
+import type { Input } from "./protocol.ts"
+import { type AgentRun, fail, record, write } from "./run.ts"
+import { callTools } from "./toolCalls.ts"
+import { sameName } from "./toolName.ts"
+import * as Turn from "./turn.ts"
+
+/** The events of one run. */
+export const events = <E, R>(
+  agent: AgentSpec<E, R>,
+  input: Input,
+  options: RunOptions = {}
+): Stream.Stream<AgentEvent, AgentError | E, R> =>
+  Pushed.make((emit) =>
+    Effect.flatMap(begin(agent, input, options, emit), (run) => withinTime(run, turns(run))).pipe(
+      Effect.scoped,
+      Effect.flatMap((response) => emit([{ _tag: "Completed", agent: agent.name, response }])),
+      Effect.withSpan(`invoke_agent ${agent.name}`, { attributes: { "gen_ai.agent.name": agent.name } }, {
+        captureStackTrace: false
+      })
+    ), bufferSize)
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+/** How many events may wait for the reader before the run waits for it. */
+const bufferSize = 16
+
+const begin = Effect.fnUntraced(function*<E, R>(
+  agent: AgentSpec<E, R>,
+  input: Input,
+  options: RunOptions,
+  emit: AgentRun<E, R>["emit"]
+): Effect.fn.Return<AgentRun<E, R>, AgentError | E, R | Scope.Scope> {
+  const refuse = (reason: AgentErrorReason) =>
+    Effect.fail(new AgentError({ agent: agent.name, reason, transcript: Transcript.empty }))
+  const problem = problemOf(agent, input, options.output)
+  if (problem !== undefined) return yield* refuse(problem)
+  const prompt = Transcript.user(input)
+  const content = agent.guardrails.length === 0
+    ? prompt.content
+    : yield* Guardrails.checkInput(agent.guardrails, prompt.content).pipe(Effect.catch(refuse))
+  const tools = yield* agent.tools
+  const unapproved = tools.find((tool) => tool.needsApproval)
+  if (unapproved !== undefined && Option.isNone(yield* Effect.serviceOption(Approvals))) {
+    const problem = `tool ${unapproved.name} needs approval: provide Approvals.layer`
+    return yield* refuse(new InvalidAgent({ problem }))
+  }
+  const ownTools = new Map(tools.map((tool) => [tool.name, tool]))
+  const modelOf = yield* models<E, R>()
+  const transcript = options.transcript ?? Ref.makeUnsafe(Transcript.empty)
+  const run: AgentRun<E, R> = {
+    agent,
+    emit,
+    modelOf,
+    model: yield* agent.model._tag === "Ambient" ? agent.model.service : modelOf(agent.model.layer),
+    ownTools,
+    tools: ownTools,
+    transcript,
+    memory: options.memory ?? (yield* freshMemory(agent, transcript)),
+    added: [],
+    budgets: Budget.join(yield* Budget.Current, agent.budget),
+    output: options.output,
+    turn: undefined,
+    compacted: undefined,
+    usages: [],
+    toolCalls: 0,
+    outOfCalls: false
+  }
+  yield* record(run, { ...prompt, content })
+  return run
+})
+
+/** The reason not to ask the model at all. */
+const problemOf = (
+  agent: AgentSpec<unknown, unknown>,
+  input: Input,
+  output: RunOptions["output"]
+): AgentErrorReason | undefined => {
+  const problem = sameName(withOutput(agent.definitions, output))
+  if (problem !== undefined) return new InvalidAgent({ problem })
+  return Transcript.isBlank(Transcript.user(input)) ? new EmptyPrompt() : undefined
+}
+
+/** A memory of its own gets the conversation before the run. */
+const freshMemory = Effect.fnUntraced(function*<E, R>(
+  agent: AgentSpec<E, R>,
+  transcript: Ref.Ref<Transcript.Transcript>
+) {
+  const memory = yield* agent.memory
+  if (memory !== undefined) yield* memory.append((yield* Ref.get(transcript)).entries)
+  return memory
+})
+
+/** Builds models for as long as the run lasts, each layer once. */
+const models = <E, R>() =>
+  Effect.map(Effect.scope, (scope) => {
+    let memoMap: Layer.MemoMap | undefined
+    return (layer: Layer.Layer<LanguageModel.LanguageModel, E, R>) =>
+      Effect.map(
+        Layer.buildWithMemoMap(layer, memoMap ??= Layer.makeMemoMapUnsafe(), scope),
+        Context.get(LanguageModel.LanguageModel)
+      )
+  })
+
+const turns = <E, R>(run: AgentRun<E, R>): Effect.Effect<AgentResponse, AgentError | E, R> =>
+  Effect.ensuring(
+    Effect.gen(function*() {
+      const { finalAnswer, maxTurns = 10 } = run.agent.limits
+      for (let number = 1;; number++) {
+        const last = finalAnswer === true && (number >= maxTurns || run.outOfCalls)
+        const turn = yield* callModel(run, number, last)
+        yield* callTools(run, turn, last).pipe(Effect.catch((reason) => fail(run, reason)))
+        yield* write(run)
+        yield* run.emit([finished(run, turn)])
+        const answer = answerOf(run, turn)
+        if (answer !== undefined) return complete(run, turn, answer)
+        const exceeded = limitOf(run, number, last)
+        if (exceeded !== undefined) return yield* fail(run, exceeded)
+      }
+    }),
+    write(run)
+  )
+
+const finished = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn): AgentEvent => {
+  const { reason, usage } = turn.finish!
+  run.usages.push(usage)
+  return { _tag: "TurnFinished", agent: turn.agent, turn: turn.number, finishReason: reason, usage }
+}
+
+/** The answer that ends the run: one that a tool gave, the output, or text, unless the model still wants something. */
+const answerOf = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn): Pick<AgentResponse, "text" | "output"> | undefined => {
+  const handedOver = turn.calls.find(({ outcome }) => outcome?.answer !== undefined)?.outcome
+  if (handedOver !== undefined) return handedOver.answer
+  const entry = Turn.toEntry(turn)
+  const goesOn = turn.calls.length > 0 || turn.finish!.reason === "pause"
+  if (run.output === undefined) return goesOn ? undefined : { text: Transcript.text(entry) }
+  const output = outputOf(turn, entry)
+  if (output === undefined && goesOn) return undefined
+  return { text: Transcript.text(entry), ...(output !== undefined && { output }) }
+}
+
+const complete = <E, R>(
+  run: AgentRun<E, R>,
+  turn: Turn.Turn,
+  answer: Pick<AgentResponse, "text" | "output">
+): AgentResponse => ({
+  agent: run.agent.name,
+  ...answer,
+  finishReason: turn.finish!.reason,
+  turns: turn.number,
+  usage: Turn.sumUsage(run.usages),
+  transcript: Transcript.make(run.added)
+})
+
+/** The limit that forbids another turn. */
+const limitOf = <E, R>(run: AgentRun<E, R>, number: number, last: boolean): AgentErrorReason | undefined => {
+  const { finalAnswer, maxToolCalls, maxTurns = 10 } = run.agent.limits
+  if (run.outOfCalls && (last || finalAnswer !== true)) return new MaxToolCallsExceeded({ maxToolCalls: maxToolCalls! })
+  return number >= maxTurns ? new MaxTurnsExceeded({ maxTurns }) : undefined
+}
+
+/** Interrupts the run when its own time is over, or that of a budget. */
+const withinTime = <A, E, R>(
+  run: AgentRun<E, R>,
+  effect: Effect.Effect<A, AgentError | E, R>
+): Effect.Effect<A, AgentError | E, R> => {
+  const { maxDuration } = run.agent.limits
+  let timed = effect
+  if (maxDuration !== undefined) {
+    const millis = Duration.toMillis(maxDuration)
+    const orElse = () => fail(run, new MaxDurationExceeded({ maxDuration: millis }))
+    timed = Effect.timeoutOrElse(timed, { duration: millis, orElse })
+  }
+  for (const { deadline } of run.budgets) {
+    if (deadline === undefined) continue
+    const { at, max } = deadline
+    const orElse = () => fail(run, new Budget.BudgetExceeded({ limit: "maxDuration", used: max, max }))
+    const inner = timed
+    timed = Effect.flatMap(
+      Clock.currentTimeMillis,
+      (now) => Effect.timeoutOrElse(inner, { duration: Math.max(0, at - now), orElse })
+    )
+  }
+  return timed
+}
