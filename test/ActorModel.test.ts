@@ -211,7 +211,7 @@ type StepSketch =
   | { readonly _tag: "stop" | "drain" | "crash" | "spawn" | "interrupt"; readonly target: number }
   | { readonly _tag: "pass"; readonly millis: number }
 
-const nothing: Sketch = { how: "tell", target: 0, acts: [], end: "answer", onward: undefined }
+const makeSketch = (target: number): Sketch => ({ how: "tell", target, acts: [], end: "answer", onward: undefined })
 
 const sketches: fc.Arbitrary<Sketch> = fc.letrec<{ sketch: Sketch }>((tie) => ({
   sketch: fc.record({
@@ -225,7 +225,7 @@ const sketches: fc.Arbitrary<Sketch> = fc.letrec<{ sketch: Sketch }>((tie) => ({
           arbitrary: fc.record({
             _tag: fc.constantFrom("rest", "rest", "fail", "die", "unstash", "unstash", "stop", "drain", "crash"),
             delay: fc.nat(3000),
-            sketch: fc.nat(count - 1).map((target): Sketch => ({ ...nothing, target }))
+            sketch: fc.nat(count - 1).map(makeSketch)
           })
         },
         {
@@ -236,7 +236,7 @@ const sketches: fc.Arbitrary<Sketch> = fc.letrec<{ sketch: Sketch }>((tie) => ({
       { maxLength: 3, depthIdentifier: "sketch" }
     ),
     end: fc.constantFrom("answer", "answer", "answer", "stash", "forward"),
-    onward: fc.oneof({ depthIdentifier: "sketch", maxDepth: 4 }, fc.constant(nothing), tie("sketch"))
+    onward: fc.oneof({ depthIdentifier: "sketch", maxDepth: 4 }, fc.constant(makeSketch(0)), tie("sketch"))
   }) as fc.Arbitrary<Sketch>
 })).sketch
 
