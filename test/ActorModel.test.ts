@@ -54,7 +54,7 @@ const makeScript = (options: ReadonlyArray<Options>) => {
     begins: (index) => note(index, "begins"),
     ends: (index) => note(index, "ends"),
     handle: (actors, inside, index, message) => {
-      const { acts, delay, end, id } = message
+      const { acts, cleanUp, delay, end, id } = message
       const last = Effect.suspend(() => {
         if (end === "answer") return Effect.succeed(id)
         if (end !== "stash") return inside.forward(end.to, end.message)
@@ -72,6 +72,7 @@ const makeScript = (options: ReadonlyArray<Options>) => {
         Effect.andThen(Effect.sleep(delay), last)
       )
       return Effect.andThen(note(index, `begins ${id}`), work).pipe(
+        Effect.onInterrupt(() => Effect.sleep(cleanUp)),
         Effect.onExit((exit) => note(index, `${Exit.isSuccess(exit) ? "ends" : "fails"} ${id}`))
       )
     }
@@ -308,6 +309,7 @@ const makeProgram = (sketched: ReadonlyArray<StepSketch>, drains: boolean): Read
         }
       }),
       delay: unique(0),
+      cleanUp: unique(0),
       end: endOf()
     }
 

@@ -203,6 +203,7 @@ describe("Actors that act on each other", () => {
         runner(Effect.as(latch.await, "ok"), { mailbox: Mailbox.bounded(1, "block") })
       )
       const current = yield* Effect.forkChild(ref.ask("Run"), { startImmediately: true })
+      yield* settle(Effect.void)
       let blocked: Fiber.Fiber<unknown, unknown> | undefined
       const queued = yield* Effect.forkChild(
         Effect.ensuring(ref.ask("Ping"), Effect.sync(() => blocked!.interruptUnsafe())),

@@ -154,8 +154,10 @@ describe("stop", () => {
     run(Effect.gen(function*() {
       const a = yield* spawn("a")
       const b = yield* spawn("b")
-      yield* tell(a, b.stop)
-      yield* tell(b, a.stop)
+      const go = yield* Latch.make()
+      yield* tell(a, Effect.andThen(go.await, b.stop))
+      yield* tell(b, Effect.andThen(go.await, a.stop))
+      yield* go.open
       yield* pass("10 seconds")
       assert.deepStrictEqual(yield* reasonOf(a), { _tag: "Stopped" })
       assert.deepStrictEqual(yield* reasonOf(b), { _tag: "Stopped" })
@@ -165,8 +167,10 @@ describe("stop", () => {
     run(Effect.gen(function*() {
       const a = yield* spawn("a")
       const b = yield* spawn("b")
-      yield* tell(a, b.drain)
-      yield* tell(b, a.drain)
+      const go = yield* Latch.make()
+      yield* tell(a, Effect.andThen(go.await, b.drain))
+      yield* tell(b, Effect.andThen(go.await, a.drain))
+      yield* go.open
       yield* pass("1 minute")
       assert.isUndefined(yield* reasonOf(a))
       assert.isDefined(yield* within("10 seconds", a.stop))

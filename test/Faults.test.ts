@@ -52,6 +52,7 @@ describe("Faults", () => {
       assert.strictEqual(yield* outcome(ref.ask("Take", { amount: 2 })), "Crashed")
       assert.strictEqual(yield* outcome(ref.ask("Take", { amount: 4 })), 2)
       assert.deepStrictEqual(taken, [1, 4])
+      yield* turns
       assert.deepStrictEqual(lines(events), ["Crashed /user/till", "Restarted /user/till"])
     })).pipe(withFaults(at(2, "crashBefore"))))
 
@@ -63,6 +64,7 @@ describe("Faults", () => {
       assert.strictEqual(yield* outcome(ref.ask("Take", { amount: 1 })), "Crashed")
       assert.strictEqual(yield* outcome(ref.ask("Total")), 1)
       assert.deepStrictEqual(taken, [1])
+      yield* turns
       assert.deepStrictEqual(lines(events), ["Crashed /user/till", "Restarted /user/till"])
     })).pipe(withFaults(at(1, "crashAfter"))))
 

@@ -2,11 +2,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schema } from "effect"
 import { Rpc } from "effect/rpc"
 import * as Actor from "../src/Actor.ts"
-import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Mailbox from "../src/Mailbox.ts"
-
-const run = <A, E>(effect: Effect.Effect<A, E, ActorSystem.ActorSystem>) =>
-  Effect.provide(effect, ActorSystem.layer({ name: "test" }))
+import { run, turns } from "./fixtures/actors.ts"
 
 const Log = Actor.make("Log", [
   Rpc.make("Put", { payload: { id: Schema.Finite } }),
@@ -30,10 +27,6 @@ const makeLog = (mailbox: Mailbox.Mailbox) => {
   return { behavior, seen }
 }
 
-const turn = Effect.gen(function*() {
-  for (let i = 0; i < 4; i++) yield* Effect.yieldNow
-})
-
 /** Runs `test` while the actor takes nothing, then lets it take everything. */
 const whilePaused = <A, E>(
   mailbox: Mailbox.Mailbox,
@@ -44,7 +37,7 @@ const whilePaused = <A, E>(
     const ref = yield* Actor.spawn(behavior)
     yield* ref.pause
     const result = yield* Effect.ensuring(test(ref, seen), ref.resume)
-    yield* turn
+    yield* turns
     return { ref, seen, result }
   }))
 
@@ -173,7 +166,7 @@ describe("Mailbox", () => {
       yield* watcher.tell("Busy")
       yield* watched.stop
       yield* watcher.resume
-      yield* turn
+      yield* turns
       assert.deepStrictEqual(order, ["Ended", "Busy"])
       yield* watcher.pause
       yield* watcher.tell("Busy")
