@@ -16,6 +16,7 @@ import * as Cell from "./cell.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as Message from "./message.ts"
 import * as Spawn from "./spawn.ts"
+import * as Supervision from "./supervision.ts"
 
 /**
  * Whom a crash concerns besides the child that crashed: nobody, all other children, or those started after it.
@@ -118,7 +119,7 @@ const mend = Effect.fnUntraced(function*(group: Group, child: Child, firstCause:
       if (spec.restart === "temporary") yield* stopChild(group, cell)
       else yield* Lifecycle.suspend(cell, cause)
     }
-    const delay = yield* Lifecycle.nextDelay(group.cell, group.restart, cause, group.healthySince)
+    const delay = yield* Supervision.nextDelay(group.cell, group.restart, cause, group.healthySince)
     group.healthySince = undefined
     if (delay === undefined) return yield* giveUp(group, culprit, cause)
     if (!Duration.isZero(delay)) yield* Effect.sleep(delay)
