@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Restart } from "../../Supervisor.ts"
+import { retype } from "../retype.ts"
 import type { SpawnError } from "./actorError.ts"
 import * as Cell from "./cell.ts"
 import * as Lifecycle from "./lifecycle.ts"
@@ -71,16 +72,16 @@ export const setup = <E, R>(
     }
     group.healthySince = Cell.monotonicMillis(cell.system)
     return {
-      Crashed: (crash: unknown) => onCrashed(group, crash as Crashed),
-      Ended: (ended: unknown) => onEnded(group, ended as Cell.Cell)
+      Crashed: (crash: Crashed) => onCrashed(group, crash),
+      Ended: (ended: Cell.Cell) => onEnded(group, ended)
     }
   })
-  return started as Effect.Effect<Cell.Handlers, E | SpawnError, R>
+  return retype(started)
 }
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 const startChild = (group: Group, spec: ChildSpec): Effect.Effect<Cell.Cell, unknown> =>
   Effect.map(Spawn.spawn(group.cell, { ...spec.definition, inGroup: true }, spec.name), (cell) => {

@@ -46,7 +46,7 @@ export const isQuiet = ({ active, runs, setup }: Cell.Incarnation): boolean =>
 export const isAlone = ({ children, incarnation }: Cell.Cell): boolean =>
   isQuiet(incarnation) && (children === undefined || children.size === 0)
 
-/** Whether the end of the incarnation would end nothing else. Then the next one goes on with its scope, which is faster. */
+/** Whether its end would end nothing else. Then the next incarnation goes on with its scope, which is faster. */
 export const leavesNothing = (cell: Cell.Cell): boolean =>
   isAlone(cell) && cell.incarnation.watching === undefined && cell.incarnation.scope.state._tag === "Empty"
 
@@ -112,9 +112,9 @@ export const log = ({ base }: Cell.Cell, effect: Effect.Effect<void>): void => {
   Effect.runForkWith(base)(effect)
 }
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 const noteAbandoned = (incarnation: Cell.Incarnation, messages: ReadonlyArray<string>, what: string): void => {
   const { cell } = incarnation

@@ -24,9 +24,9 @@ import * as Message from "./message.ts"
 import * as Supervision from "./supervision.ts"
 import * as Waits from "./waits.ts"
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // turns
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 /** Asks the dispatcher for a turn, unless one is on its way. */
 export const wake = (cell: Cell.Cell): void => {
@@ -51,8 +51,9 @@ export const unstashAll = (cell: Cell.Cell): void => {
   wake(cell)
 }
 
-/** How many operations of handlers, and of the runtime around them, a turn may take: as many as Effect gives a fiber. */
+/** How many operations of handlers a turn may take: as many as Effect gives a fiber before it yields. */
 const turnBudget = 2048
+/** What the runtime itself does around each handler, in operations. */
 const operationsAround = 8
 
 const takeTurn = (cell: Cell.Cell): void => {
@@ -184,9 +185,9 @@ const advance = (cell: Cell.Cell): void => {
   }
 }
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // start
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 /**
  * Runs the first setup, in a fiber of the actor's own, and fails as it does. The actor is there for others, who may
@@ -268,9 +269,9 @@ const watchIdle = ({ cell, context, scope }: Cell.Incarnation, timeout: Duration
 const isIdle = ({ incarnation, queue }: Cell.Cell): boolean =>
   Incarnation.isQuiet(incarnation) && MailboxQueue.isEmpty(queue) && MailboxQueue.stashedSize(queue) === 0
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // crash and restart
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 /**
  * Handles a crash of the running incarnation, or of a child that escalated it, as the actor's supervisor says. Answers
@@ -464,13 +465,13 @@ const settleRestart = (cell: Cell.Cell, cause: Cause.Cause<unknown>, handlers: C
   begin(cell, handlers, state.draining ? Cell.makeDraining() : Cell.running)
 }
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // stop
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 /**
- * Asks the actor to end: after what is queued (`drain`), after the current message (`stop`), or at once with all below it
- * (`kill`). Asking again changes nothing, but for a more urgent way.
+ * Asks the actor to end: after what is queued (`drain`), after the current message (`stop`), or at once with all below
+ * it (`kill`). Asking again changes nothing, but for a more urgent way.
  */
 export const requestStop = (
   cell: Cell.Cell,
@@ -494,8 +495,8 @@ export const awaitStopped = (cell: Cell.Cell): Effect.Effect<Cell.Terminated> =>
   })
 
 /**
- * Ends the actor as `requestStop` does. What has not ended after the system's `shutdownTimeout` is interrupted, all of it
- * together; what has not ended one `stopTimeout` later (the default one where that is infinite) is abandoned.
+ * Ends the actor as `requestStop` does. What has not ended after the system's `shutdownTimeout` is interrupted, all of
+ * it together; what has not ended one `stopTimeout` later (the default one where that is infinite) is abandoned.
  */
 export const release = Effect.fnUntraced(function*(cell: Cell.Cell, mode: "stop" | "drain") {
   requestStop(cell, mode)

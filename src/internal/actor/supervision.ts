@@ -56,9 +56,9 @@ export const nextDelay = (
 export const hasSucceeded = <A, E>(effect: Effect.Effect<A, E>): effect is Exit.Success<A, E> =>
   Exit.isExit(effect) && effect._tag === "Success"
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 const isDirective = (directive: Directive): boolean =>
   Predicate.hasProperty(directive, "_tag") && ["Restart", "Resume", "Stop", "Escalate"].includes(directive._tag)
