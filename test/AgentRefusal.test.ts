@@ -12,7 +12,7 @@ import * as Scripted from "../src/Llm/Scripted.ts"
 import * as Memory from "../src/Memory.ts"
 import * as Recover from "../src/Recover.ts"
 import * as Team from "../src/Team.ts"
-import * as Tool from "../src/Tool.ts"
+import type * as Tool from "../src/Tool.ts"
 import * as Transcript from "../src/Transcript.ts"
 import { collect, lines, weather } from "./fixtures/agents.ts"
 import { actor, play, questions } from "./fixtures/teams.ts"
@@ -262,9 +262,9 @@ describe("Agent.restore", () => {
       yield* Agent.ask(ref, "New")
       assert.deepStrictEqual(lines(yield* Agent.transcript(ref)).slice(0, 3), ["user: 1", "text: One.", "user: New"])
       const requests = (yield* Effect.flatten(Scripted.Requests)).map(Scripted.lines)
-      const ofA = requests.filter(([system]) => system === "system: a").at(-1)
+      const ofA = requests.findLast(([system]) => system === "system: a")
       assert.deepStrictEqual(ofA?.slice(1), ["user: 1", "assistant: One.", "user: New"])
-      const ofOwn = requests.filter(([system]) => system === "system: own").at(-1)
+      const ofOwn = requests.findLast(([system]) => system === "system: own")
       assert.deepStrictEqual(ofOwn?.slice(1, 2), ["user: Old"])
     }).pipe(play({ a: () => "a", own: () => "own" })))
 
