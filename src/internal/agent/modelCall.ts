@@ -23,9 +23,9 @@ import type { Reason, Recovery } from "../../Recover.ts"
 import * as Transcript from "../../Transcript.ts"
 import { estimateTokens } from "../estimateTokens.ts"
 import * as Guardrails from "./guardrails.ts"
-import { outputTool, withOutput } from "./output.ts"
+import { withOutput } from "./output.ts"
 import { type AgentRun, fail, leaveOut } from "./run.ts"
-import { sameName } from "./toolName.ts"
+import { outputTool, sameName } from "./toolName.ts"
 import * as Turn from "./turn.ts"
 
 /** Asks the model until it has answered or nothing helps. `last` is the turn that must be an answer. */
