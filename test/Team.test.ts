@@ -1,7 +1,6 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Result, Schedule, Schema, Stream } from "effect"
 import type { LanguageModel } from "effect/ai"
-import { TestClock } from "effect/testing"
 import * as Actor from "../src/Actor.ts"
 import type * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
