@@ -25,6 +25,7 @@ import * as Stream from "effect/Stream"
 import { ToolFailed } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import { Approvals } from "./Approvals.ts"
+import { deepArguments, isDeeper } from "./internal/agent/bounds.ts"
 import { discover } from "./internal/agent/mcpTools.ts"
 import { type EffectClass, failure, type Outcome } from "./internal/agent/outcome.ts"
 import type { AgentRef, Input } from "./internal/agent/protocol.ts"
@@ -191,10 +192,12 @@ export function fn(
   const answer = Effect.fnUntraced(function*(params: object) {
     const answer = yield* Effect.result(execute(params))
     if (answer._tag === "Failure") return yield* onFailure(name, options.failureMode, answer.failure)
-    const encoded = yield* Effect.result(encode(answer.success))
+    // A schema that refers to itself dies of a value that is nested too deep.
+    const encoded = yield* Effect.result(Effect.catchDefect(encode(answer.success), (defect) => Effect.fail(defect)))
     if (encoded._tag === "Success") return { result: encoded.success, isFailure: false }
-    yield* Effect.logWarning(`Tool ${name}: the result can't be encoded`, encoded.failure.message)
-    return failure(`Tool ${name} answered with a result that can't be encoded: ${encoded.failure.message}`)
+    const problem = errorMessage(encoded.failure)
+    yield* Effect.logWarning(`Tool ${name}: the result can't be encoded`, problem)
+    return failure(`Tool ${name} answered with a result that can't be encoded: ${problem}`)
   })
   const needsApproval = options.needsApproval ?? false
   return {
@@ -220,7 +223,7 @@ export function fn(
 /**
  * Reports progress from inside a handler: a `ToolProgress` event in the stream of the run, at once.
  *
- * `data` should be JSON. Waits while the reader of the stream is far behind. Outside of a run it does nothing.
+ * `data` should be JSON, nested no deeper than a result may be. Waits while the reader of the stream is far behind. Outside of a run it does nothing.
  *
  * @example
  * ```ts
@@ -237,7 +240,8 @@ export function fn(
 export const emit = (data: unknown): Effect.Effect<void> =>
   Effect.flatMap(
     CurrentTool,
-    ({ agent, emit, id, name }) => emit([{ _tag: "ToolProgress", agent, id, name, data }])
+    ({ agent, emit, id, maxDepth, name }) =>
+      emit([{ _tag: "ToolProgress", agent, id, name, data: isDeeper(data, maxDepth) ? "(nested too deep)" : data }])
   )
 
 /**
@@ -478,7 +482,7 @@ const onceApproved = Effect.fnUntraced(function*<R, R2>(
   run: (params: unknown) => Effect.Effect<Outcome, ToolFailed, R>,
   problemOf: (params: unknown) => Effect.Effect<string | undefined, never, R2>
 ) {
-  const { agent, emit, id, name } = yield* CurrentTool
+  const { agent, emit, id, maxDepth, name } = yield* CurrentTool
   const services = yield* Effect.context<R2>()
   const decision = yield* approvals.request({
     agent,
@@ -495,6 +499,7 @@ const onceApproved = Effect.fnUntraced(function*<R, R2>(
       return failure("Not run: nobody approved the call in time")
     case "Approved": {
       if (decision.params === undefined) return yield* run(params)
+      if (isDeeper(decision.params, maxDepth)) return failure(deepArguments(maxDepth))
       const outcome = yield* run(decision.params)
       return { ...outcome, params: decision.params }
     }

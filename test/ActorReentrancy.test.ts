@@ -203,7 +203,8 @@ describe("Actors that act on each other", () => {
         runner(Effect.as(latch.await, "ok"), { mailbox: Mailbox.bounded(1, "block") })
       )
       const current = yield* Effect.forkChild(ref.ask("Run"), { startImmediately: true })
-      yield* settle(Effect.void)
+      yield* Effect.yieldNow
+      yield* Effect.yieldNow
       let blocked: Fiber.Fiber<unknown, unknown> | undefined
       const queued = yield* Effect.forkChild(
         Effect.ensuring(ref.ask("Ping"), Effect.sync(() => blocked!.interruptUnsafe())),

@@ -154,10 +154,10 @@ describe("stop", () => {
     run(Effect.gen(function*() {
       const a = yield* spawn("a")
       const b = yield* spawn("b")
-      const go = yield* Latch.make()
-      yield* tell(a, Effect.andThen(go.await, b.stop))
-      yield* tell(b, Effect.andThen(go.await, a.stop))
-      yield* go.open
+      const both = yield* Latch.make()
+      yield* tell(a, Effect.andThen(both.await, b.stop))
+      yield* tell(b, Effect.andThen(both.await, a.stop))
+      yield* both.open
       yield* pass("10 seconds")
       assert.deepStrictEqual(yield* reasonOf(a), { _tag: "Stopped" })
       assert.deepStrictEqual(yield* reasonOf(b), { _tag: "Stopped" })
@@ -167,10 +167,10 @@ describe("stop", () => {
     run(Effect.gen(function*() {
       const a = yield* spawn("a")
       const b = yield* spawn("b")
-      const go = yield* Latch.make()
-      yield* tell(a, Effect.andThen(go.await, b.drain))
-      yield* tell(b, Effect.andThen(go.await, a.drain))
-      yield* go.open
+      const both = yield* Latch.make()
+      yield* tell(a, Effect.andThen(both.await, b.drain))
+      yield* tell(b, Effect.andThen(both.await, a.drain))
+      yield* both.open
       yield* pass("1 minute")
       assert.isUndefined(yield* reasonOf(a))
       assert.isDefined(yield* within("10 seconds", a.stop))

@@ -2,8 +2,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schema } from "effect"
 import { Rpc } from "effect/rpc"
 import * as Actor from "../src/Actor.ts"
+import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Mailbox from "../src/Mailbox.ts"
-import { run, turns } from "./fixtures/actors.ts"
+
+const run = <A, E>(effect: Effect.Effect<A, E, ActorSystem.ActorSystem>) =>
+  Effect.provide(effect, ActorSystem.layer({ name: "test" }))
 
 const Log = Actor.make("Log", [
   Rpc.make("Put", { payload: { id: Schema.Finite } }),
@@ -27,6 +30,10 @@ const makeLog = (mailbox: Mailbox.Mailbox) => {
   return { behavior, seen }
 }
 
+const turn = Effect.gen(function*() {
+  for (let i = 0; i < 4; i++) yield* Effect.yieldNow
+})
+
 /** Runs `test` while the actor takes nothing, then lets it take everything. */
 const whilePaused = <A, E>(
   mailbox: Mailbox.Mailbox,
@@ -37,7 +44,8 @@ const whilePaused = <A, E>(
     const ref = yield* Actor.spawn(behavior)
     yield* ref.pause
     const result = yield* Effect.ensuring(test(ref, seen), ref.resume)
-    yield* turns
+    while ((yield* ref.mailbox).size > 0) yield* Effect.yieldNow
+    yield* turn
     return { ref, seen, result }
   }))
 
@@ -166,7 +174,7 @@ describe("Mailbox", () => {
       yield* watcher.tell("Busy")
       yield* watched.stop
       yield* watcher.resume
-      yield* turns
+      yield* turn
       assert.deepStrictEqual(order, ["Ended", "Busy"])
       yield* watcher.pause
       yield* watcher.tell("Busy")

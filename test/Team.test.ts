@@ -10,7 +10,7 @@ import * as Scripted from "../src/Llm/Scripted.ts"
 import * as Recover from "../src/Recover.ts"
 import * as Team from "../src/Team.ts"
 import * as Tool from "../src/Tool.ts"
-import { begin, pass } from "./fixtures/actors.ts"
+import { pass } from "./fixtures/actors.ts"
 import { collect, lines, only, weather } from "./fixtures/agents.ts"
 import { refused } from "./fixtures/badOptions.ts"
 import { actor, play, questions, textBy } from "./fixtures/teams.ts"
@@ -370,7 +370,7 @@ describe("Team.handoff that breaks off", () => {
         recover: () => Recover.retry(Schedule.recurs(1))
       })
       const ref = yield* Actor.spawn(Team.handoff("support", { again }))
-      const asker = yield* begin(Agent.ask(ref, "Hi"))
+      const asker = yield* Effect.forkChild(Agent.ask(ref, "Hi"))
       yield* pass("1 second")
       yield* Fiber.interrupt(asker)
       assert.deepStrictEqual(lines(yield* Agent.transcript(ref)), [

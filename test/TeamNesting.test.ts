@@ -12,7 +12,7 @@ import * as Mailbox from "../src/Mailbox.ts"
 import * as Team from "../src/Team.ts"
 import * as Tool from "../src/Tool.ts"
 import * as Transcript from "../src/Transcript.ts"
-import { begin, outcome, pass, run, settle, turns } from "./fixtures/actors.ts"
+import { begin, outcome, pass, settle } from "./fixtures/actors.ts"
 import { collect, lines, only } from "./fixtures/agents.ts"
 import { actor, cast, makeHanging, play, questions, textBy } from "./fixtures/teams.ts"
 
@@ -255,8 +255,8 @@ describe("What goes through teams", () => {
       const desk = Team.handoff("desk", { clerk, b })
       const office = Team.hierarchy("office", a, { desk }, { delegation: "tools" })
       const ref = yield* Actor.spawn(nest(Team.router("router", { office }, { key: () => "" })))
-      const asker = yield* begin(Agent.ask(ref, "Pay"))
-      yield* turns
+      const asker = yield* Effect.forkChild(Agent.ask(ref, "Pay"))
+      yield* pass(0)
       const approvals = yield* Approvals.Approvals
       const [pending] = yield* approvals.list
       assert(pending?.agent === "clerk")
@@ -269,17 +269,15 @@ describe("What goes through teams", () => {
         assert.strictEqual((yield* Agent.ask(member, "Hello")).text, "Yes.", path)
       }
       assert.deepStrictEqual(paid, [])
-    }).pipe(
-      run,
-      Effect.provide(Layer.merge(
-        cast({
-          a: (question) => question === "Pay" ? Scripted.toolCall("desk", { prompt: "Pay" }) : "Yes.",
-          b: () => "Yes.",
-          clerk: (question) => question === "Pay" ? Scripted.toolCall("pay", {}) : "Yes."
-        }),
-        Approvals.layer()
-      ))
-    ))
+    }).pipe(Effect.provide(Layer.mergeAll(
+      cast({
+        a: (question) => question === "Pay" ? Scripted.toolCall("desk", { prompt: "Pay" }) : "Yes.",
+        b: () => "Yes.",
+        clerk: (question) => question === "Pay" ? Scripted.toolCall("pay", {}) : "Yes."
+      }),
+      ActorSystem.layer({ name: "test" }),
+      Approvals.layer()
+    ))))
 
   it.effect.prop("interrupted at any moment, it runs nothing more, and everybody can be asked again", [
     Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 40 })),
@@ -325,13 +323,11 @@ describe("What goes through teams", () => {
           )
         }
       }
-    }).pipe(
-      run,
-      Effect.provide(Layer.merge(
-        cast({ a: workOr("pay"), b: workOr("c"), c: workOr() }),
-        Approvals.layer()
-      ))
-    ))
+    }).pipe(Effect.provide(Layer.mergeAll(
+      cast({ a: workOr("pay"), b: workOr("c"), c: workOr() }),
+      ActorSystem.layer({ name: "test" }),
+      Approvals.layer()
+    ))))
 
   it.effect("a killed team has the innermost tool released, and everybody's asker told", () =>
     Effect.gen(function*() {
@@ -354,9 +350,9 @@ describe("What goes through teams", () => {
       const wide = (name: string) =>
         Team.broadcast(name, [nest(a), nest(a), Team.pipeline("p", [b])], { onFailure: "collect", budget })
       const ref = yield* Actor.spawn(Team.broadcast("all", [wide("x"), wide("y")], { onFailure: "collect", budget }))
-      const asker = yield* begin(Agent.ask(ref, "Go"))
+      const asker = yield* Effect.forkChild(Effect.exit(Agent.ask(ref, "Go")))
       yield* pass("1 minute")
-      assert.isDefined(asker.pollUnsafe())
+      yield* Fiber.join(asker)
       const { tokens } = yield* budget.used
       assert.isAbove(tokens, 6_000)
       assert.isAtMost(tokens, 6_000 + 5 * 400)

@@ -79,9 +79,8 @@ export const make = <Name extends string, Rpcs extends Rpc.Any>(
             ? Effect.succeed(message.payload as Rpc.Payload<Rpc.ExtractTag<Rpcs, typeof tag>>)
             : Effect.die(new Error(`ActorProbe: expected ${tag}, received ${message.tag}`))),
       expectNone: Effect.gen(function*() {
-        // What was sent before is in the mailbox already; a turn of the dispatcher handles it.
-        yield* Effect.yieldNow
-        yield* Effect.yieldNow
+        // What was sent before is in the mailbox, or in work, until it has been received.
+        while (isBusy(yield* ref.mailbox)) yield* Effect.yieldNow
         const message = yield* Queue.poll(received)
         if (Option.isSome(message)) {
           return yield* Effect.die(new Error(`ActorProbe: expected no message, received ${message.value.tag}`))
@@ -93,6 +92,8 @@ export const make = <Name extends string, Rpcs extends Rpc.Any>(
 // -----------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------
+
+const isBusy = ({ blocked, size }: Actor.MailboxSizes): boolean => size + blocked > 0
 
 const recording = <Name extends string, Rpcs extends Rpc.Any>(
   protocol: Actor.Protocol<Name, Rpcs>,

@@ -1,11 +1,14 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
+import { LanguageModel } from "effect/ai"
 import { readFileSync } from "node:fs"
+import * as Loopback from "../fixtures/loopbackServer.ts"
 import * as Calls from "../fixtures/wire/calls.ts"
 import { stale, testCase } from "../fixtures/wire/cases.ts"
 import type { Answer, Fixture } from "../fixtures/wire/fixture.ts"
-import { type Common, type Difference, differences } from "../fixtures/wire/parts.ts"
-import { type Provider, providers } from "../fixtures/wire/providers.ts"
+import { objectAfterComment } from "../fixtures/wire/openAiResponses.ts"
+import { type Common, type Difference, differences, without } from "../fixtures/wire/parts.ts"
+import { openAiResponses, type Provider, providers } from "../fixtures/wire/providers.ts"
 
 const met = new Set<Difference>()
 
@@ -69,7 +72,7 @@ const withoutDetails = (parts: ReadonlyArray<Common>) =>
 
 /** Citations and the provider's own words for the end are compared apart. */
 const withoutCarried = (parts: ReadonlyArray<Common>) =>
-  parts.map(({ citations: _c, rawReason: _r, rawUsage: _u, ...part }) => part)
+  parts.map((part) => without(part, "citations", "rawReason", "rawUsage"))
 
 const citationsOf = (parts: ReadonlyArray<Common>) => parts.flatMap(({ citations }) => citations ?? [])
 
@@ -135,6 +138,16 @@ describe("Each provider's answers are those of the AI SDK's own package", () => 
       )
     }
   }
+
+  testCase("openai responses: an object after a comment", () =>
+    Effect.gen(function*() {
+      const server = yield* Loopback.make(Calls.reply(openAiResponses, objectAfterComment, "whole"))
+      const { value } = yield* LanguageModel.generateObject({
+        prompt: "Which city?",
+        schema: Schema.Struct({ city: Schema.String })
+      }).pipe(Effect.provide(openAiResponses.ours(server.url)))
+      assert.deepStrictEqual(value, { city: "Lagos" })
+    }))
 
   it("except where the guide says it", () => {
     assert.sameMembers(Array.from(met), Object.keys(differences))

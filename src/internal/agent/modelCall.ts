@@ -38,7 +38,7 @@ export const callModel = Effect.fnUntraced(function*<E, R>(
   const guarded = Guardrails.checksOutput(guardrails)
   const attempts: Attempts<R> = { step: undefined }
   while (true) {
-    const turn = Turn.make(name, number, guarded)
+    const turn = Turn.make(name, number, guarded, run.agent.bounds.maxDepth)
     run.turn = turn
     const request = yield* plan(run, number, last)
     const answered = yield* Effect.result(paid(run, turn, request))

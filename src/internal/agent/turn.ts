@@ -11,6 +11,7 @@ import { isObject } from "effect/Predicate"
 import type { AgentEvent } from "../../AgentEvent.ts"
 import type * as Transcript from "../../Transcript.ts"
 import { errorMessage } from "../errorMessage.ts"
+import { deepArguments, deepResult, defaultBounds, isDeeper } from "./bounds.ts"
 import type { Outcome } from "./outcome.ts"
 
 export type Part = Response.StreamPart<Record<string, AiTool.Any>, "deferred">
@@ -22,6 +23,8 @@ export interface TurnCall {
   readonly type: "call"
   readonly part: Response.ToolCallPart<string, unknown>
   params: unknown
+  /** Why it must not be run: its arguments could not even be kept. */
+  readonly refusal: string | undefined
   outcome: Outcome | undefined
   resultOptions: Prompt.ProviderOptions
 }
@@ -29,6 +32,8 @@ export interface TurnCall {
 export interface Turn {
   readonly agent: string
   readonly number: number
+  /** How deep the JSON of its calls may be nested. */
+  readonly maxDepth: number
   readonly content: Array<Block | TurnCall | File>
   readonly blocks: Map<string, Block>
   /** The calls that are ours to answer, in the model's order. */
@@ -43,9 +48,10 @@ export interface Turn {
   error: AiError.AiError | undefined
 }
 
-export const make = (agent: string, number: number, held: boolean): Turn => ({
+export const make = (agent: string, number: number, held: boolean, maxDepth = defaultBounds.maxDepth): Turn => ({
   agent,
   number,
+  maxDepth,
   content: [],
   blocks: new Map(),
   calls: [],
@@ -238,8 +244,12 @@ const absorbDelta = (
   events.push({ _tag: type === "text" ? "TextDelta" : "ReasoningDelta", agent: self.agent, delta: part.delta })
 }
 
-const absorbCall = (self: Turn, part: Response.ToolCallPart<string, unknown>, events: Array<AgentEvent>): void => {
-  const call: TurnCall = { type: "call", part, params: part.params, outcome: undefined, resultOptions: {} }
+const absorbCall = (self: Turn, wanted: Response.ToolCallPart<string, unknown>, events: Array<AgentEvent>): void => {
+  const deep = isDeeper(wanted.params, self.maxDepth)
+  // Some providers take no other arguments than an object.
+  const part = deep ? Response.toolCallPart({ ...wanted, params: {} }) : wanted
+  const refusal = deep ? deepArguments(self.maxDepth) : undefined
+  const call: TurnCall = { type: "call", part, params: part.params, refusal, outcome: undefined, resultOptions: {} }
   self.content.push(call)
   if (!part.providerExecuted) self.calls.push(call)
   events.push({ _tag: "ToolCall", agent: self.agent, id: part.id, name: part.name, params: part.params })
@@ -253,7 +263,9 @@ const absorbProviderResult = (
   const call = self.content.find((block): block is TurnCall => block.type === "call" && block.part.id === part.id)
   if (call === undefined || part.preliminary) return
   call.resultOptions = part.metadata
-  const outcome = { result: part.encodedResult, isFailure: part.isFailure }
+  const outcome = isDeeper(part.encodedResult, self.maxDepth)
+    ? deepResult(self.maxDepth)
+    : { result: part.encodedResult, isFailure: part.isFailure }
   settle(call, outcome)
   events.push(toResult(self, call, outcome))
 }

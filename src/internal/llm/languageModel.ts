@@ -22,8 +22,11 @@ import * as Effect from "effect/Effect"
 import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { type CallOptions, fromBare, type Part, toBare } from "./bareModel.ts"
+import { type Answer, type CallOptions, fromBare, type Part, toBare } from "./bareModel.ts"
+import { carrier } from "./carried.ts"
+import { toJson } from "./json.ts"
 
+/** As a provider answers: what `LanguageModel.make` takes. */
 export interface Hooks {
   readonly generateText: (
     request: LanguageModel.ProviderOptions
@@ -32,25 +35,74 @@ export interface Hooks {
     request: LanguageModel.ProviderOptions
   ) => Stream.Stream<Response.StreamPartEncoded, AiError.AiError>
   readonly codecTransformer?: LanguageModel.CodecTransformer | undefined
+  readonly supportsSystemMessagesInHistory?: LanguageModel.LanguageModel["supportsSystemMessagesInHistory"] | undefined
 }
 
 export const make = (hooks: Hooks): Effect.Effect<LanguageModel.LanguageModel> =>
-  Effect.map(LanguageModel.make(hooks), (service) => {
+  Effect.map(LanguageModel.make(hiding(hooks)), (service) => {
     const bare = toBare(service)
     return fromBare(service, {
-      ...bare,
+      generateText: (options) => Effect.map(bare.generateText(options), showAll),
+      generateObject: (options) => Effect.map(bare.generateObject(options), showAll),
       streamText: (options) =>
         isTurn(options)
           ? Stream.unwrap(Effect.contextWith((context: Context.Context<never>) =>
-            isObserved(context) ? Effect.succeed(bare.streamText(options)) : streamTurn(hooks, options)
+            isObserved(context) ? Effect.succeed(shown(bare.streamText(options))) : streamTurn(hooks, options)
           ))
-          : bare.streamText(options)
+          : shown(bare.streamText(options))
     })
   })
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+/**
+ * Effect reads only calls and results of tools that the toolkit declares, and a provider may run others: those of an MCP
+ * server, for example. They pass its schemas hidden in the metadata of an empty piece of reasoning.
+ */
+const hiding = ({ generateText, streamText, ...rest }: Hooks): Hooks => ({
+  ...rest,
+  generateText: (request) =>
+    Effect.map(
+      generateText(request),
+      (parts) =>
+        parts.map((part): Response.PartEncoded =>
+          isUndeclared(part, request) ? { type: "reasoning", text: "", metadata: hide(part) } : part
+        )
+    ),
+  streamText: (request) =>
+    Stream.mapArray(
+      streamText(request),
+      (parts) =>
+        Arr.map(parts, (part): Response.StreamPartEncoded =>
+          isUndeclared(part, request) ? { type: "reasoning-delta", id: "", delta: "", metadata: hide(part) } : part)
+    )
+})
+
+const isUndeclared = (
+  part: Response.PartEncoded | Response.StreamPartEncoded,
+  { tools }: LanguageModel.ProviderOptions
+): boolean =>
+  (part.type === "tool-call" || part.type === "tool-result") && part.providerExecuted === true &&
+  !tools.some(({ name }) => name === part.name)
+
+const hide = (part: unknown): Response.ProviderMetadata => ({ [carrier]: { hidden: toJson(part) } })
+
+const shown = (stream: Stream.Stream<Part, AiError.AiError>): Stream.Stream<Part, AiError.AiError> =>
+  Stream.mapArray(stream, (parts) => Arr.map(parts, (part) => show(part)))
+
+const showAll = (answer: Answer): Answer => {
+  const content = answer.content.map((part) => show(part))
+  return answer instanceof LanguageModel.GenerateObjectResponse
+    ? new LanguageModel.GenerateObjectResponse(answer.value, content)
+    : new LanguageModel.GenerateTextResponse(content)
+}
+
+const show = <P extends Part | Answer["content"][number]>(part: P): P => {
+  const carried = part.metadata[carrier]
+  return hasProperty(carried, "hidden") ? decodePart(carried.hidden) as P : part
+}
 
 interface TurnOptions extends CallOptions {
   readonly toolkit: Toolkit.Any
