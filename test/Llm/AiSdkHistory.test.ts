@@ -171,4 +171,58 @@ describe("AiSdkHistory", () => {
       })
       assert.deepStrictEqual((yield* read("anthropic.messages", history)).map(({ type }) => type), ["text"])
     }))
+
+  it.effect("an id that the reader refuses is another one, the same for a call and its result", () =>
+    Effect.gen(function*() {
+      const id = "functions.look:0"
+      const result = { id, name: "look", isFailure: false, result: "18 C", providerExecuted: false }
+      const history = Prompt.fromMessages([
+        Prompt.userMessage({ content: [Prompt.textPart({ text: "Weather?" })] }),
+        Prompt.assistantMessage({
+          content: [Prompt.toolCallPart({ id, name: "look", params: {}, providerExecuted: false })]
+        }),
+        Prompt.toolMessage({ content: [Prompt.toolResultPart(result)] })
+      ])
+      const idsFor = (provider: string) =>
+        Effect.gen(function*() {
+          const reader = modelOf(provider)
+          yield* ask(reader, history)
+          return Array.from(JSON.stringify(reader.prompts[0]).matchAll(/"toolCallId":"([^"]*)"/g), ([, id]) => id)
+        })
+      assert.deepStrictEqual(yield* idsFor("mistral.chat"), ["call00000", "call00000"])
+      assert.deepStrictEqual(yield* idsFor("anthropic.messages"), ["call00000", "call00000"])
+      assert.deepStrictEqual(yield* idsFor("openai.chat"), [id, id])
+    }))
+
+  it.effect("a text file of the user's is text for a provider that reads none", () =>
+    Effect.gen(function*() {
+      const data = new TextEncoder().encode("Harvest: 12 tonnes.")
+      const file = Prompt.filePart({ mediaType: "text/plain", fileName: "report.txt", data })
+      const contentFor = (provider: string) =>
+        Effect.gen(function*() {
+          const reader = modelOf(provider)
+          yield* ask(reader, Prompt.fromMessages([Prompt.userMessage({ content: [file] })]))
+          const content: unknown = reader.prompts[0]![0]!.content
+          return content
+        })
+      const asText = [{ type: "text", text: "[report.txt]\nHarvest: 12 tonnes." }]
+      assert.deepStrictEqual(yield* contentFor("openai.responses"), asText)
+      assert.deepStrictEqual(yield* contentFor("mistral.chat"), asText)
+      assert.include(JSON.stringify(yield* contentFor("anthropic.messages")), `"type":"file"`)
+    }))
+
+  it.effect("signatures go to nobody but who has signed", () =>
+    Effect.gen(function*() {
+      const history = yield* after("google.generative-ai", [
+        { type: "text", text: "", providerMetadata: { google: { thoughtSignature: "sealed" } } },
+        { type: "reasoning", text: "Hm.", providerMetadata: { google: { thoughtSignature: "sealed" } } },
+        { type: "text", text: "Yes.", providerMetadata: { google: { thoughtSignature: "sealed" } } }
+      ])
+      assert.lengthOf(yield* read("google.generative-ai", history), 3)
+      for (const provider of ["openrouter.chat", "openai.responses", "anthropic.messages"]) {
+        const content = yield* read(provider, history)
+        assert.notInclude(JSON.stringify(content), "sealed")
+        assert.deepInclude(content.at(-1), { type: "text", text: "Yes." })
+      }
+    }))
 })

@@ -2,12 +2,13 @@
  * Fits a conversation to the provider that reads it next.
  *
  * A provider takes back only what it has made itself, and of that not everything: the calls of tools that another
- * provider ran, calls that never got a result, and files that a model made, become text that says so.
+ * provider ran, calls that never got a result, and files that a model made, become text that says so. Ids of calls are
+ * rewritten where the provider takes only its own form of them.
  *
  * @internal
  */
 import * as Prompt from "effect/ai/Prompt"
-import { hasProperty } from "effect/Predicate"
+import { hasProperty, isNullish, isObject } from "effect/Predicate"
 import { carriedIn } from "./carried.ts"
 
 /** Who reads the conversation. */
@@ -25,13 +26,19 @@ export const readable = (prompt: Prompt.Prompt, reader: Reader): ReadonlyArray<P
   const messages = prompt.content
   const uses = usesOf(messages)
   const lastUser = messages.findLastIndex(({ role }) => role === "user")
+  const idOf = fittingIds(reader)
   return messages.map((message, index) => {
-    if (message.role !== "assistant" || !message.content.some(isSpecial)) return message
-    const isOpen = index > lastUser
-    return Prompt.assistantMessage({
-      content: message.content.flatMap((part) => toReadable(part, uses, isOpen, reader)),
-      options: message.options
-    })
+    const { options } = message
+    switch (message.role) {
+      case "assistant": {
+        const content = message.content.flatMap((part) => fit(part, uses, index > lastUser, reader))
+        return Prompt.assistantMessage({ content: content.map((part) => withId(part, idOf)), options })
+      }
+      case "tool":
+        return Prompt.toolMessage({ content: message.content.map((part) => withId(part, idOf)), options })
+      default:
+        return message
+    }
   })
 }
 
@@ -60,41 +67,41 @@ const usesOf = (messages: ReadonlyArray<Prompt.Message>): ReadonlyMap<string, Us
   return uses
 }
 
-const isSpecial = (part: Prompt.AssistantMessagePart): boolean =>
-  part.type === "file" || part.type === "tool-result" || (part.type === "tool-call" && part.providerExecuted) ||
-  (part.type === "reasoning" && carriedIn(part.options).custom !== undefined)
-
-const toReadable = (
+const fit = (
   part: Prompt.AssistantMessagePart,
   uses: ReadonlyMap<string, Use>,
   isOpen: boolean,
   reader: Reader
 ): Array<Prompt.AssistantMessagePart> => {
   switch (part.type) {
-    case "file":
-      return takesFiles(reader) ? [part] : carriedIn(part.options).reasoning === true ? [] : [says(
-        `[Here was a file of type ${part.mediaType} that the model had made.]`
-      )]
+    case "text":
+      return part.text !== "" || isGoogle(reader) ? [own(part, reader)] : []
     case "reasoning":
-      return isOf(reader, part.options) ? [part] : []
+      return takesReasoning(reader, part) ? [own(part, reader)] : []
+    case "file": {
+      if (takesFiles(reader)) return [part]
+      const text = `[Here was a file of type ${part.mediaType} that the model had made.]`
+      return carriedIn(part.options).reasoning === true ? [] : [Prompt.textPart({ text })]
+    }
     case "tool-call": {
       const use = uses.get(part.id)
-      if (use === undefined || use.call !== part) return use === undefined ? [part] : []
+      if (use === undefined) return [own(part, reader)]
+      // A provider may tell of a call again when its result comes.
+      if (use.call !== part) return []
       if (takes(use, isOpen, reader)) return [part]
-      return use.result === undefined ? [says(`[${called(part)}, and gave no result.]`)] : []
+      return use.result === undefined ? [Prompt.textPart({ text: `[${called(part)}, and gave no result.]` })] : []
     }
     case "tool-result": {
       const use = uses.get(part.id)
-      if (use === undefined || use.result !== part || takes(use, isOpen, reader)) return [part]
+      if (use === undefined || use.result !== part) return [part]
+      if (takes(use, isOpen, reader)) return [withTitles(part, use, reader)]
       const outcome = part.isFailure ? "failed with" : "gave"
-      return [says(`[${called(use.call)}, and ${outcome}: ${legible(part.result)}]`)]
+      return [Prompt.textPart({ text: `[${called(use.call)}, and ${outcome}: ${legible(part.result)}]` })]
     }
     default:
       return [part]
   }
 }
-
-const says = (text: string) => Prompt.textPart({ text })
 
 const called = ({ name, params }: Prompt.ToolCallPart) => `The provider ran the tool ${name} with ${legible(params)}`
 
@@ -117,7 +124,7 @@ const takesTool = (reader: Reader, call: Prompt.ToolCallPart, result: Prompt.Too
   const { provider, stores } = reader
   const name = reader.providerName(call.name)
   if (provider.endsWith(".responses")) return stores || takesUnstored(name, result)
-  if (provider.startsWith("google.")) return name === "code_execution" || hasServerToolCall(call)
+  if (isGoogle(reader)) return name === "code_execution" || hasServerToolCall(call)
   return !provider.endsWith(".chat")
 }
 
@@ -139,9 +146,66 @@ const takesUnstored = (name: string, { result }: Prompt.ToolResultPart): boolean
 const hasServerToolCall = ({ options }: Prompt.ToolCallPart): boolean =>
   Object.values(options).some((fields) => hasProperty(fields, "serverToolCallId"))
 
-/** Only Google's models are shown again which files they made. */
-const takesFiles = ({ provider }: Reader): boolean =>
-  provider.startsWith("google.") || !/\.(responses|chat|messages)$/.test(provider)
+// Pages without a title come from Anthropic's search, and its package refuses to send them back.
+const withTitles = (part: Prompt.ToolResultPart, { call }: Use, reader: Reader): Prompt.ToolResultPart =>
+  reader.provider.startsWith("anthropic.") && reader.providerName(call.name) === "web_search" &&
+    Array.isArray(part.result)
+    ? Prompt.toolResultPart({
+      ...part,
+      result: part.result.map((page: unknown) =>
+        isObject(page) && isNullish(page["title"]) ? { ...page, title: "" } : page
+      )
+    })
+    : part
 
-const isOf = ({ provider }: Reader, options: Prompt.ProviderOptions): boolean =>
-  carriedIn(options).custom === undefined || hasProperty(options, provider.split(".")[0]!)
+const isGoogle = ({ provider }: Reader): boolean => provider.startsWith("google.")
+
+/** Only Google's models are shown again which files they made. */
+const takesFiles = (reader: Reader): boolean =>
+  isGoogle(reader) || !/\.(responses|chat|messages)$/.test(reader.provider)
+
+/** OpenAI and Anthropic take only what they have signed, and a part that only its provider knows goes to nobody else. */
+const takesReasoning = ({ provider }: Reader, { options }: Prompt.ReasoningPart): boolean => {
+  const isSigned = /\.(responses|messages)$/.test(provider)
+  return hasProperty(options, keyOf(provider)) || (!isSigned && carriedIn(options).custom === undefined)
+}
+
+/** The name under which a provider's package keeps its own in metadata. */
+const keyOf = (provider: string): string => provider.includes("anthropic.") ? "anthropic" : provider.split(".")[0]!
+
+/** The part without Google's signatures, which `@ai-sdk/openai-compatible` sends to any server. */
+const own = <P extends Prompt.AssistantMessagePart>(part: P, reader: Reader): P => {
+  const keys = isGoogle(reader) ? [] : Object.keys(part.options).filter((key) => googleKeys.has(key))
+  if (keys.length === 0) return part
+  const options = Object.fromEntries(Object.entries(part.options).filter(([key]) => !keys.includes(key)))
+  return { ...part, options }
+}
+
+const googleKeys = new Set(["google", "vertex", "googleVertex"])
+
+/** Gives each id that the reader refuses another one, the same for a call and its result. */
+const fittingIds = ({ provider }: Reader): (id: string) => string => {
+  const [, form] = idForms.find(([api]) => api.test(provider)) ?? []
+  const given = new Map<string, string>()
+  return (id) => {
+    if (form === undefined || form.test(id)) return id
+    const fitting = given.get(id) ?? `call${String(given.size).padStart(5, "0")}`
+    given.set(id, fitting)
+    return fitting
+  }
+}
+
+const idForms: ReadonlyArray<readonly [api: RegExp, form: RegExp]> = [
+  [/^mistral\./, /^[a-zA-Z0-9]{9}$/],
+  [/anthropic\./, /^[a-zA-Z0-9_-]+$/],
+  [/\.(responses|chat)$/, /^.{1,64}$/]
+]
+
+const withId = <P extends Prompt.AssistantMessagePart | Prompt.ToolMessagePart>(
+  part: P,
+  idOf: (id: string) => string
+): P => {
+  if (part.type !== "tool-call" && part.type !== "tool-result") return part
+  const id = idOf(part.id)
+  return id === part.id ? part : { ...part, id }
+}

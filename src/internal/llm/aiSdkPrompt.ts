@@ -22,20 +22,25 @@ import type {
 import type * as Prompt from "effect/ai/Prompt"
 import * as Base64 from "effect/encoding/Base64"
 import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import { carriedIn, carrier } from "./carried.ts"
 import { toJson } from "./json.ts"
 import { mergeProviderOptions } from "./settings.ts"
 
-/** How the reader calls tools, and which of them take a plain string instead of an object. */
-export interface ToolNames {
+/** What is special to who reads the prompt. */
+export interface PromptDialect {
+  /** The provider's own name of a tool. */
   readonly providerName: (customName: string) => string
+  /** Whether a tool takes a plain string instead of an object. */
   readonly takesText: (customName: string) => boolean
+  /** Whether it reads files of text. Otherwise they are sent as text. */
+  readonly takesTextFiles: boolean
 }
 
-export const toPrompt = (messages: ReadonlyArray<Prompt.Message>, tools: ToolNames): LanguageModelV4Prompt => {
+export const toPrompt = (messages: ReadonlyArray<Prompt.Message>, dialect: PromptDialect): LanguageModelV4Prompt => {
   const prompt: LanguageModelV4Prompt = []
   for (const message of messages) {
-    const converted = toMessage(message, tools)
+    const converted = toMessage(message, dialect)
     if (converted !== undefined) prompt.push(converted)
     const decisions = message.role === "assistant" ? message.content.flatMap(toDecision) : []
     if (decisions.length > 0) prompt.push({ role: "tool", content: decisions })
@@ -76,28 +81,30 @@ const withOptions = (options: Prompt.ProviderOptions, more?: SharedV4ProviderOpt
   return { providerOptions: mergeProviderOptions(providerOptions ?? {}, more) }
 }
 
-const toMessage = (message: Prompt.Message, tools: ToolNames): LanguageModelV4Message | undefined => {
+const toMessage = (message: Prompt.Message, dialect: PromptDialect): LanguageModelV4Message | undefined => {
   const options = withOptions(message.options)
   switch (message.role) {
     case "system":
       return { role: "system", content: message.content, ...options }
     case "user": {
-      const content = message.content.map((part) => part.type === "text" ? toText(part) : toFile(part))
+      const content = message.content.map((part) => part.type === "text" ? toText(part) : toUserFile(part, dialect))
       return content.length === 0 ? undefined : { role: "user", content, ...options }
     }
     case "assistant": {
-      const content = message.content.flatMap((part) => toAssistantPart(part, tools))
+      const content = message.content.flatMap((part) => toAssistantPart(part, dialect))
       return content.length === 0 ? undefined : { role: "assistant", content, ...options }
     }
     case "tool": {
       // Approvals of our own tools were settled before the request; what the provider sees of them is the tool result.
-      const content = message.content.flatMap((part) => part.type === "tool-result" ? [toToolResult(part, tools)] : [])
+      const content = message.content.flatMap((part) =>
+        part.type === "tool-result" ? [toToolResult(part, dialect)] : []
+      )
       return content.length === 0 ? undefined : { role: "tool", content, ...options }
     }
   }
 }
 
-const toAssistantPart = (part: Prompt.AssistantMessagePart, tools: ToolNames): Array<V4Content<"assistant">> => {
+const toAssistantPart = (part: Prompt.AssistantMessagePart, dialect: PromptDialect): Array<V4Content<"assistant">> => {
   switch (part.type) {
     case "text":
       return [toText(part)]
@@ -116,8 +123,8 @@ const toAssistantPart = (part: Prompt.AssistantMessagePart, tools: ToolNames): A
       return [{
         type: "tool-call",
         toolCallId: part.id,
-        toolName: tools.providerName(part.name),
-        input: toInput(part, tools),
+        toolName: dialect.providerName(part.name),
+        input: toInput(part, dialect),
         providerExecuted: part.providerExecuted,
         // By this the package knows the call when its result comes.
         ...withOptions(part.options, approval && { openai: { approvalRequestId: approval.id } })
@@ -125,7 +132,7 @@ const toAssistantPart = (part: Prompt.AssistantMessagePart, tools: ToolNames): A
     }
     case "tool-result":
       // A refusal is in the decision.
-      return carriedIn(part.options).by === undefined && isRefusal(part) ? [] : [toToolResult(part, tools)]
+      return carriedIn(part.options).by === undefined && isRefusal(part) ? [] : [toToolResult(part, dialect)]
     case "tool-approval-request":
       return []
   }
@@ -146,7 +153,7 @@ const toDecision = (part: Prompt.AssistantMessagePart): Array<LanguageModelV4Too
 }
 
 // Providers reject a function call whose arguments are not an object, and a model may well have written such a call.
-const toInput = (part: Prompt.ToolCallPart, { takesText }: ToolNames): unknown =>
+const toInput = (part: Prompt.ToolCallPart, { takesText }: PromptDialect): unknown =>
   Predicate.isObject(part.params) || takesText(part.name) ? part.params : { input: part.params ?? null }
 
 const toText = (part: Prompt.TextPart) => ({ type: "text", text: part.text, ...withOptions(part.options) }) as const
@@ -157,6 +164,18 @@ const toFile = (part: Prompt.FilePart): LanguageModelV4FilePart => ({
   ...(part.fileName === undefined ? undefined : { filename: part.fileName }),
   ...withOptions(part.options)
 })
+
+const toUserFile = (part: Prompt.FilePart, { takesTextFiles }: PromptDialect): V4Content<"user"> => {
+  const file = toFile(part)
+  if (takesTextFiles || !file.mediaType.startsWith("text/") || file.data.type !== "data") return file
+  const { data } = file.data
+  const text = typeof data === "string"
+    ? Result.getOrUndefined(Base64.decodeString(data))
+    : new TextDecoder().decode(data)
+  if (text === undefined) return file
+  const { filename, providerOptions } = file
+  return { type: "text", text: `[${filename ?? "A file"}]\n${text}`, ...(providerOptions && { providerOptions }) }
+}
 
 const toAssistantFile = (
   part: Prompt.FilePart
@@ -182,7 +201,7 @@ const toFileData = (part: Prompt.FilePart): { readonly mediaType: string; readon
   return { mediaType: part.mediaType, data: url === null ? { type: "data", data: text } : { type: "url", url } }
 }
 
-const toToolResult = (part: Prompt.ToolResultPart, { providerName }: ToolNames): LanguageModelV4ToolResultPart => ({
+const toToolResult = (part: Prompt.ToolResultPart, { providerName }: PromptDialect): LanguageModelV4ToolResultPart => ({
   type: "tool-result",
   toolCallId: part.id,
   toolName: providerName(part.name),

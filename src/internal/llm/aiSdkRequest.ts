@@ -36,13 +36,15 @@ export const toCallOptions = (
   const names = new Tool.NameMapper(request.tools)
   const providerName = (name: string) => names.getProviderName(name)
   const takesText = (name: string) => names.customNames.includes(name)
+  // The packages of these refuse any other file than images and PDF.
+  const takesTextFiles = !/^(openai|azure|mistral)\./.test(dialect.provider)
   const history = readable(request.prompt, {
     provider: dialect.provider,
     stores: stores(dialect, settings),
     providerName
   })
   return {
-    prompt: toPrompt(history, { providerName, takesText }),
+    prompt: toPrompt(history, { providerName, takesText, takesTextFiles }),
     ...toTools(request, dialect, names),
     ...(request.responseFormat.type === "json"
       ? { responseFormat: toResponseFormat(request.responseFormat, dialect) }

@@ -57,10 +57,7 @@ export const make = (hooks: Hooks): Effect.Effect<LanguageModel.LanguageModel> =
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-/**
- * Effect reads only calls and results of tools that the toolkit declares, and a provider may run others: those of an MCP
- * server, for example. They pass its schemas hidden in the metadata of an empty piece of reasoning.
- */
+/** Parts that Effect would refuse or misread pass its schemas in the metadata of an empty piece of reasoning. */
 const hiding = ({ generateText, streamText, ...rest }: Hooks): Hooks => ({
   ...rest,
   generateText: (request) =>
@@ -68,7 +65,9 @@ const hiding = ({ generateText, streamText, ...rest }: Hooks): Hooks => ({
       generateText(request),
       (parts) =>
         parts.map((part): Response.PartEncoded =>
-          isUndeclared(part, request) ? { type: "reasoning", text: "", metadata: hide(part) } : part
+          isUndeclared(part, request) || isComment(part, request)
+            ? { type: "reasoning", text: "", metadata: hide(part) }
+            : part
         )
     ),
   streamText: (request) =>
@@ -80,12 +79,18 @@ const hiding = ({ generateText, streamText, ...rest }: Hooks): Hooks => ({
     )
 })
 
+/** Effect reads only the tools of the toolkit, and a provider may run others: those of an MCP server, for example. */
 const isUndeclared = (
   part: Response.PartEncoded | Response.StreamPartEncoded,
   { tools }: LanguageModel.ProviderOptions
 ): boolean =>
   (part.type === "tool-call" || part.type === "tool-result") && part.providerExecuted === true &&
   !tools.some(({ name }) => name === part.name)
+
+/** Effect reads an object out of all texts together, and OpenAI's models may comment on their work before it. */
+const isComment = (part: Response.PartEncoded, { responseFormat }: LanguageModel.ProviderOptions): boolean =>
+  responseFormat.type === "json" && part.type === "text" &&
+  Object.values(part.metadata ?? {}).some((fields) => hasProperty(fields, "phase") && fields.phase === "commentary")
 
 const hide = (part: unknown): Response.ProviderMetadata => ({ [carrier]: { hidden: toJson(part) } })
 
@@ -101,7 +106,7 @@ const showAll = (answer: Answer): Answer => {
 
 const show = <P extends Part | Answer["content"][number]>(part: P): P => {
   const carried = part.metadata[carrier]
-  return hasProperty(carried, "hidden") ? decodePart(carried.hidden) as P : part
+  return hasProperty(carried, "hidden") ? decodeAny(carried.hidden) as P : part
 }
 
 interface TurnOptions extends CallOptions {
@@ -177,6 +182,8 @@ type FinishParams = Parameters<typeof Response.makePart<"finish">>[1]
 const withUsage = (part: Response.FinishPartEncoded) => ({ ...part, usage: decodeUsage(part.usage) }) as FinishParams
 
 const decodeUsage = Schema.decodeUnknownSync(Response.Usage)
+
+const decodeAny = Schema.decodeUnknownSync(Response.AllParts())
 
 const decodePart = Schema.decodeUnknownSync(Response.StreamPart())
 
