@@ -29,6 +29,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { errorMessage } from "../internal/errorMessage.ts"
 import * as Errors from "../internal/llm/aiSdkError.ts"
+import { keepRequests, unpacking } from "../internal/llm/approvalRequests.ts"
 import { configError, load, optionalUrl, requiredKey } from "../internal/llm/provider.ts"
 import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
@@ -178,6 +179,7 @@ const provider = Effect.gen(function*() {
   const { access, url } = yield* connection
   const azure = createAzure({
     baseURL: url,
+    fetch: unpacking((input, init) => globalThis.fetch(input, init)),
     ...(access._tag === "Key"
       ? { apiKey: Redacted.value(access.key) }
       : { tokenProvider: () => Effect.runPromise(access.token) })
@@ -188,7 +190,7 @@ const provider = Effect.gen(function*() {
 const options = Effect.fnUntraced(function*(deployment: string, { api = "responses", ...settings }: Settings) {
   const { azure, secrets } = yield* provider
   return {
-    model: azure[api](deployment),
+    model: api === "responses" ? keepRequests(azure.responses(deployment), "azure") : azure.chat(deployment),
     provider: "azure",
     settings: api === "responses" ? unstored(settings) : settings,
     codecTransformer: toCodecOpenAI,
