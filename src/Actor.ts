@@ -51,6 +51,7 @@ import * as Spawn from "./internal/actor/spawn.ts"
 import { type ActorSystem, rootOf } from "./internal/actor/system.ts"
 import * as Watch from "./internal/actor/watch.ts"
 import * as Check from "./internal/check.ts"
+import { retype } from "./internal/retype.ts"
 
 export {
   /** @since 0.1.0 @category errors */
@@ -153,7 +154,7 @@ export interface ActorRef<out Name extends string, in out Rpcs extends Rpc.Any> 
     tag: Tag,
     ...payload: PayloadArguments<Rpcs, Tag>
   ) => Effect.Effect<void, ActorError>
-  /** Sends a message and waits for its handler's answer. Interrupting it interrupts that run, or takes the message back. */
+  /** Sends a message and waits for the answer. Interrupting it interrupts the handler's run, or takes the message back. */
   readonly ask: <const Tag extends TellTag<Rpcs>>(
     tag: Tag,
     ...payload: PayloadArguments<Rpcs, Tag>
@@ -224,8 +225,8 @@ export interface MailboxSizes {
 export type Terminated = Cell.Terminated
 
 /**
- * Why an actor ended: it was asked to, was idle for its `idleTimeout`, crashed, or was abandoned since the messages with
- * these tags (none: its setup or a finalizer) did not end within its `stopTimeout`.
+ * Why an actor ended: it was asked to, was idle for its `idleTimeout`, crashed, or was abandoned since the messages
+ * with these tags (none: its setup or a finalizer) did not end within its `stopTimeout`.
  *
  * @since 0.1.0
  * @category models
@@ -322,8 +323,8 @@ export const make = <const Name extends string, const Rpcs extends ReadonlyArray
     }),
     message: (tag: string, input: unknown) => ({ protocol: name, tag, payload: payload(tag, input) })
   }
-  // Behind this seam the types of messages are erased.
-  return protocol as unknown as Protocol<Name, Rpcs[number]>
+  // The runtime knows messages by their tags.
+  return retype(protocol)
 }
 
 /**
@@ -342,8 +343,10 @@ export const spawn = <Name extends string, Rpcs extends Rpc.Any, E, R>(
     const current = Context.getOrUndefined(fiber.context, Cell.CurrentCell)
     const parent = current?.system === root.system ? current : root
     // The definition's error is `E`: `behavior` erased it.
-    const cell = Spawn.spawn(parent, behavior.definition, options?.name) as Effect.Effect<Cell.Cell, E | SpawnError>
-    return Effect.map(cell, (cell) => refOf<Name, Rpcs>(cell))
+    const spawned: Effect.Effect<Cell.Cell, E | SpawnError> = retype(
+      Spawn.spawn(parent, behavior.definition, options?.name)
+    )
+    return Effect.map(spawned, (cell) => refOf<Name, Rpcs>(cell))
   })
 
 /**
@@ -396,7 +399,7 @@ export const forward = <Name extends string, Rpcs extends Rpc.Any, const Tag ext
   const forwarded = LocalRef.isLocalRef(ref) || LocalRef.isForwarding(ref)
     ? LocalRef.forward(ref, tag, payload[0])
     : LocalRef.forwardElsewhere(ref.ask(tag, ...payload), ref.tell(tag, ...payload))
-  return forwarded as Effect.Effect<Deferred.Deferred<AskSuccess<Rpcs, Tag>, AskError<Rpcs, Tag>>>
+  return retype(forwarded)
 }
 
 /**
@@ -416,19 +419,20 @@ export const stash: Effect.Effect<never, never, Self<never>> = Effect.die(stashS
  */
 export const unstashAll: Effect.Effect<void, never, Self<never>> = withCurrent(Lifecycle.unstashAll)
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 function withCurrent(f: (cell: Cell.Cell) => void): Effect.Effect<void> {
   return Effect.withFiber((fiber) => Effect.sync(() => f(Cell.current(fiber.context))))
 }
 
-const cellOf = (ref: object): Cell.Cell => (ref as LocalRef.LocalRef).cell
+/** Every local reference, a router's among them, has its cell. */
+const cellOf = (ref: object): Cell.Cell => retype<LocalRef.LocalRef>(ref).cell
 
 /** The one place where the runtime's references get their types back. */
 const refOf = <Name extends string, Rpcs extends Rpc.Any>(cell: Cell.Cell): LocalActorRef<Name, Rpcs> =>
-  LocalRef.make(cell) as unknown as LocalActorRef<Name, Rpcs>
+  retype(LocalRef.make(cell))
 
 const currentOf = (protocol: { readonly name: string }, context: Context.Context<never>): Cell.Cell => {
   const cell = Cell.current(context)

@@ -22,6 +22,7 @@ import * as MailboxQueue from "./internal/actor/mailboxQueue.ts"
 import * as Spawn from "./internal/actor/spawn.ts"
 import { ActorSystem, RootCell, rootOf } from "./internal/actor/system.ts"
 import * as Check from "./internal/check.ts"
+import { retype } from "./internal/retype.ts"
 import { Observer } from "./Observer.ts"
 
 export {
@@ -43,11 +44,11 @@ export interface Options {
   /** Names the system in logs and metrics. */
   readonly name: string
   /**
-   * How long actors may take to end when the layer is released, or when a sharded one has to move. Then all that is left is
-   * interrupted, and abandoned one `stopTimeout` later. Default 10 seconds.
+   * How long actors may take to end when the layer is released, or when a sharded one has to move. Then all that is
+   * left is interrupted, and abandoned one `stopTimeout` later. Default 10 seconds.
    */
   readonly shutdownTimeout?: Duration.Input | undefined
-  /** Measures how long handlers take, as the metric `troupe_processing_time`. Default false; all other metrics are free. */
+  /** Measures how long handlers take, as the metric `troupe_processing_time`. Default false; other metrics are free. */
   readonly timings?: boolean | undefined
   /**
    * Which messages are handled in a span of their own: none (`"off"`, the default), all, or a share between 0 and 1. In
@@ -120,7 +121,7 @@ export const lookup = <Name extends string, Rpcs extends Rpc.Any>(
     const actual: object = cell.definition.protocol
     if (actual !== protocol) return fail({ _tag: "OtherProtocol", protocol: cell.definition.name })
     // It is the very protocol, so the types are its own.
-    return Effect.succeed(LocalRef.make(cell) as unknown as LocalActorRef<Name, Rpcs>)
+    return Effect.succeed(retype(LocalRef.make(cell)))
   })
 
 /**
@@ -176,9 +177,9 @@ export const awaitStopped: Effect.Effect<TerminatedReason, never, ActorSystem> =
   Effect.map(Lifecycle.awaitStopped(root), (terminated) => terminated.reason)
 )
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 function withRoot<A, E>(f: (root: Cell.Cell) => Effect.Effect<A, E>): Effect.Effect<A, E, ActorSystem> {
   return Effect.withFiber((fiber) => f(rootOf(fiber.context)))
@@ -220,7 +221,7 @@ const makeSystem = ({ name, timings = false }: Options, shutdownTimeout: Duratio
         observer,
         faults: Context.get(context, Faults),
         // The root needs its system first.
-        root: undefined as unknown as Cell.Cell,
+        root: retype(undefined),
         untilSample: sampleEvery === undefined
           ? 0
           : Check.positiveInteger("Observer", "sampleEvery", sampleEvery),

@@ -57,6 +57,7 @@ import * as Actor from "./Actor.ts"
 import * as ActorSystem from "./ActorSystem.ts"
 import * as Erased from "./internal/actor/erased.ts"
 import * as Lifecycle from "./internal/actor/lifecycle.ts"
+import { retype } from "./internal/retype.ts"
 
 /**
  * Registers a behavior with the cluster: this node runs the actors of its share of the ids. What setup and handlers
@@ -77,7 +78,7 @@ export const deploy = <Name extends string, Rpcs extends Rpc.Any, E, R>(
     // Without an actor (see `Alive`) there is nothing to keep.
     maxIdleTime: "30 seconds"
   })
-  return layer as Layer.Layer<never, never, never>
+  return retype(layer)
 }
 
 /**
@@ -94,7 +95,7 @@ export const ref = <Name extends string, Rpcs extends Rpc.Any>(
   const erased = Erased.protocol(protocol)
   const persisted = persistedTags(erased)
   return Effect.map(entityOf(erased).client, (client) => {
-    const send = client(id) as unknown as Client
+    const send: Client = retype(client(id))
     const undelivered = (tag: string) => (error: unknown) =>
       isClusterError(error)
         ? new Actor.ActorError({ actor: `${protocol.name}:${id}`, tag, reason: { _tag: "Unreachable", cause: error } })
@@ -109,9 +110,9 @@ export const ref = <Name extends string, Rpcs extends Rpc.Any>(
   })
 }
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 /** Sends a message; the result is an effect or a stream, as the protocol says. */
 interface Client {

@@ -26,6 +26,7 @@ import type * as Rpc from "effect/rpc/Rpc"
 import * as Actor from "./Actor.ts"
 import * as Erased from "./internal/actor/erased.ts"
 import * as GroupRun from "./internal/actor/groupRun.ts"
+import { retype } from "./internal/retype.ts"
 import { unbounded } from "./Mailbox.ts"
 import { defaultPolicy, type Restart, stop } from "./Supervisor.ts"
 
@@ -78,11 +79,11 @@ export const child = <Name extends string, Rpcs extends Rpc.Any, E, R>(
   name: options.name,
   restart: options.restart ?? "permanent",
   // A group only starts its children: it never sends them anything.
-  behavior: behavior as unknown as Actor.Behavior<string, never, E, R>
+  behavior: retype(behavior)
 })
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 const protocol = Actor.make("Group", [])

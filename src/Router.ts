@@ -44,6 +44,7 @@ import * as Erased from "./internal/actor/erased.ts"
 import * as LocalRef from "./internal/actor/localRef.ts"
 import type { ActorSystem } from "./internal/actor/system.ts"
 import * as Check from "./internal/check.ts"
+import { retype } from "./internal/retype.ts"
 import * as Supervisor from "./Supervisor.ts"
 
 const TypeId = "~effect-troupe/Router"
@@ -149,7 +150,7 @@ export const spawn = <Name extends string, Rpcs extends Rpc.Any, E, R>(
     return Actor.spawn(routerBehavior(Erased.behavior(behavior), pool, size), { name: options.name })
   })
   // The reference is the one that the router's behavior makes; behind this seam the types of messages are erased.
-  return spawned as unknown as Effect.Effect<RouterRef<Name, Rpcs>, RouteeError | Actor.SpawnError, R | ActorSystem>
+  return retype(spawned)
 }
 
 /**
@@ -175,9 +176,9 @@ export const resize = <Name extends string, Rpcs extends Rpc.Any>(
   size: number
 ): Effect.Effect<void, RouteeError> => router[TypeId](Check.positiveInteger("Router.resize", "size", size))
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 /** One place in the pool; `ref` changes when its actor is replaced. */
 interface Routee extends PrimaryKey.PrimaryKey {
@@ -198,7 +199,7 @@ interface Pool {
 
 const makePool = <Rpcs extends Rpc.Any>(strategy: Strategy<Rpcs>): Pool => ({
   // What its key takes is what the senders of these messages write.
-  strategy: strategy as Strategy<never>,
+  strategy: retype(strategy),
   ring: HashRing.make(),
   routees: [],
   turn: 0,
@@ -218,7 +219,7 @@ const routerBehavior = (behavior: Erased.Behavior, pool: Pool, size: number) =>
       yield* pool.resize(size)
       return {}
     }),
-    { supervisor: Supervisor.escalate, reference: (ref) => new PoolRef(ref as LocalRef.LocalRef, pool) }
+    { supervisor: Supervisor.escalate, reference: (ref) => new PoolRef(retype(ref), pool) }
   )
 
 const resizeTo = Effect.fnUntraced(function*(pool: Pool, behavior: Erased.Behavior, path: string, size: number) {

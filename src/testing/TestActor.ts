@@ -11,6 +11,7 @@ import type * as Cell from "../internal/actor/cell.ts"
 import * as Lifecycle from "../internal/actor/lifecycle.ts"
 import type { LocalRef } from "../internal/actor/localRef.ts"
 import * as MailboxQueue from "../internal/actor/mailboxQueue.ts"
+import { retype } from "../internal/retype.ts"
 
 /**
  * What can be seen of an actor.
@@ -60,8 +61,8 @@ export const inspect = <Name extends string, Rpcs extends Rpc.Any>(
     }
   })
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
-const cellOf = (ref: object): Cell.Cell => (ref as LocalRef).cell
+const cellOf = (ref: object): Cell.Cell => retype<LocalRef>(ref).cell

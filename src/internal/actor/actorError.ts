@@ -88,8 +88,8 @@ export class ActorError extends Schema.TaggedError<ActorError>()("ActorError", {
 
 /**
  * What `new ActorError` gives, in a fraction of the time: without the constructor, which checks its input against the
- * schema, and without what makes an error a native one: a stack, which would show this runtime, and `Error.isError`. A native
- * one costs a fifth of a crash with its restart.
+ * schema, and without what makes an error a native one: a stack, which would show this runtime, and `Error.isError`. A
+ * native one costs a fifth of a crash with its restart.
  *
  * @internal
  */
@@ -186,9 +186,9 @@ export class LookupError extends Schema.TaggedError<LookupError>()("LookupError"
   }
 }
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 const describe = (reason: ActorErrorReason): string => {
   switch (reason._tag) {

@@ -20,6 +20,7 @@ import type { Mailbox } from "../../Mailbox.ts"
 import type { Observer } from "../../Observer.ts"
 import type { Policy, Restart } from "../../Supervisor.ts"
 import type { Emit } from "../pushed.ts"
+import { retype } from "../retype.ts"
 import { type ActorError, type ActorErrorReason, makeActorError } from "./actorError.ts"
 import type { CrashTimes } from "./crashTimes.ts"
 import type { Fault, MessageToHandle } from "./faults.ts"
@@ -346,7 +347,7 @@ export const make = (
     ...fixed,
     base: Context.empty(),
     // The incarnation needs its cell first.
-    incarnation: undefined as unknown as Incarnation,
+    incarnation: retype(undefined),
     state: starting,
     turn: "none",
     paused: false,
@@ -424,9 +425,9 @@ export const guarded = <A>(cell: Cell, call: (value: A) => void, value: A): void
 export const emitMessage = (cell: Cell, _tag: "DeadLetter" | "MessageDropped", { payload, tag }: Envelope): void =>
   emit(cell, (path, protocol) => ({ _tag, path, protocol, tag, payload: Redacted.make(payload) }))
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 const observe = (cell: Cell, { observe }: Observer, { _tag: event, path, protocol }: ActorEvent): void => {
   if (event === "DeadLetter" || event === "MessageDropped") return

@@ -27,9 +27,9 @@ export interface BehaviorOptions {
   /** Stops the actor when it had nothing to do for that long. Default: never. */
   readonly idleTimeout?: Duration.Input | undefined
   /**
-   * How long a stop or a restart waits for the current message until it interrupts it, and then for the interruption, until it
-   * abandons it; also how long the release of the incarnation's resources may take. `"Infinity"` waits until they end.
-   * Default 5 seconds.
+   * How long a stop or a restart waits for the current message until it interrupts it, and then for the interruption,
+   * until it abandons it; also how long the release of the incarnation's resources may take. `"Infinity"` waits until
+   * they end. Default 5 seconds.
    */
   readonly stopTimeout?: Duration.Input | undefined
   /** How many messages `Actor.stash` may put aside. Default 1024. */

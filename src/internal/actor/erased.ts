@@ -1,6 +1,6 @@
 /**
- * The seam at which the types of messages are erased and come back. What hands on messages of any protocol works with the
- * erased shapes, between one function in and one out; all casts that this takes are here.
+ * The seam at which the types of messages are erased and come back. What hands on messages of any protocol works with
+ * the erased shapes, between one function in and one out.
  *
  * @internal
  */
@@ -10,6 +10,7 @@ import * as RpcSchema from "effect/rpc/RpcSchema"
 import type * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type * as Actor from "../../Actor.ts"
+import { retype } from "../retype.ts"
 import * as Cell from "./cell.ts"
 import type { InternalOptions } from "./definition.ts"
 import * as LocalRef from "./localRef.ts"
@@ -30,11 +31,11 @@ export interface Ref extends Omit<Actor.LocalActorRef<string, never>, keyof Send
 }
 
 export const protocol = <Name extends string, Rpcs extends Rpc.Any>(protocol: Actor.Protocol<Name, Rpcs>): Protocol =>
-  protocol as unknown as Protocol
+  retype(protocol)
 
 export const behavior = <Name extends string, Rpcs extends Rpc.Any, E, R>(
   behavior: Actor.Behavior<Name, Rpcs, E, R>
-): Behavior => behavior as unknown as Behavior
+): Behavior => retype(behavior)
 
 /** A behavior with options that only the runtime's own ones have, and with handlers that no type describes. */
 export const makeBehavior = <Name extends string, Rpcs extends Rpc.Any, E, R>(
@@ -42,25 +43,20 @@ export const makeBehavior = <Name extends string, Rpcs extends Rpc.Any, E, R>(
   setup: Effect.Effect<unknown, E, R>,
   options: InternalOptions
 ): Actor.Behavior<Name, Rpcs, E, R> =>
-  (protocol.behavior as unknown as (
-    setup: Effect.Effect<unknown, E, R>,
-    options: InternalOptions
-  ) => Actor.Behavior<Name, Rpcs, E, R>)(setup, options)
+  retype<(setup: Effect.Effect<unknown, E, R>, options: InternalOptions) => Actor.Behavior<Name, Rpcs, E, R>>(
+    protocol.behavior
+  )(setup, options)
 
-export const ref = <Name extends string, Rpcs extends Rpc.Any>(ref: Actor.LocalActorRef<Name, Rpcs>): Ref =>
-  ref as unknown as Ref
+export const ref = <Name extends string, Rpcs extends Rpc.Any>(ref: Actor.LocalActorRef<Name, Rpcs>): Ref => retype(ref)
 
 /** A reference made of its three ways to send. */
 export const makeRef = <Name extends string, Rpcs extends Rpc.Any>(
   protocol: Actor.Protocol<Name, Rpcs>,
   sender: Sender
-): Actor.ActorRef<Name, Rpcs> => {
-  const ref: object = { [LocalRef.RefTypeId]: LocalRef.RefTypeId, protocol, ...sender }
-  return ref as Actor.ActorRef<Name, Rpcs>
-}
+): Actor.ActorRef<Name, Rpcs> => retype({ [LocalRef.RefTypeId]: LocalRef.RefTypeId, protocol, ...sender })
 
 export const messages = (protocol: Protocol): ReadonlyArray<Message> =>
-  Array.from(protocol.group.requests.values(), (rpc) => rpc as unknown as Message)
+  Array.from(protocol.group.requests.values(), (rpc) => retype(rpc))
 
 /** One handler a message of the kinds given; `never` because nothing is known of what its sender expects. */
 export const handlers = <A>(
@@ -73,7 +69,7 @@ export const handlers = <A>(
   Object.fromEntries(
     messages(protocol).flatMap((message) => {
       const handler = RpcSchema.isStreamSchema(message.successSchema) ? make.stream?.(message) : make.unary(message)
-      return handler === undefined ? [] : [[message._tag, handler as (input: A) => never]]
+      return handler === undefined ? [] : [[message._tag, retype<(input: A) => never>(handler)]]
     })
   )
 

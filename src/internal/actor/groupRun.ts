@@ -11,11 +11,13 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { Restart } from "../../Supervisor.ts"
+import { retype } from "../retype.ts"
 import type { SpawnError } from "./actorError.ts"
 import * as Cell from "./cell.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as Message from "./message.ts"
 import * as Spawn from "./spawn.ts"
+import * as Supervision from "./supervision.ts"
 
 /**
  * Whom a crash concerns besides the child that crashed: nobody, all other children, or those started after it.
@@ -70,16 +72,16 @@ export const setup = <E, R>(
     }
     group.healthySince = Cell.monotonicMillis(cell.system)
     return {
-      Crashed: (crash: unknown) => onCrashed(group, crash as Crashed),
-      Ended: (ended: unknown) => onEnded(group, ended as Cell.Cell)
+      Crashed: (crash: Crashed) => onCrashed(group, crash),
+      Ended: (ended: Cell.Cell) => onEnded(group, ended)
     }
   })
-  return started as Effect.Effect<Cell.Handlers, E | SpawnError, R>
+  return retype(started)
 }
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 const startChild = (group: Group, spec: ChildSpec): Effect.Effect<Cell.Cell, unknown> =>
   Effect.map(Spawn.spawn(group.cell, { ...spec.definition, inGroup: true }, spec.name), (cell) => {
@@ -118,7 +120,7 @@ const mend = Effect.fnUntraced(function*(group: Group, child: Child, firstCause:
       if (spec.restart === "temporary") yield* stopChild(group, cell)
       else yield* Lifecycle.suspend(cell, cause)
     }
-    const delay = yield* Lifecycle.nextDelay(group.cell, group.restart, cause, group.healthySince)
+    const delay = yield* Supervision.nextDelay(group.cell, group.restart, cause, group.healthySince)
     group.healthySince = undefined
     if (delay === undefined) return yield* giveUp(group, culprit, cause)
     if (!Duration.isZero(delay)) yield* Effect.sleep(delay)

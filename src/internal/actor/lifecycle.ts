@@ -15,21 +15,18 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
-import * as Pull from "effect/Pull"
-import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
-import type { Directive, Restart } from "../../Supervisor.ts"
-import { type ActorErrorReason, SpawnError } from "./actorError.ts"
+import type { Restart } from "../../Supervisor.ts"
+import { SpawnError } from "./actorError.ts"
 import * as Cell from "./cell.ts"
-import * as CrashTimes from "./crashTimes.ts"
+import * as Incarnation from "./incarnation.ts"
 import * as MailboxQueue from "./mailboxQueue.ts"
 import * as Message from "./message.ts"
+import * as Supervision from "./supervision.ts"
 import * as Waits from "./waits.ts"
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // turns
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 /** Asks the dispatcher for a turn, unless one is on its way. */
 export const wake = (cell: Cell.Cell): void => {
@@ -54,8 +51,9 @@ export const unstashAll = (cell: Cell.Cell): void => {
   wake(cell)
 }
 
-/** How many operations of handlers, and of the runtime around them, a turn may take: as many as Effect gives a fiber. */
+/** How many operations of handlers a turn may take: as many as Effect gives a fiber before it yields. */
 const turnBudget = 2048
+/** What the runtime itself does around each handler, in operations. */
 const operationsAround = 8
 
 const takeTurn = (cell: Cell.Cell): void => {
@@ -117,7 +115,7 @@ const endRun = (run: Cell.Run, envelope: Cell.Envelope, exit: Exit.Exit<unknown,
       hold(incarnation, envelope, settled.handingOn)
       break
   }
-  endQuietly(incarnation)
+  Incarnation.noteEnd(incarnation)
 }
 
 const endByCrash = (incarnation: Cell.Incarnation, envelope: Cell.Envelope, cause: Cause.Cause<unknown>): void => {
@@ -125,7 +123,7 @@ const endByCrash = (incarnation: Cell.Incarnation, envelope: Cell.Envelope, caus
   const isCurrent = cell.incarnation === incarnation && incarnation.abandoned === undefined
   const stops = isCurrent && crash(cell, cause)
   // Nobody else would hear of a told message's crash, nor of why the actor stopped.
-  if (stops || envelope.reply === undefined) log(cell, Effect.logError(`${envelope.tag} crashed`, cause))
+  if (stops || envelope.reply === undefined) Incarnation.log(cell, Effect.logError(`${envelope.tag} crashed`, cause))
   Message.answerFailure(envelope, { _tag: "Crashed", defect: Cause.squash(cause) })
 }
 
@@ -140,7 +138,7 @@ const owe = (
   envelope.run = run
   follow(run, Effect.runForkWith(incarnation.context)(Deferred.await(deferred)), (exit) => {
     Message.answer(envelope, run.abort === undefined ? exit : Exit.fail(run.abort))
-    endQuietly(incarnation)
+    Incarnation.noteEnd(incarnation)
   })
 }
 
@@ -158,23 +156,6 @@ const hold = (incarnation: Cell.Incarnation, envelope: Cell.Envelope, handingOn:
   follow(run, Effect.runForkWith(incarnation.context)(effect), (exit) => endRun(run, envelope, exit))
 }
 
-const isQuiet = ({ active, runs, setup }: Cell.Incarnation): boolean =>
-  active === 0 && setup === undefined && (runs === undefined || runs.size === 0)
-
-const endSetup = (incarnation: Cell.Incarnation): void => {
-  incarnation.setup = undefined
-  endQuietly(incarnation)
-}
-
-/** Notes that a run has ended: somebody may have waited for that. */
-const endQuietly = (incarnation: Cell.Incarnation): void => {
-  const { cell } = incarnation
-  if (cell.definition.idleTimeout !== undefined) cell.activeAt = Cell.monotonicMillis(cell.system)
-  if (!isQuiet(incarnation)) return
-  incarnation.quiet?.()
-  if (incarnation.abandoned !== undefined) closeLate(incarnation)
-}
-
 /** Goes on after something has ended beyond the actor's turn. */
 const proceed = (cell: Cell.Cell): void => {
   if (cell.turn !== "none") return
@@ -187,7 +168,7 @@ const advance = (cell: Cell.Cell): void => {
   const { incarnation, queue, state } = cell
   switch (state._tag) {
     case "Draining": {
-      if (!MailboxQueue.isEmpty(queue) || !isQuiet(incarnation)) return
+      if (!MailboxQueue.isEmpty(queue) || !Incarnation.isQuiet(incarnation)) return
       if (MailboxQueue.stashedSize(queue) > 0) {
         // What is stashed gets another chance as long as that handles something, and else waits for `Actor.unstashAll`.
         if (state.unstashedAt === cell.handled) return
@@ -204,9 +185,9 @@ const advance = (cell: Cell.Cell): void => {
   }
 }
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // start
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 /**
  * Runs the first setup, in a fiber of the actor's own, and fails as it does. The actor is there for others, who may
@@ -216,7 +197,7 @@ export const start = (cell: Cell.Cell): Effect.Effect<void, unknown> =>
   Effect.withFiber((spawner) => {
     const { incarnation } = cell
     const wait = waitForSetup(spawner, cell)
-    const started = Effect.onExit(setup(incarnation), (exit) => settleStart(incarnation, exit))
+    const started = Effect.onExit(Incarnation.setup(incarnation), (exit) => settleStart(incarnation, exit))
     const fiber = Effect.runForkWith(incarnation.context)(started)
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) {
@@ -236,21 +217,12 @@ const waitForSetup = (spawner: Fiber.Fiber<unknown, unknown>, cell: Cell.Cell): 
   return wait
 }
 
-const setup = (incarnation: Cell.Incarnation): Effect.Effect<Cell.Handlers, unknown> =>
-  Effect.withFiber((fiber) => {
-    incarnation.setup = Message.makeRun(incarnation, undefined)
-    incarnation.setup.fiber = fiber
-    // The context was captured where `spawn` asked for all that the setup needs.
-    const setup = incarnation.cell.definition.setup as Effect.Effect<Cell.Handlers, unknown>
-    return fiber.context === incarnation.context ? setup : Effect.setContext(setup, incarnation.context)
-  })
-
 const settleStart = (
   incarnation: Cell.Incarnation,
   exit: Exit.Exit<Cell.Handlers, unknown>
 ): Effect.Effect<void, SpawnError> => {
   const { cell } = incarnation
-  endSetup(incarnation)
+  Incarnation.endSetup(incarnation)
   if (cell.state !== Cell.starting) {
     if (cell.state._tag === "Stopping") beginEnding(cell)
     return Effect.andThen(awaitStopped(cell), refuse(cell))
@@ -295,11 +267,11 @@ const watchIdle = ({ cell, context, scope }: Cell.Incarnation, timeout: Duration
 }
 
 const isIdle = ({ incarnation, queue }: Cell.Cell): boolean =>
-  isQuiet(incarnation) && MailboxQueue.isEmpty(queue) && MailboxQueue.stashedSize(queue) === 0
+  Incarnation.isQuiet(incarnation) && MailboxQueue.isEmpty(queue) && MailboxQueue.stashedSize(queue) === 0
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // crash and restart
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 /**
  * Handles a crash of the running incarnation, or of a child that escalated it, as the actor's supervisor says. Answers
@@ -311,7 +283,7 @@ export const crash = (cell: Cell.Cell, cause: Cause.Cause<unknown>, by: Cell.Cel
   if (state !== Cell.running && state._tag !== "Draining") return false
   if (cell.definition.inGroup) suspendForGroup(cell, cause)
   else {
-    const { directive, reason } = decide(cell, cause, by)
+    const { directive, reason } = Supervision.decide(cell, cause, by)
     switch (directive._tag) {
       case "Resume":
         return false
@@ -368,9 +340,9 @@ export const startSuspended = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Ef
   Effect.suspend(() => {
     if (cell.state._tag !== "Restarting") return Effect.void
     const next = nextIncarnation(cell)
-    return Effect.onExit(setup(next), (exit) =>
+    return Effect.onExit(Incarnation.setup(next), (exit) =>
       Effect.sync(() => {
-        endSetup(next)
+        Incarnation.endSetup(next)
         if (Exit.isSuccess(exit)) settleRestart(cell, cause, exit.value)
         advance(cell)
       }))
@@ -381,55 +353,14 @@ export const stopCrashed = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void 
   if (cell.state._tag === "Restarting") beginStop(cell, { _tag: "Crashed", cause }, false)
 }
 
-/**
- * The schedule's next delay, `undefined` when it has ended. Health for the directive's window starts it afresh; what an
- * intensity in it counts is not forgotten.
- */
-export const nextDelay = (
-  cell: Cell.Cell,
-  directive: Restart,
-  cause: Cause.Cause<unknown>,
-  healthySince: number | undefined
-): Effect.Effect<Duration.Duration | undefined> => {
-  const now = Cell.monotonicMillis(cell.system)
-  const { crashes, steps } = cell.supervision ??= { steps: new Map(), crashes: CrashTimes.make() }
-  CrashTimes.record(crashes, now)
-  if (healthySince !== undefined && now - healthySince >= Duration.toMillis(directive.window)) steps.delete(directive)
-  const step = steps.get(directive)
-  if (step !== undefined) return delayOf(step, now, cause, crashes)
-  return Effect.flatMap(Schedule.toStep(directive.schedule), (step) => {
-    steps.set(directive, step)
-    return delayOf(step, now, cause, crashes)
-  })
-}
-
 const countCrash = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => {
   cell.stats.crashes++
   Cell.emit(cell, (path, protocol) => ({ _tag: "Crashed", path, protocol, cause }))
 }
 
-/** The policy's directive; a policy that has none stops the actor, which then crashed for both reasons. */
-const decide = (
-  { definition: { supervisor } }: Cell.Cell,
-  cause: Cause.Cause<unknown>,
-  by: Cell.Cell
-): { readonly directive: Directive; readonly reason: Cause.Cause<unknown> } => {
-  if (supervisor._tag !== "Decide") return { directive: supervisor, reason: cause }
-  try {
-    const directive = supervisor.directive(cause, { path: by.path, protocol: by.definition.name })
-    if (isDirective(directive)) return { directive, reason: cause }
-    throw new TypeError(`Supervisor.decide: the function must return a directive, got ${directive}`)
-  } catch (defect) {
-    return { directive: { _tag: "Stop" }, reason: Cause.combine(cause, Cause.die(defect)) }
-  }
-}
-
-const isDirective = (directive: Directive): boolean =>
-  Predicate.hasProperty(directive, "_tag") && ["Restart", "Resume", "Stop", "Escalate"].includes(directive._tag)
-
 /** Ends an actor between two incarnations. */
 const giveUp = (cell: Cell.Cell, cause: Cause.Cause<unknown>, escalate: boolean): void => {
-  if (!escalate) log(cell, Effect.logError("is not restarted any more", cause))
+  if (!escalate) Incarnation.log(cell, Effect.logError("is not restarted any more", cause))
   beginStop(cell, { _tag: "Crashed", cause }, escalate)
 }
 
@@ -456,7 +387,7 @@ const suspendForGroup = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => 
 /** Ends this incarnation and does what `next` says. What needs no time happens on this stack. */
 const beginRestart = (cell: Cell.Cell, next: Effect.Effect<void>, cause: Cause.Cause<unknown>): void => {
   const restarting = setRestarting(cell, "self")
-  const ending = leavesNothing(cell) ? undefined : endIncarnation(cell, Exit.failCause(cause))
+  const ending = Incarnation.leavesNothing(cell) ? undefined : endIncarnation(cell, Exit.failCause(cause))
   const restart = Effect.withFiber<void>((fiber) => {
     restarting.fiber = fiber
     return ending === undefined ? next : Effect.andThen(Effect.uninterruptible(ending), next)
@@ -465,26 +396,22 @@ const beginRestart = (cell: Cell.Cell, next: Effect.Effect<void>, cause: Cause.C
   Effect.runForkWith(cell.incarnation.context)(restart).addObserver((exit) => endRestart(cell, cause, exit))
 }
 
-/** Whether the end of the incarnation would end nothing else. Then the next one goes on with its scope, which is faster. */
-const leavesNothing = (cell: Cell.Cell): boolean =>
-  isAlone(cell) && cell.incarnation.watching === undefined && cell.incarnation.scope.state._tag === "Empty"
-
 const endRestart = (cell: Cell.Cell, cause: Cause.Cause<unknown>, exit: Exit.Exit<void>): void => {
   // A stop interrupted it.
-  if (cell.incarnation.setup !== undefined) endSetup(cell.incarnation)
+  if (cell.incarnation.setup !== undefined) Incarnation.endSetup(cell.incarnation)
   // The policy itself died, and there is no other one to ask.
   if (Exit.isFailure(exit) && cell.state._tag === "Restarting") giveUp(cell, Cause.combine(cause, exit.cause), false)
   proceed(cell)
 }
 
 const restartOn = (cell: Cell.Cell, cause: Cause.Cause<unknown>, directive: Restart): Effect.Effect<void> => {
-  const delay = nextDelay(cell, directive, cause, cell.incarnation.healthySince)
+  const delay = Supervision.nextDelay(cell, directive, cause, cell.incarnation.healthySince)
   const startAfter = (delay: Duration.Duration | undefined): Effect.Effect<void> => {
     if (delay === undefined) return Effect.sync(() => giveUp(cell, cause, false))
     const next = Effect.suspend(() => startNext(cell, cause))
     return Duration.isZero(delay) ? next : Effect.andThen(backOff(cell, delay), next)
   }
-  return hasSucceeded(delay) ? startAfter(delay.value) : Effect.flatMap(delay, startAfter)
+  return Supervision.hasSucceeded(delay) ? startAfter(delay.value) : Effect.flatMap(delay, startAfter)
 }
 
 const backOff = (cell: Cell.Cell, delay: Duration.Duration): Effect.Effect<unknown> => {
@@ -499,27 +426,23 @@ const backOff = (cell: Cell.Cell, delay: Duration.Duration): Effect.Effect<unkno
 
 const startNext = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
   const next = nextIncarnation(cell)
-  return Effect.matchCauseEffect(setup(next), {
+  return Effect.matchCauseEffect(Incarnation.setup(next), {
     onSuccess: (handlers) => {
-      endSetup(next)
+      Incarnation.endSetup(next)
       settleRestart(cell, cause, handlers)
       return Effect.void
     },
     onFailure: (cause) => {
-      endSetup(next)
+      Incarnation.endSetup(next)
       return crashInSetup(cell, cause)
     }
   })
 }
 
-/** Whether the effect's value is there already. */
-const hasSucceeded = <A, E>(effect: Effect.Effect<A, E>): effect is Exit.Success<A, E> =>
-  Exit.isExit(effect) && effect._tag === "Success"
-
 /** A setup that fails is one more crash. There is no state to resume, so that means to start again, too. */
 const crashInSetup = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
   countCrash(cell, cause)
-  const { directive, reason } = decide(cell, cause, cell)
+  const { directive, reason } = Supervision.decide(cell, cause, cell)
   const ending = endIncarnation(cell, Exit.failCause(cause)) ?? Effect.void
   const next = directive._tag === "Restart"
     ? restartOn(cell, cause, directive)
@@ -542,33 +465,13 @@ const settleRestart = (cell: Cell.Cell, cause: Cause.Cause<unknown>, handlers: C
   begin(cell, handlers, state.draining ? Cell.makeDraining() : Cell.running)
 }
 
-const delayOf = (
-  step: Cell.ScheduleStep,
-  now: number,
-  cause: Cause.Cause<unknown>,
-  crashes: CrashTimes.CrashTimes
-): Effect.Effect<Duration.Duration | undefined> => {
-  let pulled: ReturnType<Cell.ScheduleStep>
-  try {
-    pulled = step(now, cause)
-  } catch (defect) {
-    return Effect.die(defect)
-  }
-  if (hasSucceeded(pulled)) return Exit.succeed(pulled.value[1])
-  return Effect.provideService(pulled, CrashTimes.Current, crashes).pipe(
-    Effect.map(([, delay]) => delay),
-    // An ended schedule; a policy's schedule has no other error.
-    Pull.catchDone(() => Effect.undefined)
-  )
-}
-
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // stop
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 /**
- * Asks the actor to end: after what is queued (`drain`), after the current message (`stop`), or at once with all below it
- * (`kill`). Asking again changes nothing, but for a more urgent way.
+ * Asks the actor to end: after what is queued (`drain`), after the current message (`stop`), or at once with all below
+ * it (`kill`). Asking again changes nothing, but for a more urgent way.
  */
 export const requestStop = (
   cell: Cell.Cell,
@@ -592,8 +495,8 @@ export const awaitStopped = (cell: Cell.Cell): Effect.Effect<Cell.Terminated> =>
   })
 
 /**
- * Ends the actor as `requestStop` does. What has not ended after the system's `shutdownTimeout` is interrupted, all of it
- * together; what has not ended one `stopTimeout` later (the default one where that is infinite) is abandoned.
+ * Ends the actor as `requestStop` does. What has not ended after the system's `shutdownTimeout` is interrupted, all of
+ * it together; what has not ended one `stopTimeout` later (the default one where that is infinite) is abandoned.
  */
 export const release = Effect.fnUntraced(function*(cell: Cell.Cell, mode: "stop" | "drain") {
   requestStop(cell, mode)
@@ -683,72 +586,34 @@ const beginEnding = (cell: Cell.Cell): void => {
 /** Ends runs, children (last first) and scope, in this order. `undefined` when that needed no time. */
 const endIncarnation = (cell: Cell.Cell, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> | undefined => {
   const { incarnation } = cell
-  unwatchAll(incarnation)
+  Incarnation.unwatchAll(incarnation)
   MailboxQueue.clearUrgent(cell.queue)
-  return isAlone(cell) ? closeScope(incarnation, exit) : endAll(incarnation, exit)
+  return Incarnation.isAlone(cell) ? Incarnation.close(incarnation, exit) : endAll(incarnation, exit)
 }
-
-const isAlone = ({ children, incarnation }: Cell.Cell): boolean =>
-  isQuiet(incarnation) && (children === undefined || children.size === 0)
 
 const endAll = Effect.fnUntraced(function*(incarnation: Cell.Incarnation, exit: Exit.Exit<unknown, unknown>) {
   const { cell } = incarnation
   // A deep tree ends level by level, and not on one stack.
   yield* Effect.yieldNow
-  abort(incarnation, Exit.isFailure(exit) ? { _tag: "Crashed", defect: Cause.squash(exit.cause) } : Cell.stopped)
-  if (!isQuiet(incarnation)) yield* Effect.timeoutOption(awaitQuiet(incarnation), cell.definition.stopTimeout)
-  if (!isQuiet(incarnation)) abandon(incarnation)
+  Incarnation.abort(
+    incarnation,
+    Exit.isFailure(exit) ? { _tag: "Crashed", defect: Cause.squash(exit.cause) } : Cell.stopped
+  )
+  if (!Incarnation.isQuiet(incarnation)) {
+    yield* Effect.timeoutOption(Incarnation.awaitQuiet(incarnation), cell.definition.stopTimeout)
+  }
+  if (!Incarnation.isQuiet(incarnation)) Incarnation.abandon(incarnation)
   // The runs may have begun to watch, even while they ended.
-  unwatchAll(incarnation)
+  Incarnation.unwatchAll(incarnation)
   yield* stopChildren(cell)
-  yield* closeScope(incarnation, exit) ?? Effect.void
+  yield* Incarnation.close(incarnation, exit) ?? Effect.void
 })
-
-/** Interrupts all runs and the setup; their askers get `reason`. */
-const abort = (incarnation: Cell.Incarnation, reason: ActorErrorReason): void => {
-  const { cell, runs, setup, starting } = incarnation
-  for (const run of [...runs?.values() ?? [], starting, setup]) {
-    if (run === undefined) continue
-    if (run.envelope !== undefined) run.abort ??= Cell.failure(cell, run.envelope.tag, reason)
-    run.fiber?.interruptUnsafe()
-  }
-}
-
-const awaitQuiet = (incarnation: Cell.Incarnation): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    const { quiet } = incarnation
-    incarnation.quiet = () => {
-      quiet?.()
-      resume(Effect.void)
-    }
-  })
-
-/** Waits no longer for runs that do not end: their askers are answered, and what they do from now on goes nowhere. */
-const abandon = (incarnation: Cell.Incarnation): void => {
-  const { runs, setup } = incarnation
-  const messages: Array<string> = []
-  for (const { abort, envelope } of runs?.values() ?? []) {
-    if (envelope === undefined) continue
-    messages.push(envelope.tag)
-    if (abort === undefined) Message.answerFailure(envelope, Cell.stopped)
-    else Message.answer(envelope, Exit.fail(abort))
-  }
-  noteAbandoned(incarnation, messages, setup === undefined ? messages.join(", ") : "its setup")
-}
-
-const noteAbandoned = (incarnation: Cell.Incarnation, messages: ReadonlyArray<string>, what: string): void => {
-  const { cell } = incarnation
-  incarnation.abandoned = messages
-  Cell.emit(cell, (path, protocol) => ({ _tag: "Abandoned", path, protocol, messages }))
-  const besides = cell.state._tag === "Restarting" ? ", and runs on beside the next incarnation" : ""
-  log(cell, Effect.logWarning(`abandoned after its stopTimeout: ${what} did not end${besides}`))
-}
 
 /** Ends an actor whose time is up, whatever it waits for. */
 const abandonNow = (cell: Cell.Cell): void => {
   const { incarnation, state } = cell
   if (state._tag === "Stopped") return
-  if (!isQuiet(incarnation)) abandon(incarnation)
+  if (!Incarnation.isQuiet(incarnation)) Incarnation.abandon(incarnation)
   else incarnation.abandoned = []
   if (state._tag === "Ending") return state.fiber?.interruptUnsafe()
   terminate(cell, { _tag: "Stopped" }, false)
@@ -761,32 +626,6 @@ const stopChildren = Effect.fnUntraced(function*(cell: Cell.Cell) {
     if (child.state._tag !== "Stopped") yield* awaitStopped(child)
   }
 })
-
-/** Runs the finalizers, at most for the `stopTimeout`. Those of an abandoned run wait for its end. */
-const closeScope = (
-  incarnation: Cell.Incarnation,
-  exit: Exit.Exit<unknown, unknown>
-): Effect.Effect<void> | undefined => {
-  if (incarnation.abandoned !== undefined) return undefined
-  const { cell, scope } = incarnation
-  const closing = Scope.closeUnsafe(scope, exit)
-  if (closing === undefined) return undefined
-  const fiber = Effect.runForkWith(cell.base)(logged(closing))
-  if (fiber.pollUnsafe() !== undefined) return undefined
-  return Effect.flatMap(
-    Effect.timeoutOption(Fiber.await(fiber), cell.definition.stopTimeout),
-    (ended) => Option.isSome(ended) ? Effect.void : Effect.sync(() => noteAbandoned(incarnation, [], "a finalizer"))
-  )
-}
-
-/** Runs the finalizers of an abandoned incarnation, whose last run has ended. */
-const closeLate = ({ cell, scope }: Cell.Incarnation): void => {
-  const closing = Scope.closeUnsafe(scope, Exit.void)
-  if (closing !== undefined) log(cell, logged(closing))
-}
-
-const logged = (closing: Effect.Effect<unknown>): Effect.Effect<void> =>
-  Effect.catchCause(Effect.asVoid(closing), (cause) => Effect.logError("releasing its resources failed", cause))
 
 const terminate = (cell: Cell.Cell, wanted: Cell.TerminatedReason, escalate: boolean): void => {
   const { incarnation, parent, watchers } = cell
@@ -812,15 +651,7 @@ const terminate = (cell: Cell.Cell, wanted: Cell.TerminatedReason, escalate: boo
 /** Crashes a parent by its child. While its setup is on the way, that has to wait for the setup's end. */
 const climb = (cell: Cell.Cell, cause: Cause.Cause<unknown>, by: Cell.Cell): void => {
   if (cell.incarnation.setup !== undefined) cell.escalated = { cause, by }
-  else if (crash(cell, cause, by)) log(cell, Effect.logError(`stopped after the crash of ${by.path}`, cause))
-}
-
-const unwatchAll = (incarnation: Cell.Incarnation): void => {
-  if (incarnation.watching === undefined) return
-  for (const watched of incarnation.watching) watched.watchers?.delete(incarnation)
-  incarnation.watching = undefined
-}
-
-const log = ({ base }: Cell.Cell, effect: Effect.Effect<void>): void => {
-  Effect.runForkWith(base)(effect)
+  else if (crash(cell, cause, by)) {
+    Incarnation.log(cell, Effect.logError(`stopped after the crash of ${by.path}`, cause))
+  }
 }

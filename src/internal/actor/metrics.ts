@@ -23,9 +23,9 @@ export const statsOf = (system: Cell.System, protocol: string): Cell.Stats => {
 export const recordProcessing = (context: Context.Context<never>, stats: Cell.Stats, nanos: bigint): void =>
   Metric.withAttributes(processingTime, { protocol: stats.protocol }).updateUnsafe(Duration.nanos(nanos), context)
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 /** Registers all metrics of one protocol; the effect of `remove` is to take them out again. */
 const register = (system: Cell.System, stats: Cell.Stats): ReadonlyArray<Metric.Registration> => {

@@ -51,9 +51,9 @@ export const cycleOf = (run: Run): ReadonlyArray<string> | undefined => {
   return stuck.has(run) ? pathsOf(run, stuck) : undefined
 }
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 /** Drops what is no longer waited for from the front of the list. */
 const pending = (wait: Wait | undefined): Wait | undefined => {

@@ -31,15 +31,16 @@ export const TypeId = "~effect-troupe/Agent"
  * An agent: it answers a prompt with a run.
  *
  * `E` is the errors of building its own model, `R` the requirements of its tools and its model; without a model of its
- * own it requires `LanguageModel`.
+ * own it requires `LanguageModel`. `O` is the options that it was made with, where they are known.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Agent<out E = never, out R = never> {
+export interface Agent<out E = never, out R = never, out O = unknown> {
   readonly [TypeId]: typeof TypeId
   readonly name: string
   readonly description: string | undefined
+  readonly options: O
   /** Builds the memory of one conversation, empty; `undefined` where the agent was given none. */
   readonly memory: Effect.Effect<Memory["Service"] | undefined, E, R | Scope.Scope>
   readonly run: (input: Input, options?: RunOptions) => Stream.Stream<AgentEvent, AgentError | E, R>
@@ -52,7 +53,7 @@ export interface Agent<out E = never, out R = never> {
 }
 
 /**
- * How far a run may go.
+ * How far a run may go, and how much of it at once.
  *
  * @since 0.1.0
  * @category models
@@ -79,10 +80,18 @@ export interface Limits {
    * that it is cut. Files are not counted. Default: 262,144.
    */
   readonly maxResultBytes?: number | undefined
+  /**
+   * Ends the run after a turn that another one would follow: the text of that turn is the answer. Default: the run goes
+   * on until the model answers.
+   */
+  readonly stopWhen?: ((turn: TurnInfo) => boolean) | undefined
+  /** How many tool calls of a turn run at once; the others wait in their order. Default: all of them. */
+  readonly toolConcurrency?: number | undefined
 }
 
 /**
- * A turn about to be asked. `turn` counts from 1; the transcript is the whole conversation.
+ * A turn about to be asked (`prepareTurn`), or just over (`stopWhen`). `turn` counts from 1; the transcript is the whole
+ * conversation until then.
  *
  * @since 0.1.0
  * @category models

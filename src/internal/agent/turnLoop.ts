@@ -146,7 +146,7 @@ const turns = <E, R>(run: AgentRun<E, R>): Effect.Effect<AgentResponse, AgentErr
         yield* callTools(run, turn, last).pipe(Effect.catch((reason) => fail(run, reason)))
         yield* write(run)
         yield* run.emit([finished(run, turn)])
-        const answer = answerOf(run, turn)
+        const answer = answerOf(run, turn) ?? (yield* stopped(run, turn))
         if (answer !== undefined) return complete(run, turn, answer)
         const exceeded = limitOf(run, number, last)
         if (exceeded !== undefined) return yield* fail(run, exceeded)
@@ -171,6 +171,20 @@ const answerOf = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn): Pick<AgentRespons
   const output = outputOf(turn, entry)
   if (output === undefined && goesOn) return undefined
   return { text: Transcript.text(entry), ...(output !== undefined && { output }) }
+}
+
+/** The text so far, where the agent's `stopWhen` wants no other turn. */
+const stopped = <E, R>(
+  { agent, transcript }: AgentRun<E, R>,
+  turn: Turn.Turn
+): Effect.Effect<Pick<AgentResponse, "text"> | undefined> => {
+  const { stopWhen } = agent.limits
+  if (stopWhen === undefined) return Effect.undefined
+  return Effect.map(
+    Ref.get(transcript),
+    (transcript) =>
+      stopWhen({ agent: agent.name, turn: turn.number, transcript }) ? { text: Turn.text(turn) } : undefined
+  )
 }
 
 const complete = <E, R>(
