@@ -2,8 +2,8 @@
  * Keeps OpenAI's requests for approval, which the AI SDK's packages do not send back.
  *
  * OpenAI takes a decision only after the request that it answers, and while nothing is stored there, that is not with a
- * name but in full. So a request stays in the metadata of its call, and the next one carries it before the decision. The
- * packages write only items that they know: it passes them as a compaction, and `fetch` unpacks it.
+ * name but in full. So it goes along with the answer, and the prompt has it with the call again. The packages write only
+ * items that they know: it passes them as a compaction, and `fetch` unpacks it.
  *
  * @internal
  */
@@ -17,6 +17,7 @@ import type {
   LanguageModelV4StreamPart
 } from "@ai-sdk/provider"
 import { hasProperty, isObject } from "effect/Predicate"
+import { carrier } from "./carried.ts"
 
 /** `key` is the provider's name in metadata and options. */
 export const keepRequests = (model: LanguageModelV4, key: "openai" | "azure"): LanguageModelV4 => ({
@@ -30,7 +31,7 @@ export const keepRequests = (model: LanguageModelV4, key: "openai" | "azure"): L
     const requests = new Map(Array.isArray(output) ? output.flatMap(toRequest) : [])
     return requests.size === 0
       ? result
-      : { ...result, content: result.content.map((content) => withRequest(content, requests, key)) }
+      : { ...result, content: result.content.map((content) => withRequest(content, requests)) }
   },
   doStream: async (options) => {
     const prepared = withRequests(options, key)
@@ -38,7 +39,7 @@ export const keepRequests = (model: LanguageModelV4, key: "openai" | "azure"): L
       return model.doStream(prepared)
     }
     const result = await model.doStream({ ...prepared, includeRawChunks: true })
-    return { ...result, stream: result.stream.pipeThrough(keeping(key)) }
+    return { ...result, stream: result.stream.pipeThrough(keeping()) }
   }
 })
 
@@ -55,8 +56,6 @@ export const unpacking = (fetch: typeof globalThis.fetch): typeof globalThis.fet
 
 const mark = "effect-troupe/mcp_approval_request:"
 
-const field = "approvalRequest"
-
 type Requests = ReadonlyMap<string, JSONObject>
 
 const toRequest = (item: unknown): ReadonlyArray<readonly [id: string, request: JSONObject]> => {
@@ -68,21 +67,19 @@ const toRequest = (item: unknown): ReadonlyArray<readonly [id: string, request: 
 
 const withRequest = <P extends LanguageModelV4Content | LanguageModelV4StreamPart>(
   part: P,
-  requests: Requests,
-  key: string
+  requests: Requests
 ): P => {
   if (part.type !== "tool-approval-request") return part
   const request = requests.get(part.approvalId)
   if (request === undefined) return part
-  const { providerMetadata = {} } = part
-  return { ...part, providerMetadata: { ...providerMetadata, [key]: { ...providerMetadata[key], [field]: request } } }
+  return { ...part, providerMetadata: { ...part.providerMetadata, [carrier]: { request } } }
 }
 
-const keeping = (key: string) => {
+const keeping = () => {
   const requests = new Map<string, JSONObject>()
   return new TransformStream<LanguageModelV4StreamPart, LanguageModelV4StreamPart>({
     transform: (part, controller) => {
-      if (part.type !== "raw") return controller.enqueue(withRequest(part, requests, key))
+      if (part.type !== "raw") return controller.enqueue(withRequest(part, requests))
       const item = hasProperty(part.rawValue, "item") ? part.rawValue.item : undefined
       for (const [id, request] of toRequest(item)) requests.set(id, request)
     }
@@ -98,7 +95,7 @@ const withRequestsOf = (message: LanguageModelV4Message, key: string): LanguageM
   message.role !== "assistant" ? message : {
     ...message,
     content: message.content.flatMap((part) => {
-      const request = part.type === "tool-call" ? part.providerOptions?.[key]?.[field] : undefined
+      const request = part.type === "tool-call" ? part.providerOptions?.["openai"]?.["approvalRequest"] : undefined
       return isObject(request) ? [part, pack(request, key)] : [part]
     })
   }
