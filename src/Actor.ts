@@ -34,25 +34,24 @@
  */
 import * as Context from "effect/Context"
 import type * as Deferred from "effect/Deferred"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Rpc from "effect/rpc/Rpc"
 import * as RpcGroup from "effect/rpc/RpcGroup"
 import type * as RpcSchema from "effect/rpc/RpcSchema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
-import type { ActorSystem } from "./ActorSystem.ts"
 import type { ActorError, SpawnError } from "./internal/actor/actorError.ts"
 import * as Cell from "./internal/actor/cell.ts"
-import * as Delivery from "./internal/actor/delivery.ts"
+import * as Definition from "./internal/actor/definition.ts"
+import * as Lifecycle from "./internal/actor/lifecycle.ts"
 import * as LocalRef from "./internal/actor/localRef.ts"
+import { stashSignal } from "./internal/actor/message.ts"
 import * as Payload from "./internal/actor/payload.ts"
-import * as Policy from "./internal/actor/policy.ts"
-import { rootOf } from "./internal/actor/rootCell.ts"
-import * as Run from "./internal/actor/run.ts"
 import * as Spawn from "./internal/actor/spawn.ts"
+import { type ActorSystem, rootOf } from "./internal/actor/system.ts"
 import * as Watch from "./internal/actor/watch.ts"
-import * as Mailbox from "./Mailbox.ts"
+import * as Check from "./internal/check.ts"
+import { retype } from "./internal/retype.ts"
 
 export {
   /** @since 0.1.0 @category errors */
@@ -62,6 +61,7 @@ export {
   /** @since 0.1.0 @category errors */
   SpawnError
 } from "./internal/actor/actorError.ts"
+export type { BehaviorOptions } from "./internal/actor/definition.ts"
 
 const TypeId = "~effect-troupe/Actor/Protocol"
 const BehaviorTypeId = "~effect-troupe/Actor/Behavior"
@@ -82,7 +82,7 @@ export interface Protocol<out Name extends string, in out Rpcs extends Rpc.Any> 
    */
   readonly behavior: <H extends Handlers<Rpcs>, E, R>(
     setup: Effect.Effect<H, E, R>,
-    options?: BehaviorOptions
+    options?: Definition.BehaviorOptions
   ) => Behavior<Name, Rpcs, E, Exclude<R | RpcGroup.HandlersServices<Rpcs, H>, Scope.Scope | Self<Name>>>
   /** A message as a value, for `Actor.watch`. */
   readonly message: <const Tag extends TellTag<Rpcs>>(
@@ -102,25 +102,6 @@ export type Handlers<Rpcs extends Rpc.Any> = {
   readonly [Current in Rpcs as Current["_tag"]]: (
     payload: Rpc.Payload<Current>
   ) => Rpc.WrapperOr<Rpc.ResultFrom<Current, unknown>>
-}
-
-/**
- * How a behavior runs.
- *
- * @since 0.1.0
- * @category models
- */
-export interface BehaviorOptions {
-  /** Default `Mailbox.bounded(1024, "block")`. */
-  readonly mailbox?: Mailbox.Mailbox | undefined
-  /** Default `Supervisor.defaultPolicy`. */
-  readonly supervisor?: Policy.Policy | undefined
-  /** How many messages may be handled at a time. Default 1. */
-  readonly concurrency?: number | "unbounded" | undefined
-  /** Stops the actor when it had no message for that long. Default: never. */
-  readonly idleTimeout?: Duration.Input | undefined
-  /** How many messages `Actor.stash` may put aside. Default 1024. */
-  readonly stashCapacity?: number | undefined
 }
 
 /**
@@ -173,7 +154,7 @@ export interface ActorRef<out Name extends string, in out Rpcs extends Rpc.Any> 
     tag: Tag,
     ...payload: PayloadArguments<Rpcs, Tag>
   ) => Effect.Effect<void, ActorError>
-  /** Sends a message and waits for its handler's answer. Interrupting it interrupts that run, or takes the message back. */
+  /** Sends a message and waits for the answer. Interrupting it interrupts the handler's run, or takes the message back. */
   readonly ask: <const Tag extends TellTag<Rpcs>>(
     tag: Tag,
     ...payload: PayloadArguments<Rpcs, Tag>
@@ -198,16 +179,41 @@ export interface LocalActorRef<out Name extends string, in out Rpcs extends Rpc.
   /** For example `/user/alice`. */
   readonly path: string
   /**
-   * Lets the current message finish, sends the rest to dead letters, and waits for the end. A stream that is being
-   * consumed is a current message, too; what does not end in time is interrupted when its system is released.
+   * Lets the current message finish, sends the rest to dead letters, and waits for the end. The current message is
+   * interrupted after the behavior's `stopTimeout`, and abandoned after the same time again. A stream that is being
+   * consumed is a current message, too.
    */
   readonly stop: Effect.Effect<void>
-  /** Handles what is queued, takes nothing new, and waits for the end. */
+  /** Handles what is queued or stashed, takes nothing new, and waits for the end, however long that takes. */
   readonly drain: Effect.Effect<void>
+  /** Interrupts the current message, and those of all children, now; else as `stop`. */
+  readonly kill: Effect.Effect<void>
+  /** Takes no further message until `resume`. */
+  readonly pause: Effect.Effect<void>
+  /** Goes on after a `pause`. */
+  readonly resume: Effect.Effect<void>
+  /**
+   * Interrupts the current message and starts the next incarnation at once, whatever the supervisor says (a child of a
+   * group leaves it to its group). Succeeds when that has started, or when the actor has ended.
+   */
+  readonly restart: Effect.Effect<void>
   /** Waits for the end. */
   readonly awaitStopped: Effect.Effect<Terminated>
-  /** How many messages wait, how many senders wait for capacity, and the capacity. */
-  readonly mailbox: Effect.Effect<{ readonly size: number; readonly blocked: number; readonly capacity: number }>
+  /** How many messages wait, senders wait for capacity, the capacity, and how many messages are in work. */
+  readonly mailbox: Effect.Effect<MailboxSizes>
+}
+
+/**
+ * What is in a mailbox, and how many messages its actor is working on.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MailboxSizes {
+  readonly size: number
+  readonly blocked: number
+  readonly capacity: number
+  readonly running: number
 }
 
 /**
@@ -219,7 +225,8 @@ export interface LocalActorRef<out Name extends string, in out Rpcs extends Rpc.
 export type Terminated = Cell.Terminated
 
 /**
- * Why an actor ended: asked to, idle for its `idleTimeout`, or crashed.
+ * Why an actor ended: it was asked to, was idle for its `idleTimeout`, crashed, or was abandoned since the messages
+ * with these tags (none: its setup or a finalizer) did not end within its `stopTimeout`.
  *
  * @since 0.1.0
  * @category models
@@ -297,10 +304,10 @@ export const make = <const Name extends string, const Rpcs extends ReadonlyArray
   name: Name,
   rpcs: Rpcs
 ): Protocol<Name, Rpcs[number]> => {
-  if (name === "") throw new RangeError("Actor.make: name must not be empty")
+  Check.notEmpty("Actor.make", "name", name)
   const tags = new Set<string>()
   for (const { _tag } of rpcs) {
-    if (tags.has(_tag)) throw new RangeError(`Actor.make(${name}): two messages have the tag "${_tag}"`)
+    if (tags.has(_tag)) Check.fail(`Actor.make(${name})`, "rpcs", "messages with different tags", _tag)
     tags.add(_tag)
   }
   const payload = Payload.make(name, rpcs)
@@ -309,15 +316,15 @@ export const make = <const Name extends string, const Rpcs extends ReadonlyArray
     name,
     group: RpcGroup.make(...rpcs),
     payload,
-    behavior: (setup: Cell.Definition["setup"], options?: BehaviorOptions) => ({
+    behavior: (setup: Cell.Definition["setup"], options?: Definition.BehaviorOptions) => ({
       [BehaviorTypeId]: BehaviorTypeId,
       protocol,
-      definition: define(protocol, setup, options ?? {})
+      definition: Definition.define(protocol, setup, options)
     }),
     message: (tag: string, input: unknown) => ({ protocol: name, tag, payload: payload(tag, input) })
   }
-  // Behind this seam the types of messages are erased.
-  return protocol as unknown as Protocol<Name, Rpcs[number]>
+  // The runtime knows messages by their tags.
+  return retype(protocol)
 }
 
 /**
@@ -336,8 +343,10 @@ export const spawn = <Name extends string, Rpcs extends Rpc.Any, E, R>(
     const current = Context.getOrUndefined(fiber.context, Cell.CurrentCell)
     const parent = current?.system === root.system ? current : root
     // The definition's error is `E`: `behavior` erased it.
-    const cell = Spawn.spawn(parent, behavior.definition, options?.name) as Effect.Effect<Cell.Cell, E | SpawnError>
-    return Effect.map(cell, (cell) => refOf<Name, Rpcs>(cell))
+    const spawned: Effect.Effect<Cell.Cell, E | SpawnError> = retype(
+      Spawn.spawn(parent, behavior.definition, options?.name)
+    )
+    return Effect.map(spawned, (cell) => refOf<Name, Rpcs>(cell))
   })
 
 /**
@@ -387,10 +396,10 @@ export const forward = <Name extends string, Rpcs extends Rpc.Any, const Tag ext
   tag: Tag,
   ...payload: PayloadArguments<Rpcs, Tag>
 ): Effect.Effect<Deferred.Deferred<AskSuccess<Rpcs, Tag>, AskError<Rpcs, Tag>>> => {
-  const forwarded = LocalRef.isLocalRef(ref)
+  const forwarded = LocalRef.isLocalRef(ref) || LocalRef.isForwarding(ref)
     ? LocalRef.forward(ref, tag, payload[0])
     : LocalRef.forwardElsewhere(ref.ask(tag, ...payload), ref.tell(tag, ...payload))
-  return forwarded as Effect.Effect<Deferred.Deferred<AskSuccess<Rpcs, Tag>, AskError<Rpcs, Tag>>>
+  return retype(forwarded)
 }
 
 /**
@@ -400,7 +409,7 @@ export const forward = <Name extends string, Rpcs extends Rpc.Any, const Tag ext
  * @since 0.1.0
  * @category messages
  */
-export const stash: Effect.Effect<never, never, Self<never>> = Effect.die(Run.stashSignal)
+export const stash: Effect.Effect<never, never, Self<never>> = Effect.die(stashSignal)
 
 /**
  * Puts all stashed messages back before those that wait, in their order.
@@ -408,59 +417,25 @@ export const stash: Effect.Effect<never, never, Self<never>> = Effect.die(Run.st
  * @since 0.1.0
  * @category messages
  */
-export const unstashAll: Effect.Effect<void, never, Self<never>> = withCurrent(Delivery.unstashAll)
+export const unstashAll: Effect.Effect<void, never, Self<never>> = withCurrent(Lifecycle.unstashAll)
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 function withCurrent(f: (cell: Cell.Cell) => void): Effect.Effect<void> {
   return Effect.withFiber((fiber) => Effect.sync(() => f(Cell.current(fiber.context))))
 }
 
-const cellOf = (ref: object): Cell.Cell => (ref as LocalRef.LocalRef).cell
+/** Every local reference, a router's among them, has its cell. */
+const cellOf = (ref: object): Cell.Cell => retype<LocalRef.LocalRef>(ref).cell
 
 /** The one place where the runtime's references get their types back. */
 const refOf = <Name extends string, Rpcs extends Rpc.Any>(cell: Cell.Cell): LocalActorRef<Name, Rpcs> =>
-  LocalRef.make(cell) as unknown as LocalActorRef<Name, Rpcs>
+  retype(LocalRef.make(cell))
 
 const currentOf = (protocol: { readonly name: string }, context: Context.Context<never>): Cell.Cell => {
   const cell = Cell.current(context)
   if (cell.definition.protocol.name === protocol.name) return cell
   throw new Error(`Actor.self(${protocol.name}): ${cell.path} speaks ${cell.definition.name}`)
-}
-
-const define = (
-  protocol: Cell.Protocol,
-  setup: Cell.Definition["setup"],
-  options: BehaviorOptions
-): Cell.Definition => {
-  const name = protocol.name
-  const concurrency = options.concurrency === "unbounded" ? Number.POSITIVE_INFINITY : options.concurrency ?? 1
-  const stashCapacity = options.stashCapacity ?? 1024
-  if (concurrency !== Number.POSITIVE_INFINITY && !(Number.isSafeInteger(concurrency) && concurrency > 0)) {
-    throw new RangeError(`${name}.behavior: concurrency must be a positive integer or "unbounded", got ${concurrency}`)
-  }
-  if (!(Number.isSafeInteger(stashCapacity) && stashCapacity > 0)) {
-    throw new RangeError(`${name}.behavior: stashCapacity must be a positive integer, got ${stashCapacity}`)
-  }
-  const idleTimeout = options.idleTimeout === undefined ? undefined : Duration.fromInputUnsafe(options.idleTimeout)
-  if (idleTimeout !== undefined && !(Duration.toMillis(idleTimeout) > 0)) {
-    throw new RangeError(
-      `${name}.behavior: idleTimeout must be a positive duration, got ${Duration.format(idleTimeout)}`
-    )
-  }
-  return {
-    name,
-    protocol,
-    setup,
-    mailbox: options.mailbox ?? Mailbox.defaultMailbox,
-    supervisor: options.supervisor ?? Policy.defaultPolicy,
-    concurrency,
-    stashCapacity,
-    idleTimeout,
-    stopsAtOnce: false,
-    traced: true,
-    reference: undefined
-  }
 }

@@ -5,7 +5,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
@@ -14,29 +14,25 @@ import * as Scheduler from "effect/Scheduler"
 import * as Stream from "effect/Stream"
 import type { LocalActorRef, Protocol, TerminatedReason } from "./Actor.ts"
 import { LookupError } from "./internal/actor/actorError.ts"
-import type * as Cell from "./internal/actor/cell.ts"
-import * as Delivery from "./internal/actor/delivery.ts"
+import * as Cell from "./internal/actor/cell.ts"
+import { Faults } from "./internal/actor/faults.ts"
+import * as Lifecycle from "./internal/actor/lifecycle.ts"
 import * as LocalRef from "./internal/actor/localRef.ts"
 import * as MailboxQueue from "./internal/actor/mailboxQueue.ts"
-import * as Restart from "./internal/actor/restart.ts"
-import { RootCell, rootOf } from "./internal/actor/rootCell.ts"
 import * as Spawn from "./internal/actor/spawn.ts"
-import * as Stop from "./internal/actor/stop.ts"
+import { ActorSystem, RootCell, rootOf } from "./internal/actor/system.ts"
+import * as Check from "./internal/check.ts"
+import { retype } from "./internal/retype.ts"
+import { Observer } from "./Observer.ts"
 
 export {
   /** @since 0.1.0 @category errors */
   LookupError
 } from "./internal/actor/actorError.ts"
-
-/**
- * The system that `Actor.spawn` starts actors in.
- *
- * @since 0.1.0
- * @category services
- */
-export class ActorSystem extends Context.Service<ActorSystem, {
-  readonly name: string
-}>()("effect-troupe/ActorSystem") {}
+export {
+  /** @since 0.1.0 @category services */
+  ActorSystem
+} from "./internal/actor/system.ts"
 
 /**
  * How a system runs.
@@ -48,12 +44,17 @@ export interface Options {
   /** Names the system in logs and metrics. */
   readonly name: string
   /**
-   * How long actors may take to finish their messages when the layer is released, or when a sharded one has to move, before
-   * they are interrupted. Default 10 seconds.
+   * How long actors may take to end when the layer is released, or when a sharded one has to move. Then all that is
+   * left is interrupted, and abandoned one `stopTimeout` later. Default 10 seconds.
    */
   readonly shutdownTimeout?: Duration.Input | undefined
-  /** Measures how long handlers take, as the metric `troupe_processing_time`. Default false; all other metrics are free. */
+  /** Measures how long handlers take, as the metric `troupe_processing_time`. Default false; other metrics are free. */
   readonly timings?: boolean | undefined
+  /**
+   * Which messages are handled in a span of their own: none (`"off"`, the default), all, or a share between 0 and 1. In
+   * any case the asker's span is the parent of what handlers do.
+   */
+  readonly spans?: "off" | "on" | { readonly sample: number } | undefined
 }
 
 /**
@@ -67,10 +68,16 @@ export interface ActorInfo {
   readonly protocol: string
   readonly state: Cell.State["_tag"]
   readonly mailboxSize: number
+  /** How many senders wait for room in the mailbox. */
+  readonly blocked: number
+  readonly capacity: number
+  /** How many messages it has handled, and how often it has restarted. */
+  readonly handled: number
+  readonly restarts: number
 }
 
 /**
- * Something that happened to an actor or to an undelivered message.
+ * Something that happened to an actor or to an undelivered message. A payload is `Redacted`, so that no log shows it.
  *
  * @since 0.1.0
  * @category models
@@ -84,14 +91,14 @@ export type ActorEvent = Cell.ActorEvent
  * @category layers
  */
 export const layer = (options: Options): Layer.Layer<ActorSystem> => {
-  const shutdownTimeout = Duration.fromInputUnsafe(options.shutdownTimeout ?? "10 seconds")
-  if (!(Duration.toMillis(shutdownTimeout) >= 0)) {
-    throw new RangeError(
-      `ActorSystem.layer: shutdownTimeout must not be negative, got ${Duration.format(shutdownTimeout)}`
-    )
-  }
+  const shutdownTimeout = Check.notNegativeDuration(
+    "ActorSystem.layer",
+    "shutdownTimeout",
+    options.shutdownTimeout ?? "10 seconds"
+  )
+  const spans = shareOf(options.spans ?? "off")
   return Layer.effectContext(Effect.gen(function*() {
-    const root = yield* Effect.acquireRelease(makeSystem(options, shutdownTimeout), shutdown)
+    const root = yield* Effect.acquireRelease(makeSystem(options, shutdownTimeout, spans), shutdown)
     return Context.make(ActorSystem, { name: options.name }).pipe(Context.add(RootCell, root))
   }))
 }
@@ -114,7 +121,7 @@ export const lookup = <Name extends string, Rpcs extends Rpc.Any>(
     const actual: object = cell.definition.protocol
     if (actual !== protocol) return fail({ _tag: "OtherProtocol", protocol: cell.definition.name })
     // It is the very protocol, so the types are its own.
-    return Effect.succeed(LocalRef.make(cell) as unknown as LocalActorRef<Name, Rpcs>)
+    return Effect.succeed(retype(LocalRef.make(cell)))
   })
 
 /**
@@ -124,20 +131,18 @@ export const lookup = <Name extends string, Rpcs extends Rpc.Any>(
  * @category getters
  */
 export const list: Effect.Effect<ReadonlyArray<ActorInfo>, never, ActorSystem> = withRoot((root) =>
-  Effect.sync(() => {
-    const infos: Array<ActorInfo> = []
-    const visit = (cell: Cell.Cell) => {
-      infos.push({
-        path: cell.path,
-        protocol: cell.definition.name,
-        state: cell.state._tag,
-        mailboxSize: MailboxQueue.size(cell.queue)
-      })
-      cell.children?.forEach(visit)
-    }
-    root.children?.forEach(visit)
-    return infos
-  })
+  Effect.sync(() =>
+    Cell.descendants(root).map((cell) => ({
+      path: cell.path,
+      protocol: cell.definition.name,
+      state: cell.state._tag,
+      mailboxSize: MailboxQueue.size(cell.queue),
+      blocked: MailboxQueue.blockedSize(cell.queue),
+      capacity: cell.queue.mailbox.capacity,
+      handled: cell.handled,
+      restarts: cell.incarnation.number - 1
+    }))
+  )
 )
 
 /**
@@ -169,12 +174,12 @@ export const events: Stream.Stream<ActorEvent, never, ActorSystem> = Stream.unwr
  * @category getters
  */
 export const awaitStopped: Effect.Effect<TerminatedReason, never, ActorSystem> = withRoot((root) =>
-  Effect.map(Stop.awaitStopped(root), (terminated) => terminated.reason)
+  Effect.map(Lifecycle.awaitStopped(root), (terminated) => terminated.reason)
 )
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 function withRoot<A, E>(f: (root: Cell.Cell) => Effect.Effect<A, E>): Effect.Effect<A, E, ActorSystem> {
   return Effect.withFiber((fiber) => f(rootOf(fiber.context)))
@@ -188,9 +193,20 @@ const find = (root: Cell.Cell, path: string): Cell.Cell | undefined => {
   return cell
 }
 
-const makeSystem = ({ name, timings = false }: Options, shutdownTimeout: Duration.Duration) =>
+const shareOf = (spans: NonNullable<Options["spans"]>): number => {
+  if (spans === "off") return 0
+  if (spans === "on") return 1
+  const { sample } = spans
+  return sample > 0 && sample <= 1
+    ? sample
+    : Check.fail("ActorSystem.layer", "spans.sample", "a share above 0 and at most 1", sample)
+}
+
+const makeSystem = ({ name, timings = false }: Options, shutdownTimeout: Duration.Duration, spans: number) =>
   Effect.contextWith((context: Context.Context<never>) =>
     Effect.sync(() => {
+      const observer = Context.get(context, Observer)
+      const { sampleEvery } = observer ?? {}
       const system: { -readonly [K in keyof Cell.System]: Cell.System[K] } = {
         name,
         context,
@@ -201,10 +217,14 @@ const makeSystem = ({ name, timings = false }: Options, shutdownTimeout: Duratio
         registrations: [],
         shutdownTimeout,
         timings,
+        spans,
+        observer,
+        faults: Context.get(context, Faults),
         // The root needs its system first.
-        root: undefined as unknown as Cell.Cell,
-        deliver: Delivery.deliver,
-        crash: Restart.crash,
+        root: retype(undefined),
+        untilSample: sampleEvery === undefined
+          ? 0
+          : Check.positiveInteger("Observer", "sampleEvery", sampleEvery),
         depth: 0
       }
       system.root = Spawn.makeRoot(system, context)
@@ -214,6 +234,6 @@ const makeSystem = ({ name, timings = false }: Options, shutdownTimeout: Duratio
 
 const shutdown = (root: Cell.Cell) =>
   Effect.ensuring(
-    Stop.end(root, "stop"),
+    Lifecycle.release(root, "stop"),
     Effect.sync(() => root.system.registrations.forEach((registration) => registration.remove()))
   )

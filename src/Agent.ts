@@ -40,6 +40,7 @@ import {
   type TurnPlan,
   TypeId
 } from "./internal/agent/agent.ts"
+import { defaultBounds } from "./internal/agent/bounds.ts"
 import type { AgentBehavior, AgentRef, Input, LocalAgentRef, Output } from "./internal/agent/protocol.ts"
 import { CurrentTool, parentIn } from "./internal/agent/toolContext.ts"
 import { checkName, toToolName } from "./internal/agent/toolName.ts"
@@ -206,6 +207,10 @@ export function make(name: string, options: Options = {}): Agent<unknown, unknow
       ? { _tag: "Ambient", service: Effect.contextWith((services) => Effect.succeed(namedModel(services))) }
       : { _tag: "Own", layer: options.model },
     limits: options,
+    bounds: {
+      maxDepth: options.maxDepth ?? defaultBounds.maxDepth,
+      maxResultBytes: options.maxResultBytes ?? defaultBounds.maxResultBytes
+    },
     settings: options.settings,
     toolChoice: options.toolChoice,
     prepareTurn: options.prepareTurn,
@@ -432,10 +437,17 @@ export const toMcp = <E, R>(
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const checkLimits = (where: string, { maxDuration, maxToolCalls, maxTurns }: Limits): void => {
+const checkLimits = (
+  where: string,
+  { maxDepth, maxDuration, maxResultBytes, maxToolCalls, maxTurns }: Limits
+): void => {
   if (maxTurns !== undefined) check.positiveInteger(where, "maxTurns", maxTurns)
   if (maxToolCalls !== undefined) check.notNegativeInteger(where, "maxToolCalls", maxToolCalls)
   if (maxDuration !== undefined) check.notNegativeDuration(where, "maxDuration", maxDuration)
+  if (maxDepth !== undefined && !(Number.isInteger(maxDepth) && maxDepth >= 1 && maxDepth <= 1000)) {
+    check.fail(where, "maxDepth", "an integer from 1 to 1000", maxDepth)
+  }
+  if (maxResultBytes !== undefined) check.positiveInteger(where, "maxResultBytes", maxResultBytes)
 }
 
 const fromSpec = (spec: AgentSpec<unknown, unknown>): Agent<unknown, unknown> => ({

@@ -56,8 +56,8 @@ import * as Stream from "effect/Stream"
 import * as Actor from "./Actor.ts"
 import * as ActorSystem from "./ActorSystem.ts"
 import * as Erased from "./internal/actor/erased.ts"
-import * as LocalRef from "./internal/actor/localRef.ts"
-import * as Stop from "./internal/actor/stop.ts"
+import * as Lifecycle from "./internal/actor/lifecycle.ts"
+import { retype } from "./internal/retype.ts"
 
 /**
  * Registers a behavior with the cluster: this node runs the actors of its share of the ids. What setup and handlers
@@ -69,8 +69,7 @@ import * as Stop from "./internal/actor/stop.ts"
 export const deploy = <Name extends string, Rpcs extends Rpc.Any, E, R>(
   behavior: Actor.Behavior<Name, Rpcs, E, R>
 ): Layer.Layer<never, never, R | ActorSystem.ActorSystem | Sharding | Rpc.Services<Rpcs> | Rpc.Middleware<Rpcs>> => {
-  // Behind this seam the types of messages are erased.
-  const erased = behavior as unknown as Erased.Behavior
+  const erased = Erased.behavior(behavior)
   const layer = entityOf(erased.protocol).toLayer(makeHandlers(erased), {
     // The actor has the mailbox and decides what is handled when.
     concurrency: "unbounded",
@@ -79,7 +78,7 @@ export const deploy = <Name extends string, Rpcs extends Rpc.Any, E, R>(
     // Without an actor (see `Alive`) there is nothing to keep.
     maxIdleTime: "30 seconds"
   })
-  return layer as Layer.Layer<never, never, never>
+  return retype(layer)
 }
 
 /**
@@ -93,33 +92,27 @@ export const ref = <Name extends string, Rpcs extends Rpc.Any>(
   protocol: Actor.Protocol<Name, Rpcs>,
   id: string
 ): Effect.Effect<Actor.ActorRef<Name, Rpcs>, never, Sharding> => {
-  const erased = protocol as unknown as Erased.Protocol
+  const erased = Erased.protocol(protocol)
   const persisted = persistedTags(erased)
   return Effect.map(entityOf(erased).client, (client) => {
-    const send = client(id) as unknown as Client
+    const send: Client = retype(client(id))
     const undelivered = (tag: string) => (error: unknown) =>
       isClusterError(error)
         ? new Actor.ActorError({ actor: `${protocol.name}:${id}`, tag, reason: { _tag: "Unreachable", cause: error } })
         : error
     const tell = (tag: string, payload: unknown) =>
       persisted.has(tag) ? send[tag]!(payload, { discard: true }) : send[tellTag(tag)]!(payload)
-    const ref = {
-      [LocalRef.RefTypeId]: LocalRef.RefTypeId,
-      protocol,
-      tell: (tag: string, payload: unknown) =>
-        Effect.mapError(Effect.suspend(() => tell(tag, payload)), undelivered(tag)),
-      ask: (tag: string, payload: unknown) =>
-        Effect.mapError(Effect.suspend(() => send[tag]!(payload)), undelivered(tag)),
-      stream: (tag: string, payload: unknown) =>
-        Stream.mapError(Stream.suspend(() => send[tag]!(payload)), undelivered(tag))
-    }
-    return ref as unknown as Actor.ActorRef<Name, Rpcs>
+    return Erased.makeRef(protocol, {
+      tell: (tag, payload) => Effect.mapError(Effect.suspend(() => tell(tag, payload)), undelivered(tag)),
+      ask: (tag, payload) => Effect.mapError(Effect.suspend(() => send[tag]!(payload)), undelivered(tag)),
+      stream: (tag, payload) => Stream.mapError(Stream.suspend(() => send[tag]!(payload)), undelivered(tag))
+    })
   })
 }
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 /** Sends a message; the result is an effect or a stream, as the protocol says. */
 interface Client {
@@ -172,11 +165,11 @@ const makeHandlers = Effect.fnUntraced(function*(behavior: Erased.Behavior) {
   const { protocol } = behavior
   const { actor, alive } = yield* makeActivation(behavior)
   const asked = Erased.handlers<Request>(protocol, {
-    unary: (tag) => ({ payload }) => Effect.flatMap(actor(tag), (ref) => ref.ask(tag, payload)),
-    stream: (tag) => ({ payload }) => Stream.unwrap(Effect.map(actor(tag), (ref) => ref.stream(tag, payload)))
+    unary: ({ _tag: tag }) => ({ payload }) => Effect.flatMap(actor(tag), (ref) => ref.ask(tag, payload)),
+    stream: ({ _tag: tag }) => ({ payload }) => Stream.unwrap(Effect.map(actor(tag), (ref) => ref.stream(tag, payload)))
   })
   const told = Erased.handlers<Request>(protocol, {
-    unary: (tag) => ({ payload }) => Effect.flatMap(actor(tag), (ref) => ref.tell(tag, payload))
+    unary: ({ _tag: tag }) => ({ payload }) => Effect.flatMap(actor(tag), (ref) => ref.tell(tag, payload))
   })
   return { ...asked, ...Record.mapKeys(told, tellTag), [Alive._tag]: () => alive as never }
 })
@@ -221,5 +214,7 @@ const notStarted = (cause: unknown): Actor.ActorErrorReason =>
   cause instanceof Actor.SpawnError ? { _tag: "Unreachable", cause } : { _tag: "Crashed", defect: cause }
 
 /** Lets the actor handle what it has accepted. */
-const end = (ref: Erased.Ref): Effect.Effect<unknown> =>
-  LocalRef.isLocalRef(ref) ? Stop.end(ref.cell, "drain") : ref.drain
+const end = (ref: Erased.Ref): Effect.Effect<void> => {
+  const cell = Erased.cellOf(ref)
+  return cell === undefined ? ref.drain : Lifecycle.release(cell, "drain")
+}

@@ -40,8 +40,11 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Actor from "./Actor.ts"
-import type { ActorSystem } from "./ActorSystem.ts"
 import * as Erased from "./internal/actor/erased.ts"
+import * as LocalRef from "./internal/actor/localRef.ts"
+import type { ActorSystem } from "./internal/actor/system.ts"
+import * as Check from "./internal/check.ts"
+import { retype } from "./internal/retype.ts"
 import * as Supervisor from "./Supervisor.ts"
 
 const TypeId = "~effect-troupe/Router"
@@ -51,7 +54,7 @@ const TypeId = "~effect-troupe/Router"
  *
  * - `"roundRobin"`: the next one.
  * - `"random"`: any, by Effect's `Random`.
- * - `"leastLoaded"`: the one with the fewest waiting messages, in turn where several have.
+ * - `"leastLoaded"`: the one with the fewest messages that wait or are in work, in turn where several have.
  * - `"broadcast"`: all. Telling reaches every routee and fails with the first refusal; asking gives the first success
  *   and interrupts the others; streaming gives the stream that has an item first.
  * - `Router.consistentHash(key)`: always the same one for one key.
@@ -141,14 +144,13 @@ export const spawn = <Name extends string, Rpcs extends Rpc.Any, E, R>(
   behavior: Actor.Behavior<Name, Rpcs, E, R>,
   options: Options<Rpcs>
 ): Effect.Effect<RouterRef<Name, Rpcs>, RouteeError | Actor.SpawnError, R | ActorSystem> => {
-  checkSize("Router.spawn", options.size)
-  // Behind this seam the types of messages are erased.
-  const routee = behavior as unknown as Erased.Behavior
+  const size = Check.positiveInteger("Router.spawn", "size", options.size)
   const spawned = Effect.suspend(() => {
-    const pool = makePool(options.strategy as Strategy<never>)
-    return Actor.spawn(routerBehavior(routee, pool, options.size), { name: options.name })
+    const pool = makePool(options.strategy)
+    return Actor.spawn(routerBehavior(Erased.behavior(behavior), pool, size), { name: options.name })
   })
-  return spawned as unknown as Effect.Effect<RouterRef<Name, Rpcs>, RouteeError | Actor.SpawnError, R | ActorSystem>
+  // The reference is the one that the router's behavior makes; behind this seam the types of messages are erased.
+  return retype(spawned)
 }
 
 /**
@@ -172,14 +174,11 @@ export const consistentHash = <Rpcs extends Rpc.Any>(
 export const resize = <Name extends string, Rpcs extends Rpc.Any>(
   router: RouterRef<Name, Rpcs>,
   size: number
-): Effect.Effect<void, RouteeError> => {
-  checkSize("Router.resize", size)
-  return router[TypeId](size)
-}
+): Effect.Effect<void, RouteeError> => router[TypeId](Check.positiveInteger("Router.resize", "size", size))
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 /** One place in the pool; `ref` changes when its actor is replaced. */
 interface Routee extends PrimaryKey.PrimaryKey {
@@ -198,23 +197,19 @@ interface Pool {
   resize: (size: number) => Effect.Effect<void, RouteeError>
 }
 
-const makePool = (strategy: Strategy<never>): Pool => ({
-  strategy,
+const makePool = <Rpcs extends Rpc.Any>(strategy: Strategy<Rpcs>): Pool => ({
+  // What its key takes is what the senders of these messages write.
+  strategy: retype(strategy),
   ring: HashRing.make(),
   routees: [],
   turn: 0,
   resize: () => Effect.void
 })
 
-const checkSize = (where: string, size: number): void => {
-  if (!Number.isSafeInteger(size) || size < 1) {
-    throw new RangeError(`${where}: size must be a positive integer, got ${size}`)
-  }
-}
-
 /** The router's own behavior: it owns the routees, and all references to it send to them. */
-const routerBehavior = (behavior: Erased.Behavior, pool: Pool, size: number): Erased.Behavior => {
-  const router = behavior.protocol.behavior(
+const routerBehavior = (behavior: Erased.Behavior, pool: Pool, size: number) =>
+  Erased.makeBehavior(
+    behavior.protocol,
     Effect.gen(function*() {
       const context = yield* Effect.context<ActorSystem | Scope.Scope>()
       const { path } = yield* Actor.self(behavior.protocol)
@@ -224,11 +219,8 @@ const routerBehavior = (behavior: Erased.Behavior, pool: Pool, size: number): Er
       yield* pool.resize(size)
       return {}
     }),
-    { supervisor: Supervisor.escalate }
+    { supervisor: Supervisor.escalate, reference: (ref) => new PoolRef(retype(ref), pool) }
   )
-  const definition = { ...router.definition, reference: (ref: object) => routerRef(ref, pool) }
-  return { ...router, definition } as unknown as Erased.Behavior
-}
 
 const resizeTo = Effect.fnUntraced(function*(pool: Pool, behavior: Erased.Behavior, path: string, size: number) {
   while (pool.routees.length < size) {
@@ -269,22 +261,75 @@ const drain = (routees: ReadonlyArray<Routee>): Effect.Effect<void> =>
     discard: true
   })
 
-/** The router's reference with sending replaced; its path, its end and the like are the router's own. */
-const routerRef = (router: object, pool: Pool): object =>
-  Object.create(
-    router,
-    Object.getOwnPropertyDescriptors({
-      [TypeId]: (size: number) => pool.resize(size),
-      tell: (tag: string, payload: unknown) => tell(pool, tag, payload),
-      ask: (tag: string, payload: unknown) => ask(pool, tag, payload),
-      stream: (tag: string, payload: unknown) => stream(pool, tag, payload),
-      mailbox: Effect.suspend(() => Effect.map(Effect.all(pool.routees.map(({ ref }) => ref.mailbox)), sum)),
-      drain: Effect.andThen(
-        Effect.suspend(() => drain(pool.routees)),
-        Effect.suspend(() => (router as Erased.Ref).stop)
-      )
-    })
-  )
+/** The router's reference: it sends to the routees; its path, its end and the like are the router's own. */
+class PoolRef {
+  readonly router: LocalRef.LocalRef
+  readonly pool: Pool
+  constructor(router: LocalRef.LocalRef, pool: Pool) {
+    this.router = router
+    this.pool = pool
+  }
+  get [LocalRef.RefTypeId]() {
+    return LocalRef.RefTypeId
+  }
+  [TypeId](size: number) {
+    return this.pool.resize(size)
+  }
+  [LocalRef.TargetTypeId](tag: string, payload: unknown) {
+    return pick(this.pool, tag, payload)
+  }
+  get protocol() {
+    return this.router.protocol
+  }
+  get cell() {
+    return this.router.cell
+  }
+  get path() {
+    return this.router.path
+  }
+  tell(tag: string, payload: unknown) {
+    return tell(this.pool, tag, payload)
+  }
+  ask(tag: string, payload: unknown) {
+    return ask(this.pool, tag, payload)
+  }
+  stream(tag: string, payload: unknown) {
+    return stream(this.pool, tag, payload)
+  }
+  get mailbox() {
+    return Effect.suspend(() => Effect.map(Effect.all(this.pool.routees.map(({ ref }) => ref.mailbox)), sum))
+  }
+  get drain() {
+    return Effect.andThen(Effect.suspend(() => drain(this.pool.routees)), this.router.stop)
+  }
+  get pause() {
+    return forEachRoutee(this.pool, (ref) => ref.pause)
+  }
+  get resume() {
+    return forEachRoutee(this.pool, (ref) => ref.resume)
+  }
+  get restart() {
+    return this.router.restart
+  }
+  get stop() {
+    return this.router.stop
+  }
+  get kill() {
+    return this.router.kill
+  }
+  get awaitStopped() {
+    return this.router.awaitStopped
+  }
+  toString() {
+    return `ActorRef(${this.path})`
+  }
+  toJSON() {
+    return this.router.toJSON()
+  }
+}
+
+const forEachRoutee = ({ routees }: Pool, f: (ref: Erased.Ref) => Effect.Effect<void>): Effect.Effect<void> =>
+  Effect.suspend(() => Effect.forEach(routees, ({ ref }) => f(ref), { discard: true }))
 
 const tell = (pool: Pool, tag: string, payload: unknown): Effect.Effect<void, Actor.ActorError> =>
   pool.strategy === "broadcast"
@@ -331,7 +376,7 @@ const pick = (pool: Pool, tag: string, payload: unknown): Effect.Effect<Erased.R
 
 const leastLoaded = (refs: ReadonlyArray<Erased.Ref>): Effect.Effect<Erased.Ref> =>
   Effect.map(Effect.all(refs.map((ref) => ref.mailbox)), (mailboxes) => {
-    const loads = mailboxes.map(({ blocked, size }) => size + blocked)
+    const loads = mailboxes.map(({ blocked, running, size }) => size + blocked + running)
     return refs[loads.indexOf(Math.min(...loads))]!
   })
 
@@ -342,11 +387,10 @@ const open = (pool: Pool): ReadonlyArray<Erased.Ref> => {
   return taking.length === 0 ? refs : taking
 }
 
-const sum = (
-  mailboxes: ReadonlyArray<{ readonly size: number; readonly blocked: number; readonly capacity: number }>
-) =>
-  mailboxes.reduce((total, { blocked, capacity, size }) => ({
+const sum = (mailboxes: ReadonlyArray<Actor.MailboxSizes>): Actor.MailboxSizes =>
+  mailboxes.reduce((total, { blocked, capacity, running, size }) => ({
     size: total.size + size,
     blocked: total.blocked + blocked,
-    capacity: total.capacity + capacity
+    capacity: total.capacity + capacity,
+    running: total.running + running
   }))

@@ -6,94 +6,154 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Rpc from "effect/rpc/Rpc"
-import * as Actor from "./Actor.ts"
-import * as Group from "./internal/actor/group.ts"
-import { defaultPolicy, type Restart, stop } from "./internal/actor/policy.ts"
-import { unbounded } from "./Mailbox.ts"
-
-export {
-  type Decide,
-  decide,
-  defaultPolicy,
-  type Directive,
-  escalate,
-  intensity,
-  type Policy,
-  type Restart,
-  restart,
-  resume,
-  stop
-} from "./internal/actor/policy.ts"
+import * as Schedule from "effect/Schedule"
+import * as CrashTimes from "./internal/actor/crashTimes.ts"
+import * as Check from "./internal/check.ts"
 
 /**
- * Whom a crash concerns besides the child that crashed: nobody, all other children, or those started after it.
+ * Start a fresh incarnation after the schedule's next delay; stop when the schedule ends. The schedule starts afresh
+ * once an incarnation has stayed healthy for `window`.
  *
  * @since 0.1.0
  * @category models
  */
-export type Strategy = Group.Strategy
-
-/**
- * A child of a group: see `child`.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Child<out E, out R> {
-  readonly name: string
-  readonly restart: "permanent" | "transient" | "temporary"
-  readonly behavior: Actor.Behavior<string, never, E, R>
+export interface Restart {
+  readonly _tag: "Restart"
+  readonly schedule: Schedule.Schedule<unknown, Cause.Cause<unknown>>
+  readonly window: Duration.Duration
 }
 
 /**
- * Names a behavior as a child of a group, and says when it is started again: always (`"permanent"`, the default), only
- * after a crash (`"transient"`), or never (`"temporary"`). In a group, the group's strategy takes the place of the
- * behavior's own supervisor.
+ * What to do about one crash.
  *
  * @since 0.1.0
- * @category groups
+ * @category models
  */
-export const child = <Name extends string, Rpcs extends Rpc.Any, E, R>(
-  behavior: Actor.Behavior<Name, Rpcs, E, R>,
-  options: { readonly name: string; readonly restart?: Child<E, R>["restart"] | undefined }
-): Child<E, R> => ({
-  name: options.name,
-  restart: options.restart ?? "permanent",
-  // A group only starts its children: it never sends them anything.
-  behavior: behavior as unknown as Actor.Behavior<string, never, E, R>
+export type Directive =
+  | Restart
+  | { readonly _tag: "Resume" }
+  | { readonly _tag: "Stop" }
+  | { readonly _tag: "Escalate" }
+
+/**
+ * A directive for every crash, or a function that chooses it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Policy = Directive | Decide
+
+/**
+ * Chooses the directive by the crash's cause and by the actor that crashed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Decide {
+  readonly _tag: "Decide"
+  readonly directive: (cause: Cause.Cause<unknown>, crashed: Crashed) => Directive
+}
+
+/**
+ * The actor that crashed: the supervised one itself, or its child that escalated.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Crashed {
+  readonly path: string
+  readonly protocol: string
+}
+
+/**
+ * Restarts on a schedule, which sees the crash's cause as its input; the actor stops when the schedule ends. `window`
+ * (default one minute) is how long an incarnation must stay healthy for the schedule to start afresh; health begins
+ * when its setup has succeeded. An `intensity` in the schedule keeps counting.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const restart = (
+  schedule: Schedule.Schedule<unknown, Cause.Cause<unknown>>,
+  options?: { readonly window?: Duration.Input | undefined }
+): Restart => ({
+  _tag: "Restart",
+  schedule,
+  window: Check.positiveDuration("Supervisor.restart", "window", options?.window ?? "1 minute")
 })
 
 /**
- * A behavior that starts its children in order, stops them in reverse, and restarts them by a strategy. A child that
- * crashed keeps its references and its mailbox; a permanent one that stopped is started anew under its name.
- *
- * `restart` (by default that of `defaultPolicy`) says how fast and how often; when its schedule ends, the group stops
- * with the last cause, which is a crash to a group above it.
+ * Keeps the incarnation and its state, and goes on with the next message.
  *
  * @since 0.1.0
- * @category groups
+ * @category constructors
  */
-export const group = <E, R>(
-  strategy: Strategy,
-  children: ReadonlyArray<Child<E, R>>,
-  options?: { readonly restart?: Restart | undefined }
-): Actor.Behavior<"Group", never, E | Actor.SpawnError, R> => {
-  const specs = children.map(({ behavior, name, restart }) => ({ name, restart, definition: behavior.definition }))
-  const behavior = protocol.behavior(Effect.succeed({}), { supervisor: stop, mailbox: unbounded })
-  const setup = Group.setup(strategy, specs, options?.restart ?? defaultPolicy)
-  // Its only messages are its children's ends, which no protocol has; what they need was asked for in `R`.
-  return { ...behavior, definition: { ...behavior.definition, setup, stopsAtOnce: true } } as Actor.Behavior<
-    "Group",
-    never,
-    E | Actor.SpawnError,
-    R
-  >
+export const resume: Directive = { _tag: "Resume" }
+
+/**
+ * Stops the actor; whoever watches it gets the cause.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const stop: Directive = { _tag: "Stop" }
+
+/**
+ * Stops the actor and crashes its parent with the same cause; at the root it stops the system.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const escalate: Directive = { _tag: "Escalate" }
+
+/**
+ * Chooses the directive by the cause and by the actor that crashed. Make each `restart` once, outside of the function:
+ * the progress of its schedule belongs to that value.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const decide = (directive: Decide["directive"]): Policy => ({ _tag: "Decide", directive })
+
+/**
+ * A schedule without delay that ends when there were more than `restarts` crashes within the last `within`. Combine it
+ * with a backoff by `Schedule.max`. It counts the crashes of the actor or the group that it supervises, on the
+ * monotonic clock; elsewhere it counts its own steps.
+ *
+ * @since 0.1.0
+ * @category schedules
+ */
+export const intensity = (options: {
+  readonly restarts: number
+  readonly within: Duration.Input
+}): Schedule.Schedule<number> => {
+  const restarts = Check.positiveInteger("Supervisor.intensity", "restarts", options.restarts)
+  const within = Duration.toMillis(Check.positiveDuration("Supervisor.intensity", "within", options.within))
+  return Schedule.fromStep(Effect.sync(() => {
+    const own = CrashTimes.make()
+    return (now: number) =>
+      Effect.withFiber((fiber) => {
+        let crashes = fiber.getRef(CrashTimes.Current)
+        if (crashes === undefined) CrashTimes.record(crashes = own, now)
+        crashes.keep = Math.max(crashes.keep, restarts + 1)
+        const count = CrashTimes.countWithin(crashes, within)
+        return count > restarts
+          ? Cause.done(restarts)
+          : Effect.succeed<[number, Duration.Duration]>([count, Duration.zero])
+      })
+  }))
 }
 
-// -----------------------------------------------------------------------------
-// internals
-// -----------------------------------------------------------------------------
-
-const protocol = Actor.make("Group", [])
+/**
+ * What a behavior gets when it names no supervisor: five restarts a minute, after 50 ms to 1 s, jittered.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const defaultPolicy: Restart = restart(Schedule.max([
+  intensity({ restarts: 5, within: "1 minute" }),
+  Schedule.jittered(Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("1 second")]))
+]))

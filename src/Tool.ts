@@ -25,6 +25,7 @@ import * as Stream from "effect/Stream"
 import { ToolFailed } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import { Approvals } from "./Approvals.ts"
+import { deepArguments, isDeeper } from "./internal/agent/bounds.ts"
 import { discover } from "./internal/agent/mcpTools.ts"
 import { type EffectClass, failure, type Outcome } from "./internal/agent/outcome.ts"
 import type { AgentRef, Input } from "./internal/agent/protocol.ts"
@@ -191,10 +192,12 @@ export function fn(
   const answer = Effect.fnUntraced(function*(params: object) {
     const answer = yield* Effect.result(execute(params))
     if (answer._tag === "Failure") return yield* onFailure(name, options.failureMode, answer.failure)
-    const encoded = yield* Effect.result(encode(answer.success))
+    // A schema that refers to itself dies of a value that is nested too deep.
+    const encoded = yield* Effect.result(Effect.catchDefect(encode(answer.success), (defect) => Effect.fail(defect)))
     if (encoded._tag === "Success") return { result: encoded.success, isFailure: false }
-    yield* Effect.logWarning(`Tool ${name}: the result can't be encoded`, encoded.failure.message)
-    return failure(`Tool ${name} answered with a result that can't be encoded: ${encoded.failure.message}`)
+    const problem = errorMessage(encoded.failure)
+    yield* Effect.logWarning(`Tool ${name}: the result can't be encoded`, problem)
+    return failure(`Tool ${name} answered with a result that can't be encoded: ${problem}`)
   })
   const needsApproval = options.needsApproval ?? false
   return {
@@ -220,7 +223,7 @@ export function fn(
 /**
  * Reports progress from inside a handler: a `ToolProgress` event in the stream of the run, at once.
  *
- * `data` should be JSON. Waits while the reader of the stream is far behind. Outside of a run it does nothing.
+ * `data` should be JSON, nested no deeper than a result may be. Waits while the reader of the stream is far behind. Outside of a run it does nothing.
  *
  * @example
  * ```ts
@@ -235,7 +238,17 @@ export function fn(
  * @category running
  */
 export const emit = (data: unknown): Effect.Effect<void> =>
-  Effect.flatMap(CurrentTool, ({ at, emit, id, name }) => emit([{ ...at.self, _tag: "ToolProgress", id, name, data }]))
+  Effect.flatMap(
+    CurrentTool,
+    ({ at, emit, id, maxDepth, name }) =>
+      emit([{
+        ...at.self,
+        _tag: "ToolProgress",
+        id,
+        name,
+        data: isDeeper(data, maxDepth) ? "(nested too deep)" : data
+      }])
+  )
 
 /**
  * An agent as a tool: the calling model writes the prompt. An agent answers each call in a conversation of its own;
@@ -477,7 +490,7 @@ const onceApproved = Effect.fnUntraced(function*<R, R2>(
   run: (params: unknown) => Effect.Effect<Outcome, ToolFailed, R>,
   problemOf: (params: unknown) => Effect.Effect<string | undefined, never, R2>
 ) {
-  const { at, emit, id, name } = yield* CurrentTool
+  const { at, emit, id, maxDepth, name } = yield* CurrentTool
   const services = yield* Effect.context<R2>()
   let approval = ""
   const decision = yield* approvals.request({
@@ -499,6 +512,7 @@ const onceApproved = Effect.fnUntraced(function*<R, R2>(
       return failure("Not run: nobody approved the call in time")
     case "Approved": {
       if (decision.params === undefined) return yield* run(params)
+      if (isDeeper(decision.params, maxDepth)) return failure(deepArguments(maxDepth))
       const outcome = yield* run(decision.params)
       return { ...outcome, params: decision.params }
     }

@@ -8,11 +8,13 @@ import {
   Fiber,
   Latch,
   Logger,
+  Random,
   Ref,
   References,
   Schedule,
   Schema,
-  Stream
+  Stream,
+  Tracer
 } from "effect"
 import { Rpc } from "effect/rpc"
 import { TestClock } from "effect/testing"
@@ -20,11 +22,8 @@ import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Mailbox from "../src/Mailbox.ts"
 import * as Supervisor from "../src/Supervisor.ts"
-import { ActorProbe, TestActor } from "../src/testing/index.ts"
-
-const system = ActorSystem.layer({ name: "test" })
-
-const run = <A, E>(effect: Effect.Effect<A, E, ActorSystem.ActorSystem>) => Effect.provide(effect, system)
+import { TestActor } from "../src/testing/index.ts"
+import { type Act, ask, collectEvents, makeLog, outcome, run, settle, spawn, tell, turns } from "./fixtures/actors.ts"
 
 const Counter = Actor.make("Counter", [
   Rpc.make("Add", { payload: { by: Schema.Finite } }),
@@ -715,18 +714,6 @@ describe("Actor", () => {
       })))
   })
 
-  it.effect("a probe records, in order, what its reference receives", () =>
-    run(Effect.gen(function*() {
-      const probe = yield* ActorProbe.make(Counter, { Get: () => Effect.succeed(7) })
-      yield* probe.ref.tell("Add", { by: 2 })
-      assert.strictEqual(yield* probe.ref.ask("Get"), 7)
-      assert.deepStrictEqual(yield* probe.expect("Add"), { by: 2 })
-      yield* probe.expect("Get")
-      yield* probe.expectNone
-      yield* probe.ref.tell("Die")
-      assert.isTrue(Exit.isFailure(yield* Effect.exit(probe.expectNone)))
-    })))
-
   it.effect("a told message's crash is logged with its cause and the actor's path; an asked one's is its asker's", () =>
     run(Effect.gen(function*() {
       const logged: Array<unknown> = []
@@ -740,39 +727,26 @@ describe("Actor", () => {
       assert.deepStrictEqual(logged, [["Error", ["Die crashed"], "/user/c"]])
     })))
 
-  it.effect("handlers log with their actor's path, and their spans join the asker's trace", () =>
+  it.effect("handlers log with their actor's path", () =>
     run(Effect.gen(function*() {
       const logged: Array<unknown> = []
       const logger = Logger.make(({ fiber }) =>
         void logged.push(fiber.getRef(References.CurrentLogAnnotations)["actor"])
       )
-      const Traced = Actor.make("Traced", [Rpc.make("Trace", { success: Schema.Array(Schema.String) })])
-      const ref = yield* Actor.spawn(
-        Traced.behavior(Effect.succeed({
-          Trace: () =>
-            Effect.gen(function*() {
-              yield* Effect.log("here")
-              const span = yield* Effect.currentSpan
-              return [span.name, span.traceId]
-            }).pipe(Effect.orElseSucceed(() => []))
-        })),
-        { name: "t" }
-      ).pipe(Effect.provide(Logger.layer([logger])))
-      assert.deepStrictEqual(yield* ref.ask("Trace"), [])
-      const [traceId, [name, handlersTraceId]] = yield* Effect.gen(function*() {
-        const span = yield* Effect.orDie(Effect.currentSpan)
-        return [span.traceId, yield* ref.ask("Trace")] as const
-      }).pipe(Effect.withSpan("asker"))
-      assert.strictEqual(name, "Traced.Trace")
-      assert.strictEqual(handlersTraceId, traceId)
+      const ref = yield* spawn("t").pipe(Effect.provide(Logger.layer([logger])))
+      yield* ask(ref, Effect.log("here"))
+      yield* tell(ref, Effect.log("here"))
       assert.deepStrictEqual(logged, ["/user/t", "/user/t"])
     })))
 
   it("wrong constants are defects that name the field and the value", () => {
     assert.throws(() => Mailbox.bounded(0), "Mailbox.bounded: capacity must be a positive integer, got 0")
     assert.throws(() => Mailbox.bounded(2.5), "Mailbox.bounded: capacity must be a positive integer, got 2.5")
-    assert.throws(() => Actor.make("", []), "Actor.make: name must not be empty")
-    assert.throws(() => Actor.make("A", [Rpc.make("X"), Rpc.make("X")]), `Actor.make(A): two messages have the tag "X"`)
+    assert.throws(() => Actor.make("", []), "Actor.make: name must be a text that is not empty, got")
+    assert.throws(
+      () => Actor.make("A", [Rpc.make("X"), Rpc.make("X")]),
+      `Actor.make(A): rpcs must be messages with different tags, got "X"`
+    )
     const setup = Effect.succeed({ X: () => Effect.void })
     const One = Actor.make("One", [Rpc.make("X")])
     assert.throws(() => One.behavior(setup, { concurrency: 0 }), "One.behavior: concurrency must be a positive integer")
@@ -794,5 +768,337 @@ describe("Actor", () => {
       () => Supervisor.intensity({ restarts: 0, within: "1 minute" }),
       "Supervisor.intensity: restarts must"
     )
+  })
+})
+
+describe("Each message", () => {
+  it.effect("has a fiber of its own, told in a burst or asked, and an actor at rest has none", () =>
+    run(Effect.gen(function*() {
+      const fibers: Array<Fiber.Fiber<unknown, unknown> | undefined> = []
+      const note = Effect.sync(() => void fibers.push(Fiber.getCurrent()))
+      const ref = yield* spawn("a")
+      for (let i = 0; i < 10; i++) yield* ref.tell("Do", { act: note })
+      yield* ask(ref, note)
+      yield* turns
+      assert.strictEqual(new Set(fibers).size, 11)
+      assert.isTrue(fibers.every((fiber) => fiber?.pollUnsafe() !== undefined))
+    })))
+
+  it.effect("is handled in the dispatcher's turn, and never on the sender's stack", () =>
+    run(Effect.gen(function*() {
+      const log: Array<string> = []
+      const ref = yield* spawn("a")
+      for (const how of ["ask", "tell"] as const) {
+        yield* Effect.forkChild(ref[how]("Do", { act: Effect.sync(() => log.push(how)) }), { startImmediately: true })
+        assert.deepStrictEqual(log, [])
+        yield* turns
+        assert.deepStrictEqual(log.splice(0), [how])
+      }
+    })))
+
+  it.effect("ends with the fibers that its handler forked, also in a burst", () =>
+    run(Effect.gen(function*() {
+      const log: Array<string> = []
+      const child = Effect.onInterrupt(Effect.never, () => Effect.sync(() => log.push("child over")))
+      const ref = yield* spawn("a")
+      yield* ref.tell("Do", { act: Effect.forkChild(child, { startImmediately: true }) })
+      yield* ref.tell("Do", { act: Effect.sync(() => log.push("next")) })
+      yield* turns
+      assert.includeMembers(log, ["child over", "next"])
+    })))
+})
+
+describe("A handler that returns no effect", () => {
+  const Odd = Actor.make("Odd", [
+    Rpc.make("Go", { payload: { what: Schema.String }, success: Schema.String }),
+    Rpc.make("Items", { payload: { what: Schema.String }, success: Schema.String, stream: true }),
+    Rpc.make("Ping", { success: Schema.String })
+  ])
+  const results: Record<string, () => unknown> = {
+    undefined: () => undefined,
+    null: () => null,
+    "a number": () => 42,
+    "a text": () => "pong",
+    "a plain object": () => ({}),
+    "a function": () => () => Effect.succeed("pong"),
+    "a promise": () => Promise.resolve("pong"),
+    "a promise that fails": () => {
+      const promise = Promise.reject(new Error("boom"))
+      promise.catch(() => {})
+      return promise
+    },
+    "what throws": () => {
+      throw new Error("boom")
+    },
+    "what throws when it is looked at": () =>
+      new Proxy({}, {
+        get: () => {
+          throw new Error("boom")
+        },
+        has: () => {
+          throw new Error("boom")
+        },
+        getPrototypeOf: () => {
+          throw new Error("boom")
+        }
+      }),
+    "a fork of nothing": () => Rpc.fork(undefined as unknown as Effect.Effect<string>)
+  }
+  const odd = (supervisor: Supervisor.Policy) =>
+    Odd.behavior(
+      Effect.succeed({
+        Go: ({ what }) => results[what]!() as Effect.Effect<string>,
+        Items: ({ what }) => results[what]!() as Stream.Stream<string>,
+        Ping: () => Effect.succeed("pong")
+      }),
+      { supervisor }
+    )
+
+  for (const what of Object.keys(results)) {
+    it.effect(`but ${what} has crashed, and its asker is told so`, () => {
+      const { layer } = makeLog()
+      return run(Effect.gen(function*() {
+        const ref = yield* Actor.spawn(odd(Supervisor.restart(Schedule.forever)), { name: "odd" })
+        const events = yield* collectEvents
+        const answers = [
+          yield* settle(outcome(ref.ask("Go", { what }))),
+          yield* settle(outcome(Stream.runCollect(ref.stream("Items", { what }))))
+        ]
+        assert.deepStrictEqual(answers, [Exit.succeed("Crashed"), Exit.succeed("Crashed")])
+        yield* ref.tell("Go", { what })
+        yield* turns
+        assert.strictEqual(events.filter(({ _tag }) => _tag === "Restarted").length, 3)
+        assert.deepStrictEqual(yield* settle(ref.ask("Ping")), Exit.succeed("pong"))
+      })).pipe(Effect.provide(layer))
+    })
+  }
+})
+
+describe("Nothing that user code does breaks anybody else", () => {
+  /** Another actor, and the rest of the system, go on. */
+  const others = Effect.gen(function*() {
+    const name = `other-${(yield* ActorSystem.list).length}`
+    const other = yield* spawn(name)
+    assert.deepStrictEqual(yield* settle(other.ask("Ping")), Exit.succeed("pong"))
+    assert.isDefined(yield* settle(other.stop))
+  })
+
+  const silent = <A, E>(effect: Effect.Effect<A, E, ActorSystem.ActorSystem>) =>
+    run(effect).pipe(Effect.provide(makeLog().layer))
+
+  const One = Actor.make("One", [Rpc.make("Go", { success: Schema.String })])
+
+  const setups: Record<string, Effect.Effect<unknown>> = {
+    "without a handler": Effect.succeed({}),
+    "with a handler that is no function": Effect.succeed({ Go: 42 }),
+    "with no handlers at all": Effect.succeed(undefined),
+    "with handlers that throw when they are looked up": Effect.succeed({
+      get Go() {
+        throw new Error("boom")
+      }
+    })
+  }
+
+  for (const [what, setup] of Object.entries(setups)) {
+    it.effect(`a setup ${what}`, () =>
+      silent(Effect.gen(function*() {
+        const behavior = One.behavior(setup as Effect.Effect<{ Go: () => Effect.Effect<string> }>, {
+          supervisor: Supervisor.resume
+        })
+        const spawned = yield* settle(Actor.spawn(behavior))
+        assert.isDefined(spawned)
+        if (spawned !== undefined && Exit.isSuccess(spawned)) {
+          assert.deepStrictEqual(yield* settle(outcome(spawned.value.ask("Go"))), Exit.succeed("Crashed"))
+          yield* spawned.value.tell("Go")
+          yield* turns
+        }
+        yield* others
+      })))
+  }
+
+  it.effect("a setup that throws, at the start or at a restart", () =>
+    silent(Effect.gen(function*() {
+      let setups = 0
+      const setup = Effect.suspend((): Effect.Effect<void> => {
+        if (setups++ === 1) throw new Error("boom")
+        return Effect.void
+      })
+      const ref = yield* spawn("a", { setup, supervisor: Supervisor.restart(Schedule.forever) })
+      yield* TestActor.crash(ref)
+      assert.deepStrictEqual(yield* settle(ref.ask("Ping")), Exit.succeed("pong"))
+      setups = 1
+      assert.isDefined(yield* settle(Effect.exit(spawn("b", { setup }))))
+      yield* others
+    })))
+
+  it.effect("a finalizer that dies at a restart and at the end", () =>
+    silent(Effect.gen(function*() {
+      const setup = Effect.addFinalizer(() => Effect.die("stuck"))
+      const ref = yield* spawn("a", { setup, supervisor: Supervisor.restart(Schedule.forever) })
+      yield* TestActor.crash(ref)
+      assert.deepStrictEqual(yield* settle(ref.ask("Ping")), Exit.succeed("pong"))
+      assert.isDefined(yield* settle(ref.stop))
+      yield* others
+    })))
+
+  it.effect("a schedule that gives a delay that is no time", () =>
+    silent(Effect.gen(function*() {
+      const wrong = Schedule.forever.pipe(Schedule.addDelay(() => Effect.succeed(Number.NaN)))
+      const ref = yield* spawn("a", { supervisor: Supervisor.restart(wrong) })
+      assert.strictEqual(yield* outcome(ask(ref, Effect.die("boom"))), "Crashed")
+      yield* turns
+      assert.isDefined(yield* settle(ref.kill))
+      yield* others
+    })))
+
+  it.effect("an interruption of everything that a handler has to do with", () =>
+    silent(Effect.gen(function*() {
+      const ref = yield* spawn("a", { supervisor: Supervisor.resume })
+      const acts: ReadonlyArray<Act> = [
+        Effect.interrupt,
+        Effect.sync(() => Fiber.getCurrent()!.interruptUnsafe()),
+        Effect.failCause(Cause.combine(Cause.interrupt(1), Cause.die("boom"))),
+        Rpc.fork(Effect.interrupt),
+        Rpc.uninterruptible(Effect.interrupt)
+      ]
+      for (const act of acts) assert.deepStrictEqual(yield* settle(outcome(ask(ref, act))), Exit.succeed("Crashed"))
+      assert.deepStrictEqual(yield* settle(ref.ask("Ping")), Exit.succeed("pong"))
+      yield* others
+    })))
+})
+
+describe("What is logged of messages", () => {
+  it.effect("a told message's typed failure is a warning with the actor's path and the failure", () => {
+    const { layer, logged } = makeLog()
+    return run(Effect.gen(function*() {
+      const ref = yield* Actor.spawn(counter, { name: "c" })
+      yield* ref.tell("Fail")
+      yield* turns
+      assert.strictEqual(logged.length, 1)
+      assert.match(logged[0]!, /^Warn/)
+      for (const part of ["/user/c", "Fail", "no"]) assert.include(logged[0]!, part)
+      // Who asks has it as the answer.
+      yield* Effect.flip(ref.ask("Fail"))
+      yield* turns
+      assert.strictEqual(logged.length, 1)
+    })).pipe(Effect.provide(layer))
+  })
+
+  it.effect("a defect of a finalizer after Actor.stash is not swallowed", () => {
+    const { layer, logged } = makeLog()
+    return run(Effect.gen(function*() {
+      const ref = yield* spawn("a", { supervisor: Supervisor.resume })
+      const events = yield* collectEvents
+      yield* tell(ref, Effect.ensuring(Actor.stash, Effect.die("leak")))
+      const crashes = events.flatMap((event) => event._tag === "Crashed" ? [Cause.pretty(event.cause)] : [])
+      assert.isTrue([...logged, ...crashes].some((text) => text.includes("leak")))
+      assert.deepStrictEqual(yield* settle(ref.ask("Ping")), Exit.succeed("pong"))
+    })).pipe(Effect.provide(layer))
+  })
+})
+
+describe("Spans", () => {
+  /** The spans made within `effect`: each with its parent's name. */
+  const spansOf = (
+    effect: Effect.Effect<unknown, unknown, ActorSystem.ActorSystem>,
+    options?: Partial<
+      ActorSystem.Options
+    >
+  ) =>
+    Effect.gen(function*() {
+      const spans: Array<Tracer.Span> = []
+      const tracer = Tracer.make({
+        span: (options) => {
+          const span = new Tracer.NativeSpan(options)
+          spans.push(span)
+          return span
+        }
+      })
+      yield* run(effect, options).pipe(Effect.provideService(Tracer.Tracer, tracer))
+      return spans.map(({ attributes, name, parent }) => ({
+        name,
+        parent: parent._tag === "Some" && parent.value._tag === "Span" ? parent.value.name : undefined,
+        actor: attributes.get("actor")
+      }))
+    })
+
+  const work = Effect.withSpan(Effect.void, "work")
+
+  const program = Effect.gen(function*() {
+    const ref = yield* Effect.withSpan(spawn("a"), "spawner")
+    yield* Effect.withSpan(ask(ref, work), "asker")
+    yield* Effect.withSpan(tell(ref, work), "teller")
+    yield* tell(ref, work)
+  })
+
+  it.effect("are off by default: what handlers do has the sender's span as its parent, and outlives no spawner", () =>
+    Effect.gen(function*() {
+      const spans = [
+        { name: "spawner", parent: undefined, actor: undefined },
+        { name: "asker", parent: undefined, actor: undefined },
+        { name: "work", parent: "asker", actor: undefined },
+        { name: "teller", parent: undefined, actor: undefined },
+        { name: "work", parent: "teller", actor: undefined },
+        { name: "work", parent: undefined, actor: undefined }
+      ]
+      assert.deepStrictEqual(yield* spansOf(program), spans)
+      assert.deepStrictEqual(yield* spansOf(program, { spans: "off" }), spans)
+    }))
+
+  it.effect("that are on give a message that is sent within a span one of its own, which names the actor", () =>
+    Effect.gen(function*() {
+      const spans = yield* spansOf(program, { spans: "on" })
+      assert.deepStrictEqual(spans.filter(({ name }) => name === "Puppet.Do").slice(0, 2), [
+        { name: "Puppet.Do", parent: "asker", actor: "/user/a" },
+        { name: "Puppet.Do", parent: "teller", actor: "/user/a" }
+      ])
+      const parents = spans.flatMap(({ name, parent }) => name === "work" ? [parent] : [])
+      assert.deepStrictEqual(parents.slice(0, 2), ["Puppet.Do", "Puppet.Do"])
+    }))
+
+  it.effect("that are sampled give that share of messages one, and the others keep the sender's as their parent", () =>
+    Effect.gen(function*() {
+      const count = (sample: number) =>
+        Effect.gen(function*() {
+          const asks = Effect.gen(function*() {
+            const ref = yield* spawn("a")
+            for (let i = 0; i < 1000; i++) yield* Effect.withSpan(ask(ref, work), "asker")
+          })
+          const spans = yield* spansOf(asks, { spans: { sample } })
+          const parents = spans.flatMap(({ name, parent }) => name === "work" ? [parent] : [])
+          assert.isTrue(parents.every((parent) => parent === "asker" || parent === "Puppet.Do"))
+          return parents.filter((parent) => parent === "Puppet.Do").length
+        })
+      assert.strictEqual(yield* count(1), 1000)
+      const tenth = yield* count(0.1)
+      assert.isAbove(tenth, 50)
+      assert.isBelow(tenth, 170)
+    }).pipe(Random.withSeed("spans")))
+
+  it.effect("reach the actors that a handler asks in turn", () =>
+    Effect.gen(function*() {
+      const nested = Effect.gen(function*() {
+        const [a, b] = [yield* spawn("a"), yield* spawn("b")]
+        yield* Effect.withSpan(ask(a, Effect.orDie(ask(b, work))), "asker")
+      })
+      assert.deepStrictEqual((yield* spansOf(nested)).map(({ name, parent }) => [name, parent]), [
+        ["asker", undefined],
+        ["work", "asker"]
+      ])
+      assert.deepStrictEqual(
+        (yield* spansOf(nested, { spans: "on" })).map(({ actor, name, parent }) => [name, parent, actor]),
+        [
+          ["asker", undefined, undefined],
+          ["Puppet.Do", "asker", "/user/a"],
+          ["Puppet.Do", "Puppet.Do", "/user/b"],
+          ["work", "Puppet.Do", undefined]
+        ]
+      )
+    }))
+
+  it("a share that is none is a defect that names it", () => {
+    for (const sample of [0, -1, 1.5, Number.NaN]) {
+      assert.throws(() => ActorSystem.layer({ name: "s", spans: { sample } }), "sample must be")
+    }
   })
 })

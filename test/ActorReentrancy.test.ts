@@ -1,9 +1,6 @@
-/**
- * What happens while other actors are on the stack: an idle actor handles an ask on its asker's stack, and an answer
- * resumes the asker on the handler's.
- */
+/** What happens when handlers, askers and their observers act on actors that are just acting on them. */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Duration, Effect, Exit, Fiber, Latch, Logger, Schedule, Schema, Stream } from "effect"
+import { Cause, Deferred, Duration, Effect, Exit, Fiber, Latch, Logger, Schedule, Schema } from "effect"
 import { Rpc } from "effect/rpc"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
@@ -60,7 +57,7 @@ const reasonOf = (exit: Exit.Exit<unknown, unknown> | undefined) => {
   return error instanceof Actor.ActorError ? error.reason._tag : error
 }
 
-describe("Actors on one stack", () => {
+describe("Actors that act on each other", () => {
   describe("a child that its parent's handler asks", () => {
     const parent = (log: Array<string>, how: "asks" | "crashes", options: Actor.BehaviorOptions) => {
       let incarnations = 0
@@ -170,21 +167,19 @@ describe("Actors on one stack", () => {
       assert.deepStrictEqual(log, ["begin", "end", "ping"])
     })))
 
-  it.effect("an idle actor that is paused does not handle an ask before it goes on", () =>
+  it.effect("an idle actor that is paused does not handle an ask before it is resumed", () =>
     run(Effect.gen(function*() {
       const { behavior, notes } = makeEcho()
       const ref = yield* Actor.spawn(behavior)
-      const asker = yield* Effect.scoped(Effect.gen(function*() {
-        yield* TestActor.pause(ref)
-        const asker = yield* Effect.forkDetach(ref.ask("Say", { text: "a" }), { startImmediately: true })
-        yield* settle(Effect.void)
-        assert.deepStrictEqual(notes, [])
-        return asker
-      }))
+      yield* ref.pause
+      const asker = yield* Effect.forkChild(ref.ask("Say", { text: "a" }), { startImmediately: true })
+      yield* settle(Effect.void)
+      assert.deepStrictEqual(notes, [])
+      yield* ref.resume
       assert.strictEqual(yield* Fiber.join(asker), "a")
     })))
 
-  it.effect("an asker of a router's routee that answers on the stack may ask the router again", () =>
+  it.effect("an asker of a router's routee may ask the router again at once", () =>
     run(Effect.gen(function*() {
       const pool = yield* Router.spawn(makeEcho().behavior, { size: 2, strategy: "leastLoaded" })
       const all = Effect.forEach(Array.from({ length: 100 }, (_, n) => `${n}`), (text) => pool.ask("Say", { text }))
@@ -192,14 +187,14 @@ describe("Actors on one stack", () => {
     })))
 
   it.effect("dropOldest: an evicted asker that asks again at once finds the mailbox full", () =>
-    run(Effect.scoped(Effect.gen(function*() {
+    run(Effect.gen(function*() {
       const ref = yield* Actor.spawn(makeEcho({ mailbox: Mailbox.bounded(1, "dropOldest") }).behavior)
-      yield* TestActor.pause(ref)
+      yield* ref.pause
       const ask = (text: string) => Effect.retry(ref.ask("Say", { text }), { times: 1 })
       yield* Effect.forkChild(ask("first"), { startImmediately: true })
       yield* Effect.forkChild(ask("second"), { startImmediately: true })
       assert.strictEqual((yield* ref.mailbox).size, 1)
-    }))))
+    })))
 
   it.effect("a stop answers everybody once, even if one asker then interrupts another", () =>
     run(Effect.gen(function*() {
@@ -208,6 +203,8 @@ describe("Actors on one stack", () => {
         runner(Effect.as(latch.await, "ok"), { mailbox: Mailbox.bounded(1, "block") })
       )
       const current = yield* Effect.forkChild(ref.ask("Run"), { startImmediately: true })
+      yield* Effect.yieldNow
+      yield* Effect.yieldNow
       let blocked: Fiber.Fiber<unknown, unknown> | undefined
       const queued = yield* Effect.forkChild(
         Effect.ensuring(ref.ask("Ping"), Effect.sync(() => blocked!.interruptUnsafe())),
@@ -240,25 +237,11 @@ describe("Actors on one stack", () => {
       assert.deepStrictEqual(askers.map((asker) => reasonOf(asker.pollUnsafe())), ["Stopped", "Stopped"])
     })))
 
-  it.effect("an actor that streams from itself gets Deadlock", () =>
-    run(Effect.gen(function*() {
-      const Items = Actor.make("Items", [
-        Rpc.make("All", { success: Schema.Finite, stream: true }),
-        Rpc.make("Sum", { success: Schema.Finite, error: Actor.ActorError })
-      ])
-      const ref = yield* Actor.spawn(Items.behavior(Effect.succeed({
-        All: () => Stream.make(1, 2),
-        Sum: () =>
-          Effect.flatMap(Actor.self(Items), (self) => Stream.runFold(self.stream("All"), () => 0, (a, b) => a + b))
-      })))
-      assert.strictEqual(reasonOf(yield* settle(ref.ask("Sum"))), "Deadlock")
-    })))
-
   it.effect("a told message that its handler forwards to a stopped or full actor is lost, and nothing else", () =>
     run(
       Effect.gen(function*() {
         const full = yield* Actor.spawn(makeEcho({ mailbox: Mailbox.bounded(1, "fail") }).behavior)
-        yield* TestActor.pause(full)
+        yield* full.pause
         yield* full.tell("Note", { text: "first" })
         const stopped = yield* Actor.spawn(makeEcho().behavior)
         yield* stopped.stop
@@ -276,7 +259,7 @@ describe("Actors on one stack", () => {
             assert.strictEqual(yield* ref.ask("Say", { text: "hi" }), "hi")
           }
         }
-      }).pipe(Effect.scoped)
+      })
     ))
 
   it.effect("what an asker's observer throws is logged, and no actor is stuck for it", () => {

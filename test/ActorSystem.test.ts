@@ -1,12 +1,28 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Latch, Layer, Metric, Schedule, Schema, Scope, Stream } from "effect"
+import { Cause, Effect, Exit, Fiber, Latch, Layer, Metric, Redacted, Schedule, Schema, Scope, Stream } from "effect"
 import { Rpc } from "effect/rpc"
 import { TestClock } from "effect/testing"
+import { inspect } from "node:util"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Mailbox from "../src/Mailbox.ts"
 import * as Supervisor from "../src/Supervisor.ts"
 import { TestActor } from "../src/testing/index.ts"
+import {
+  ask,
+  begin,
+  collectEvents,
+  lines,
+  makeSystem,
+  outcome,
+  puppet,
+  type PuppetOptions,
+  type PuppetRef,
+  run,
+  spawn,
+  tell,
+  turns
+} from "./fixtures/actors.ts"
 
 const Echo = Actor.make("Echo", [
   Rpc.make("Say", { payload: { text: Schema.String }, success: Schema.String }),
@@ -25,13 +41,6 @@ const makeEcho = (log: Array<string> = [], hang: Effect.Effect<void> = Effect.ne
   )
 
 const Other = Actor.make("Other", [Rpc.make("X")])
-
-const run = <A, E>(effect: Effect.Effect<A, E, ActorSystem.ActorSystem>) =>
-  Effect.provide(effect, ActorSystem.layer({ name: "test" }))
-
-const turn = Effect.gen(function*() {
-  for (let i = 0; i < 4; i++) yield* Effect.yieldNow
-})
 
 describe("ActorSystem", () => {
   it.effect("lookup finds a running actor by its path, and says what is wrong otherwise", () =>
@@ -66,14 +75,13 @@ describe("ActorSystem", () => {
         Stream.runCollect(Stream.takeUntil(ActorSystem.events, ({ _tag }) => _tag === "DeadLetter")),
         { startImmediately: true }
       )
-      yield* turn
+      yield* turns
       const ref = yield* Actor.spawn(makeEcho(), { name: "e" })
       yield* Effect.ignore(ref.ask("Die"))
-      yield* Effect.scoped(Effect.gen(function*() {
-        yield* TestActor.pause(ref)
-        yield* ref.tell("Say", { text: "kept" })
-        yield* ref.tell("Say", { text: "dropped" })
-      }))
+      yield* ref.pause
+      yield* ref.tell("Say", { text: "kept" })
+      yield* ref.tell("Say", { text: "dropped" })
+      yield* ref.resume
       yield* ref.drain
       yield* Effect.ignore(ref.tell("Say", { text: "late" }))
       const events = yield* Fiber.join(collected)
@@ -82,9 +90,41 @@ describe("ActorSystem", () => {
         ["Started", "Crashed", "Restarted", "MessageDropped", "Stopped", "DeadLetter"].map((tag) => [tag, "/user/e"])
       )
       assert.deepStrictEqual(
-        events.flatMap((event) => "payload" in event ? [event.payload] : []),
+        events.flatMap((event) => "payload" in event ? [Redacted.value(event.payload)] : []),
         [{ text: "dropped" }, { text: "late" }]
       )
+    })))
+
+  it.effect("events show nobody what was in a message", () =>
+    run(Effect.gen(function*() {
+      const ref = yield* Actor.spawn(makeEcho(), { name: "e" })
+      const events = yield* collectEvents
+      yield* ref.pause
+      for (let i = 0; i < 2; i++) yield* ref.tell("Say", { text: "secret" })
+      yield* ref.stop
+      yield* turns
+      assert.deepStrictEqual(lines(events), ["MessageDropped /user/e", "DeadLetter /user/e", "Stopped /user/e"])
+      assert.notInclude(JSON.stringify(events), "secret")
+      assert.notInclude(inspect(events, { depth: 9 }), "secret")
+    })))
+
+  it.effect("list says of each actor what it has done and what waits for it", () =>
+    run(Effect.gen(function*() {
+      const mailbox = Mailbox.bounded(2, "block")
+      const ref = yield* spawn("a", { mailbox, supervisor: Supervisor.restart(Schedule.forever) })
+      yield* spawn("b", { setup: spawn("c") })
+      for (let i = 0; i < 3; i++) yield* ref.ask("Ping")
+      for (let i = 0; i < 2; i++) yield* outcome(ask(ref, Effect.die("boom")))
+      const idle = { protocol: "Puppet", state: "Running", mailboxSize: 0, restarts: 0, blocked: 0, handled: 0 }
+      assert.deepStrictEqual(yield* ActorSystem.list, [
+        { ...idle, path: "/user/a", capacity: 2, restarts: 2, handled: 5 },
+        { ...idle, path: "/user/b", capacity: 1024 },
+        { ...idle, path: "/user/b/c", capacity: 1024 }
+      ] as ReadonlyArray<ActorSystem.ActorInfo>)
+      yield* tell(ref, Effect.never)
+      for (let i = 0; i < 2; i++) yield* ref.tell("Ping")
+      for (let i = 0; i < 3; i++) yield* begin(ref.tell("Ping"))
+      assert.deepInclude((yield* ActorSystem.list)[0], { mailboxSize: 2, blocked: 3, capacity: 2 })
     })))
 
   it.effect("its release lets handlers finish", () =>
@@ -95,9 +135,9 @@ describe("ActorSystem", () => {
       const system = yield* Layer.buildWithScope(ActorSystem.layer({ name: "s" }), scope)
       const ref = yield* Effect.provide(Actor.spawn(makeEcho(log, latch.await)), system)
       const ask = yield* Effect.forkChild(ref.ask("Hang"))
-      yield* turn
+      yield* turns
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
-      yield* turn
+      yield* turns
       yield* latch.open
       yield* Fiber.join(closing)
       yield* Fiber.join(ask)
@@ -112,12 +152,12 @@ describe("ActorSystem", () => {
       const system = yield* Layer.buildWithScope(layer, scope)
       const ref = yield* Effect.provide(Actor.spawn(makeEcho(log)), system)
       const ask = yield* Effect.forkChild(Effect.flip(ref.ask("Hang")))
-      yield* turn
+      yield* turns
       const queued = yield* Effect.forkChild(Effect.flip(ref.ask("Hang")))
       yield* Effect.provide(Actor.spawn(makeEcho([], Effect.never)), system).pipe(
         Effect.flatMap((last) => last.tell("Hang"))
       )
-      yield* turn
+      yield* turns
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust("4 seconds")
       assert.isUndefined(closing.pollUnsafe())
@@ -138,7 +178,7 @@ describe("ActorSystem", () => {
         system
       )
       const consumer = yield* Effect.forkChild(Effect.flip(Stream.runDrain(ref.stream("Items"))))
-      yield* turn
+      yield* turns
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust("4 seconds")
       assert.isUndefined(consumer.pollUnsafe())
@@ -166,21 +206,22 @@ describe("ActorSystem", () => {
         { startImmediately: true }
       )
       const spawning = yield* Effect.forkChild(Effect.flip(Effect.provide(Actor.spawn(slow, { name: "slow" }), system)))
-      yield* turn
+      yield* turns
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
       yield* TestClock.adjust("5 seconds")
       yield* Fiber.join(closing)
+      yield* turns
       assert.deepStrictEqual(log, ["released", "Stopped /user/slow", "Stopped /user"])
       yield* latch.open
       assert.strictEqual((yield* Fiber.join(spawning)).reason._tag, "ParentStopped")
-      yield* turn
+      yield* turns
       assert.deepStrictEqual(log, ["released", "Stopped /user/slow", "Stopped /user"])
     }))
 
   it("a negative shutdownTimeout is a defect that names it", () =>
     assert.throws(
       () => ActorSystem.layer({ name: "s", shutdownTimeout: -1 }),
-      "ActorSystem.layer: shutdownTimeout must not be negative, got -1ms"
+      "ActorSystem.layer: shutdownTimeout must be a duration that is not negative, got"
     ))
 
   it.effect("metrics count messages by protocol, and go with the system", () =>
@@ -210,5 +251,77 @@ describe("ActorSystem", () => {
       assert.deepStrictEqual(yield* values, {})
       const timings = (yield* Metric.snapshot).find(({ id }) => id === "troupe_processing_time")
       assert.isTrue(timings?.type === "Histogram" && timings.state.count === 3)
+    }))
+})
+
+describe("A tree 10,000 deep", () => {
+  const depth = 10_000
+
+  /** Actors, each the child of the one before; the root comes first. */
+  const grow = (options: PuppetOptions = {}) =>
+    Effect.gen(function*() {
+      const behavior = puppet(options)
+      const refs: Array<PuppetRef> = [yield* Actor.spawn(behavior)]
+      while (refs.length < depth) {
+        const child = Effect.orDie(Actor.spawn(behavior))
+        refs.push((yield* ask(refs.at(-1)!, child)) as PuppetRef)
+      }
+      return refs
+    })
+
+  it.effect("can be listed and measured", () =>
+    run(
+      Effect.gen(function*() {
+        yield* grow()
+        const infos = yield* ActorSystem.list
+        assert.strictEqual(infos.length, depth)
+        const gauge = (yield* Metric.snapshot).find(({ attributes, id }) =>
+          id === "troupe_actors" && attributes?.["system"] === "deep" && attributes?.["protocol"] === "Puppet"
+        )
+        assert(gauge?.type === "Gauge")
+        assert.strictEqual(gauge.state.value, depth)
+      }),
+      { name: "deep" }
+    ))
+
+  it.effect("can be stopped and killed, leaves first", () =>
+    run(Effect.gen(function*() {
+      for (const end of ["stop", "kill"] as const) {
+        const released: Array<number> = []
+        let count = 0
+        const setup = Effect.suspend(() => {
+          const n = count++
+          return Effect.addFinalizer(() => Effect.sync(() => released.push(n)))
+        })
+        const [root] = yield* grow({ setup })
+        yield* root![end]
+        assert.deepStrictEqual(released, Array.from({ length: depth }, (_, i) => depth - 1 - i))
+        assert.deepStrictEqual(yield* ActorSystem.list, [])
+      }
+    })))
+
+  it.effect("can be escalated from the leaf to the root of the system", () =>
+    run(Effect.gen(function*() {
+      const refs = yield* grow({ supervisor: Supervisor.escalate })
+      yield* TestActor.crash(refs.at(-1)!, "at the bottom")
+      const reason = yield* ActorSystem.awaitStopped
+      assert.isTrue(reason._tag === "Crashed" && Cause.squash(reason.cause) === "at the bottom")
+    })))
+
+  it.effect("restarts with its root", () =>
+    run(Effect.gen(function*() {
+      const [root, ...below] = yield* grow({ supervisor: Supervisor.restart(Schedule.forever) })
+      yield* TestActor.crash(root!)
+      assert.strictEqual(yield* root!.ask("Ping"), "pong")
+      assert.strictEqual((yield* below.at(-1)!.awaitStopped).reason._tag, "Stopped")
+      assert.strictEqual((yield* ActorSystem.list).length, 1)
+    })))
+
+  it.effect("ends with its system", () =>
+    Effect.gen(function*() {
+      const { release, system } = yield* makeSystem()
+      const refs = yield* Effect.provide(grow(), system)
+      yield* release
+      assert.strictEqual((yield* refs.at(-1)!.awaitStopped).reason._tag, "Stopped")
     }))
 })

@@ -3,7 +3,7 @@ import { Context, Effect, Schema, type Scope, Stream } from "effect"
 import { Rpc } from "effect/rpc"
 import * as Actor from "../src/Actor.ts"
 import type * as ActorSystem from "../src/ActorSystem.ts"
-import * as Supervisor from "../src/Supervisor.ts"
+import * as Group from "../src/Group.ts"
 
 class Overdrawn extends Schema.TaggedError<Overdrawn>()("Overdrawn", {}) {}
 class Bank extends Context.Service<Bank, { readonly fee: number }>()("test/Bank") {}
@@ -96,12 +96,15 @@ describe("Actor types", () => {
   it("only what every placement has is in an ActorRef", () => {
     expectTypeOf<Actor.LocalRefOf<typeof Account>>().toExtend<Actor.RefOf<typeof Account>>()
     expectTypeOf<Actor.RefOf<typeof Account>>().not.toHaveProperty("path")
-    expectTypeOf<Actor.RefOf<typeof Account>>().not.toHaveProperty("stop")
+    for (const _ of ["stop", "drain", "kill", "pause", "resume", "restart"] as const) {
+      expectTypeOf<Actor.RefOf<typeof Account>>().not.toHaveProperty(_)
+      expectTypeOf<Actor.LocalRefOf<typeof Account>>().toHaveProperty(_).toEqualTypeOf<Effect.Effect<void>>()
+    }
   })
 
   it("a group needs what its children need", () => {
     const needsBank = Account.behavior(Effect.as(Bank, handlers))
-    const group = Supervisor.group("oneForOne", [Supervisor.child(needsBank, { name: "a" })])
+    const group = Group.make("oneForOne", [Group.child(needsBank, { name: "a" })])
     expectTypeOf(group).toEqualTypeOf<Actor.Behavior<"Group", never, Actor.SpawnError, Bank>>()
   })
 })

@@ -3,7 +3,7 @@ import { Context, Deferred, Effect, Exit, Fiber, Layer, Queue, Schema, Stream } 
 import { LanguageModel, Prompt } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as Actor from "../src/Actor.ts"
-import * as ActorSystem from "../src/ActorSystem.ts"
+import type * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
 import { AgentError, MemberFailed } from "../src/AgentError.ts"
 import { AgentEvent } from "../src/AgentEvent.ts"
@@ -13,6 +13,7 @@ import * as Memory from "../src/Memory.ts"
 import * as Supervisor from "../src/Supervisor.ts"
 import * as Tool from "../src/Tool.ts"
 import * as Transcript from "../src/Transcript.ts"
+import { begin, makeSystem, outcome, pass, run as inSystem, settle } from "./fixtures/actors.ts"
 import { collect, lines, only, tags, weather } from "./fixtures/agents.ts"
 
 const poet = Agent.make("poet")
@@ -21,7 +22,7 @@ const poet = Agent.make("poet")
 const run =
   (script: Parameters<typeof Scripted.model>[0]) =>
   <A, E>(effect: Effect.Effect<A, E, ActorSystem.ActorSystem | LanguageModel.LanguageModel | Scripted.Requests>) =>
-    Effect.provide(effect, Layer.merge(Scripted.model(script), ActorSystem.layer({ name: "test" })))
+    Effect.provide(inSystem(effect), Scripted.model(script))
 
 /** A tool that hangs until it is interrupted, and says both. */
 const makeHang = Effect.gen(function*() {
@@ -340,14 +341,42 @@ describe("Interrupting an agent actor", () => {
       "Yes."
     ])))
 
-  it.effect("not by stopping the actor: the run that is under way ends first", () =>
+  it.effect("not by stopping the actor: the run that is under way ends first, however long it takes", () =>
     Effect.gen(function*() {
       const ref = yield* Agent.spawn(poet)
-      const asker = yield* Effect.forkChild(Agent.ask(ref, "1"), { startImmediately: true })
-      yield* Effect.yieldNow
-      const stop = yield* Effect.forkChild(ref.stop, { startImmediately: true })
-      yield* TestClock.adjust("1 second")
-      yield* Fiber.join(stop)
-      assert.isTrue(Exit.isSuccess(yield* Fiber.await(asker)))
-    }).pipe(run([[Scripted.delay("1 second"), Scripted.text("Yes.")]])))
+      const asker = yield* begin(Agent.ask(ref, "1"))
+      const stop = yield* begin(ref.stop)
+      yield* pass("59 minutes")
+      assert.isUndefined(stop.pollUnsafe())
+      yield* pass("1 minute")
+      assert.isDefined(stop.pollUnsafe())
+      assert.strictEqual((yield* Fiber.join(asker)).text, "Yes.")
+    }).pipe(run([[Scripted.delay("1 hour"), Scripted.text("Yes.")]])))
+
+  it.effect("by killing the actor: its tool is released, and its asker gets Stopped", () =>
+    Effect.gen(function*() {
+      const { began, released, tool } = yield* makeHang
+      const ref = yield* Agent.spawn(Agent.make("assistant", { tools: [tool] }))
+      const asker = yield* begin(outcome(Agent.ask(ref, "1")))
+      yield* Deferred.await(began)
+      assert.isDefined(yield* settle(ref.kill))
+      assert.deepStrictEqual(released, ["tool"])
+      assert.deepStrictEqual(asker.pollUnsafe(), Exit.succeed("Stopped"))
+    }).pipe(run([Scripted.toolCall("hang", {})])))
+
+  it.effect("by the release of its system, at the shutdownTimeout", () =>
+    Effect.gen(function*() {
+      const { began, released, tool } = yield* makeHang
+      const { release, system } = yield* makeSystem({ shutdownTimeout: "20 seconds" })
+      const ref = yield* Effect.provide(Agent.spawn(Agent.make("assistant", { tools: [tool] })), system)
+      const asker = yield* begin(outcome(Agent.ask(ref, "1")))
+      yield* Deferred.await(began)
+      const releasing = yield* begin(release)
+      yield* pass("19 seconds")
+      assert.deepStrictEqual(released, [])
+      yield* pass("1 second")
+      assert.deepStrictEqual(released, ["tool"])
+      assert.isDefined(releasing.pollUnsafe())
+      assert.deepStrictEqual(asker.pollUnsafe(), Exit.succeed("Stopped"))
+    }).pipe(Effect.provide(Scripted.model([Scripted.toolCall("hang", {})]))))
 })

@@ -4,7 +4,6 @@ import { Rpc } from "effect/rpc"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Mailbox from "../src/Mailbox.ts"
-import { TestActor } from "../src/testing/index.ts"
 
 const run = <A, E>(effect: Effect.Effect<A, E, ActorSystem.ActorSystem>) =>
   Effect.provide(effect, ActorSystem.layer({ name: "test" }))
@@ -43,7 +42,9 @@ const whilePaused = <A, E>(
   run(Effect.gen(function*() {
     const { behavior, seen } = makeLog(mailbox)
     const ref = yield* Actor.spawn(behavior)
-    const result = yield* Effect.scoped(Effect.andThen(TestActor.pause(ref), test(ref, seen)))
+    yield* ref.pause
+    const result = yield* Effect.ensuring(test(ref, seen), ref.resume)
+    while ((yield* ref.mailbox).size > 0) yield* Effect.yieldNow
     yield* turn
     return { ref, seen, result }
   }))
@@ -59,7 +60,7 @@ describe("Mailbox", () => {
           const second = yield* Effect.forkChild(ref.tell("Put", { id: 2 }), { startImmediately: true })
           const third = yield* Effect.forkDetach(ref.ask("Put", { id: 3 }), { startImmediately: true })
           assert.isUndefined(second.pollUnsafe())
-          assert.deepStrictEqual(yield* ref.mailbox, { size: 1, blocked: 2, capacity: 1 })
+          assert.deepStrictEqual(yield* ref.mailbox, { size: 1, blocked: 2, capacity: 1, running: 0 })
           return third
         }))
       yield* Fiber.join(result)
@@ -74,7 +75,7 @@ describe("Mailbox", () => {
           const tell = yield* Effect.forkChild(ref.tell("Put", { id: 2 }), { startImmediately: true })
           const ask = yield* Effect.forkChild(ref.ask("Put", { id: 3 }), { startImmediately: true })
           yield* Fiber.interruptAll([tell, ask])
-          assert.deepStrictEqual(yield* ref.mailbox, { size: 1, blocked: 0, capacity: 1 })
+          assert.deepStrictEqual(yield* ref.mailbox, { size: 1, blocked: 0, capacity: 1, running: 0 })
         }))
       assert.deepStrictEqual(seen, [1])
     }))
@@ -169,18 +170,15 @@ describe("Mailbox", () => {
         }),
         { mailbox: Mailbox.bounded(1, "fail") }
       ))
-      yield* Effect.scoped(Effect.gen(function*() {
-        yield* TestActor.pause(watcher)
-        yield* watcher.tell("Busy")
-        yield* watched.stop
-      }))
+      yield* watcher.pause
+      yield* watcher.tell("Busy")
+      yield* watched.stop
+      yield* watcher.resume
       yield* turn
       assert.deepStrictEqual(order, ["Ended", "Busy"])
-      yield* Effect.scoped(Effect.gen(function*() {
-        yield* TestActor.pause(watcher)
-        yield* watcher.tell("Busy")
-        yield* watcher.stop
-      }))
+      yield* watcher.pause
+      yield* watcher.tell("Busy")
+      yield* watcher.stop
       assert.strictEqual(order.length, 2)
     })))
 })

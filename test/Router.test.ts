@@ -8,6 +8,7 @@ import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Mailbox from "../src/Mailbox.ts"
 import * as Router from "../src/Router.ts"
 import * as Supervisor from "../src/Supervisor.ts"
+import { run } from "./fixtures/actors.ts"
 
 const Worker = Actor.make("Worker", [
   Rpc.make("Who", { success: Schema.String }),
@@ -60,7 +61,7 @@ const settled = repeat(20, Effect.yieldNow)
 /** The latch opens at the end, so that no waiting handler holds up the system's end. */
 const inWorld = <A, E>(body: (world: ReturnType<typeof makeWorld>) => Effect.Effect<A, E, ActorSystem.ActorSystem>) => {
   const world = makeWorld()
-  return Effect.ensuring(body(world), world.latch.open).pipe(Effect.provide(ActorSystem.layer({ name: "test" })))
+  return run(Effect.ensuring(body(world), world.latch.open))
 }
 
 const test = (name: string, body: Parameters<typeof inWorld<void, unknown>>[0]) => it.effect(name, () => inWorld(body))
@@ -109,15 +110,32 @@ describe("Router", () => {
   )
 
   test(
-    "leastLoaded avoids routees with waiting messages",
+    "leastLoaded counts the messages in work: who is busy gets nothing while others are idle",
     Effect.fnUntraced(function*({ notes, worker }) {
-      const pool = yield* Router.spawn(worker(), { size: 2, strategy: "leastLoaded" })
-      const [, second] = yield* repeat(2, Effect.forkChild(pool.ask("Wait"), { startImmediately: true }))
-      yield* Fiber.interrupt(second!)
-      // The first of these waits behind the handler that still runs; the others go round it.
-      yield* repeat(4, Effect.andThen(pool.tell("Note", { text: "x" }), settled))
-      assert.deepStrictEqual(notes, ["2: x", "2: x", "2: x"])
-      assert.deepStrictEqual(yield* pool.mailbox, { size: 1, blocked: 0, capacity: 2048 })
+      const pool = yield* Router.spawn(worker(), { size: 4, strategy: "leastLoaded" })
+      const busy = yield* Effect.forkChild(pool.ask("Wait"), { startImmediately: true })
+      yield* TestClock.adjust("10 minutes")
+      for (let i = 0; i < 9; i++) yield* Effect.andThen(pool.tell("Note", { text: "x" }), settled)
+      assert.strictEqual(notes.length, 9)
+      assert.deepStrictEqual([...new Set(notes)].sort(), ["2: x", "3: x", "4: x"])
+      assert.deepStrictEqual(yield* pool.mailbox, { size: 0, blocked: 0, capacity: 4096, running: 1 })
+      yield* Fiber.interrupt(busy)
+    })
+  )
+
+  test(
+    "leastLoaded counts forked runs as work, too",
+    Effect.fnUntraced(function*() {
+      const Forking = Actor.make("Forking", [Rpc.make("Fork"), Rpc.make("Who", { success: Schema.String })])
+      const forking = Forking.behavior(Effect.map(Actor.self(Forking), ({ path }) => ({
+        Fork: () => Rpc.fork(Effect.never),
+        Who: () => Effect.succeed(path.slice(path.lastIndexOf("/") + 1))
+      })))
+      const pool = yield* Router.spawn(forking, { size: 3, strategy: "leastLoaded" })
+      const forked = yield* repeat(2, Effect.forkChild(pool.ask("Fork"), { startImmediately: true }))
+      yield* settled
+      assert.deepStrictEqual(yield* repeat(4, pool.ask("Who")), ["3", "3", "3", "3"])
+      yield* Fiber.interruptAll(forked)
     })
   )
 
@@ -329,7 +347,7 @@ describe("Router", () => {
       yield* settled
       assert.deepStrictEqual([...notes].sort(), ["1: x", "2: x", "3: x"])
       assert.deepStrictEqual(yield* Stream.runCollect(all.stream("UpTo", { n: 2 })), [1, 2])
-      assert.deepStrictEqual(yield* all.mailbox, { size: 0, blocked: 0, capacity: 3072 })
+      assert.deepStrictEqual(yield* all.mailbox, { size: 0, blocked: 0, capacity: 3072, running: 0 })
     })
   )
 

@@ -1,50 +1,25 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Fiber, Random, Ref, Schedule, Schema } from "effect"
-import { Rpc } from "effect/rpc"
+import { Cause, Clock, Effect, Exit, Fiber, Random, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Supervisor from "../src/Supervisor.ts"
 import { TestActor } from "../src/testing/index.ts"
-
-const run = <A, E>(effect: Effect.Effect<A, E, ActorSystem.ActorSystem>) =>
-  Effect.provide(effect, ActorSystem.layer({ name: "test" }))
-
-const Worker = Actor.make("Worker", [
-  Rpc.make("Add", { success: Schema.Finite }),
-  Rpc.make("Crash", { payload: { why: Schema.String } })
-])
-
-/** A worker that writes down its incarnations' lives; `start` may fail a setup. */
-const makeWorker = (
-  name: string,
-  log: Array<string>,
-  supervisor?: Supervisor.Policy,
-  start: Effect.Effect<void, string> = Effect.void
-) =>
-  Worker.behavior(
-    Effect.gen(function*() {
-      yield* start
-      yield* Effect.acquireRelease(
-        Effect.sync(() => log.push(`start ${name}`)),
-        () => Effect.andThen(Effect.yieldNow, Effect.sync(() => log.push(`end ${name}`)))
-      )
-      const count = yield* Ref.make(0)
-      return {
-        Add: () => Ref.updateAndGet(count, (n) => n + 1),
-        Crash: ({ why }) => Effect.die(why)
-      }
-    }),
-    { supervisor }
-  )
-
-const immediately = Supervisor.restart(Schedule.forever)
-
-const turn = Effect.gen(function*() {
-  for (let i = 0; i < 6; i++) yield* Effect.yieldNow
-})
-
-const crash = (ref: Actor.RefOf<typeof Worker>, why = "boom") => Effect.ignore(ref.ask("Crash", { why }))
+import {
+  ask,
+  begin,
+  find,
+  makeLog,
+  outcome,
+  pass,
+  puppet,
+  run,
+  settle,
+  spawn,
+  turns,
+  withJumpingClock
+} from "./fixtures/actors.ts"
+import { crash, immediately, makeWorker, Worker } from "./fixtures/workers.ts"
 
 describe("Supervisor", () => {
   it.effect("restart: the next incarnation has fresh state, after the last one's scope has closed", () =>
@@ -60,14 +35,12 @@ describe("Supervisor", () => {
   it.effect("restart: queued messages survive, the one being handled does not", () =>
     run(Effect.gen(function*() {
       const ref = yield* Actor.spawn(makeWorker("w", [], Supervisor.restart(Schedule.spaced("1 second"))))
-      const [dying, queued] = yield* Effect.scoped(Effect.gen(function*() {
-        yield* TestActor.pause(ref)
-        const dying = yield* Effect.forkDetach(Effect.flip(ref.ask("Crash", { why: "boom" })), {
-          startImmediately: true
-        })
-        return [dying, yield* Effect.forkDetach(ref.ask("Add"), { startImmediately: true })] as const
-      }))
-      assert.strictEqual((yield* Fiber.join(dying)).reason._tag, "Crashed")
+      yield* ref.pause
+      const dying = yield* begin(outcome(ref.ask("Crash", { why: "boom" })))
+      const queued = yield* begin(ref.ask("Add"))
+      yield* ref.resume
+      yield* turns
+      assert.deepStrictEqual(dying.pollUnsafe(), Exit.succeed("Crashed"))
       assert.isUndefined(queued.pollUnsafe())
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* Fiber.join(queued), 1)
@@ -77,7 +50,7 @@ describe("Supervisor", () => {
     run(Effect.gen(function*() {
       const ref = yield* Actor.spawn(makeWorker("w", [], Supervisor.restart(Schedule.recurs(2))))
       for (let i = 0; i < 2; i++) yield* crash(ref)
-      yield* turn
+      yield* turns
       assert.strictEqual((yield* TestActor.inspect(ref)).state, "Running")
       yield* crash(ref, "the last")
       const { reason } = yield* ref.awaitStopped
@@ -176,7 +149,7 @@ describe("Supervisor", () => {
       const ref = yield* Actor.spawn(parent)
       yield* ref.ask("Add")
       yield* crash(ref)
-      yield* turn
+      yield* turns
       assert.strictEqual(yield* ref.ask("Add"), 1)
       assert.deepStrictEqual(log, ["start parent", "start child", "end child", "start parent", "start child"])
     })))
@@ -188,7 +161,7 @@ describe("Supervisor", () => {
         Effect.gen(function*() {
           const child = yield* Actor.spawn(makeWorker("child", [], Supervisor.escalate))
           if (incarnations++ === 0) yield* crash(child)
-          yield* turn
+          yield* turns
           return { Add: () => Effect.orDie(child.ask("Add")), Crash: ({ why }) => Effect.die(why) }
         }),
         { supervisor: immediately }
@@ -270,9 +243,8 @@ describe("Supervisor", () => {
         Effect.gen(function*() {
           if (incarnations++ > 0) {
             const self = yield* Actor.self(Worker)
-            yield* self.stop
             yield* Effect.onInterrupt(
-              Effect.never,
+              Effect.andThen(self.stop, Effect.never),
               () => Effect.andThen(Effect.yieldNow, Effect.sync(() => log.push("setup over")))
             )
           }
@@ -281,181 +253,270 @@ describe("Supervisor", () => {
         { supervisor: immediately }
       ))
       yield* crash(ref)
-      assert.strictEqual((yield* ref.awaitStopped).reason._tag, "Stopped")
+      assert.isDefined(yield* settle(ref.awaitStopped))
       assert.deepStrictEqual(log, ["setup over"])
     })))
+})
 
-  describe("group", () => {
-    const start = (strategy: Supervisor.Strategy, options?: {
-      readonly restart?: Supervisor.Restart
-      readonly kinds?: ReadonlyArray<"permanent" | "transient" | "temporary">
-    }) =>
-      Effect.gen(function*() {
-        const log: Array<string> = []
-        const children = ["a", "b", "c"].map((name, i) =>
-          Supervisor.child(makeWorker(name, log), { name, restart: options?.kinds?.[i] })
-        )
-        const group = yield* Actor.spawn(
-          Supervisor.group(strategy, children, { restart: options?.restart ?? immediately }),
-          { name: "group" }
-        )
-        const child = (name: string) => ActorSystem.lookup(Worker, `/user/group/${name}`)
-        const clear = Effect.sync(() => void log.splice(0))
-        return { log, group, child, clear }
-      })
+const stateOf = (ref: Actor.LocalRefOf<typeof Worker>) => Effect.map(TestActor.inspect(ref), ({ state }) => state)
 
-    it.effect("starts in order, stops in reverse", () =>
+describe("A setup that fails at a restart", () => {
+  /** A worker whose setups fail once they shall; after too many the storm is over in any case. */
+  const makeFragile = (supervisor: Supervisor.Policy) => {
+    const at: Array<number> = []
+    const world = { fails: false, at }
+    const start = Effect.gen(function*() {
+      if (!world.fails) return
+      at.push(yield* Clock.currentTimeMillis)
+      return yield* at.length > 100 ? Effect.never : Effect.fail("no disk")
+    })
+    return { world, behavior: makeWorker("w", [], supervisor, start) }
+  }
+
+  for (const healthy of ["0 seconds", "10 minutes"] as const) {
+    it.effect(`spends the intensity, after ${healthy} of health`, () =>
       run(Effect.gen(function*() {
-        const { group, log } = yield* start("oneForOne")
-        yield* group.stop
-        assert.deepStrictEqual(log, ["start a", "start b", "start c", "end c", "end b", "end a"])
+        yield* TestClock.setTime(Date.UTC(2030, 0))
+        const policy = Supervisor.restart(Supervisor.intensity({ restarts: 3, within: "1 minute" }))
+        const { behavior, world } = makeFragile(policy)
+        const ref = yield* Actor.spawn(behavior)
+        yield* pass(healthy)
+        world.fails = true
+        yield* crash(ref)
+        yield* turns
+        assert.strictEqual(world.at.length, 3)
+        assert.deepStrictEqual(yield* settle(ref.awaitStopped).pipe(Effect.map(Boolean)), true)
       })))
+  }
 
-    it.effect("oneForOne restarts the child that crashed, and its references stay", () =>
-      run(Effect.gen(function*() {
-        const { child, clear, log } = yield* start("oneForOne")
-        const b = yield* child("b")
-        yield* b.ask("Add")
-        yield* clear
-        yield* crash(b)
-        assert.strictEqual(yield* b.ask("Add"), 1)
-        assert.deepStrictEqual(log, ["end b", "start b"])
-      })))
+  it.effect("spends any schedule: it starts afresh only when a setup has succeeded", () =>
+    run(Effect.gen(function*() {
+      const { behavior, world } = makeFragile(Supervisor.restart(Schedule.recurs(2), { window: "1 second" }))
+      const ref = yield* Actor.spawn(behavior)
+      yield* pass("1 hour")
+      world.fails = true
+      yield* crash(ref)
+      yield* turns
+      assert.strictEqual(world.at.length, 2)
+      assert.isDefined(yield* settle(ref.awaitStopped))
+    })))
 
-    it.effect("oneForAll restarts all: ends them in reverse, starts them in order", () =>
-      run(Effect.gen(function*() {
-        const { child, clear, log } = yield* start("oneForAll")
-        const [a, b] = [yield* child("a"), yield* child("b")]
-        yield* a.ask("Add")
-        yield* clear
-        yield* crash(b)
-        yield* turn
-        assert.strictEqual(yield* a.ask("Add"), 1)
-        assert.deepStrictEqual(log, ["end c", "end b", "end a", "start a", "start b", "start c"])
-      })))
+  it.effect("backs off, however long one attempt takes", () =>
+    run(Effect.gen(function*() {
+      const policy = Supervisor.restart(Schedule.exponential("1 minute"), { window: "30 seconds" })
+      const { behavior, world } = makeFragile(policy)
+      const ref = yield* Actor.spawn(behavior)
+      yield* pass("1 hour")
+      const begun = yield* Clock.currentTimeMillis
+      world.fails = true
+      yield* crash(ref)
+      yield* pass("15 minutes")
+      assert.deepStrictEqual(world.at.map((at) => (at - begun) / 60_000), [1, 3, 7, 15])
+    })))
 
-    it.effect("restForOne restarts the child and those started after it", () =>
-      run(Effect.gen(function*() {
-        const { child, clear, log } = yield* start("restForOne")
-        const b = yield* child("b")
-        yield* clear
-        yield* crash(b)
-        yield* b.ask("Add")
-        yield* turn
-        assert.deepStrictEqual(log, ["end c", "end b", "start b", "start c"])
-      })))
+  it.effect("health is counted from the setup's end, not from its beginning", () =>
+    run(Effect.gen(function*() {
+      let setups = 0
+      const start = Effect.suspend(() => setups++ === 0 ? Effect.void : Effect.sleep("2 minutes"))
+      const policy = Supervisor.restart(Schedule.recurs(1), { window: "1 minute" })
+      const ref = yield* Actor.spawn(makeWorker("w", [], policy, start))
+      yield* crash(ref)
+      yield* pass("2 minutes")
+      assert.strictEqual(yield* stateOf(ref), "Running")
+      yield* crash(ref)
+      assert.isDefined(yield* settle(ref.awaitStopped))
+    })))
+})
 
-    it.effect("a permanent child that stops is started anew under its name, a transient one only after a crash", () =>
-      run(Effect.gen(function*() {
-        const { child, clear, log } = yield* start("oneForOne", { kinds: ["permanent", "transient", "temporary"] })
-        const [a, b, c] = [yield* child("a"), yield* child("b"), yield* child("c")]
-        yield* clear
-        yield* a.stop
-        yield* turn
-        assert.deepStrictEqual(log, ["end a", "start a"])
-        assert.strictEqual(yield* (yield* child("a")).ask("Add"), 1)
-        yield* clear
-        yield* crash(b)
-        assert.strictEqual(yield* b.ask("Add"), 1)
-        yield* b.stop
-        yield* crash(c)
-        yield* turn
-        assert.deepStrictEqual(log, ["end b", "start b", "end b", "end c"])
-        assert.strictEqual((yield* Effect.flip(child("b"))).reason._tag, "NotFound")
-        assert.strictEqual((yield* c.awaitStopped).reason._tag, "Crashed")
-      })))
+describe("intensity", () => {
+  it.effect("counts over its own span, which a healthy window does not cut short", () =>
+    run(Effect.gen(function*() {
+      const policy = Supervisor.restart(Supervisor.intensity({ restarts: 5, within: "1 hour" }))
+      const ref = yield* Actor.spawn(makeWorker("w", [], policy))
+      for (let i = 0; i < 5; i++) {
+        yield* crash(ref)
+        yield* pass("10 minutes")
+        assert.strictEqual(yield* stateOf(ref), "Running")
+      }
+      yield* crash(ref)
+      assert.isDefined(yield* settle(ref.awaitStopped))
+    })))
 
-    it.effect("oneForAll ends a temporary child for good, and leaves a transient one that has ended alone", () =>
-      run(Effect.gen(function*() {
-        const { child, clear, log } = yield* start("oneForAll", { kinds: ["permanent", "transient", "temporary"] })
-        const [a, c] = [yield* child("a"), yield* child("c")]
-        yield* (yield* child("b")).stop
-        yield* clear
-        yield* crash(a)
-        yield* turn
-        assert.deepStrictEqual(log, ["end c", "end a", "start a"])
-        assert.strictEqual((yield* c.awaitStopped).reason._tag, "Stopped")
-      })))
+  it.effect("forgets what is longer ago than its span", () =>
+    run(Effect.gen(function*() {
+      const policy = Supervisor.restart(Supervisor.intensity({ restarts: 5, within: "1 hour" }))
+      const ref = yield* Actor.spawn(makeWorker("w", [], policy))
+      for (let i = 0; i < 20; i++) {
+        yield* crash(ref)
+        yield* pass("13 minutes")
+        assert.strictEqual(yield* stateOf(ref), "Running")
+      }
+    })))
 
-    it.effect("two children that crash at once are mended once", () =>
-      run(Effect.gen(function*() {
-        const { child, clear, log } = yield* start("oneForAll")
-        const [a, b] = [yield* child("a"), yield* child("b")]
-        yield* clear
-        yield* TestActor.crash(a)
-        yield* TestActor.crash(b)
-        yield* turn
-        assert.deepStrictEqual(log, ["end c", "end b", "end a", "start a", "start b", "start c"])
-      })))
+  it.effect("counts on within Schedule.max, while health resets the backoff beside it", () =>
+    run(Effect.gen(function*() {
+      const policy = Supervisor.restart(Schedule.max([
+        Supervisor.intensity({ restarts: 3, within: "1 hour" }),
+        Schedule.exponential("1 second")
+      ]))
+      const ref = yield* Actor.spawn(makeWorker("w", [], policy))
+      for (let i = 0; i < 3; i++) {
+        yield* crash(ref)
+        yield* pass("999 millis")
+        assert.strictEqual(yield* stateOf(ref), "Restarting")
+        yield* pass("1 millis")
+        assert.strictEqual(yield* stateOf(ref), "Running")
+        yield* pass("2 minutes")
+      }
+      yield* crash(ref)
+      assert.isDefined(yield* settle(ref.awaitStopped))
+    })))
 
-    it.effect("a child whose setup fails at a restart is the next one to mend", () =>
-      run(Effect.gen(function*() {
-        const log: Array<string> = []
-        let starts = 0
-        const fails = Effect.suspend(() => ++starts === 2 ? Effect.fail("no disk") : Effect.void)
-        const children = [
-          Supervisor.child(makeWorker("a", log), { name: "a" }),
-          Supervisor.child(makeWorker("b", log, undefined, fails), { name: "b" }),
-          Supervisor.child(makeWorker("c", log), { name: "c" })
-        ]
-        yield* Actor.spawn(Supervisor.group("restForOne", children, { restart: immediately }), { name: "group" })
-        const a = yield* ActorSystem.lookup(Worker, "/user/group/a")
-        yield* crash(a)
-        yield* turn
-        assert.deepStrictEqual(log.slice(3), ["end c", "end b", "end a", "start a", "start b", "start c"])
-      })))
+  it.effect("of one policy counts for each actor by itself", () =>
+    run(Effect.gen(function*() {
+      const policy = Supervisor.restart(Supervisor.intensity({ restarts: 1, within: "1 hour" }))
+      const [a, b] = [yield* Actor.spawn(makeWorker("a", [], policy)), yield* Actor.spawn(makeWorker("b", [], policy))]
+      yield* crash(a)
+      yield* crash(b)
+      assert.strictEqual((yield* a.ask("Add")) + (yield* b.ask("Add")), 2)
+      yield* crash(a)
+      assert.isDefined(yield* settle(a.awaitStopped))
+      assert.strictEqual(yield* b.ask("Add"), 2)
+    })))
 
-    it.effect("its schedule starts afresh after a healthy window", () =>
-      run(Effect.gen(function*() {
-        const { child, group } = yield* start("oneForOne", {
-          restart: Supervisor.restart(Schedule.recurs(1), { window: "1 minute" })
-        })
-        const a = yield* child("a")
-        yield* TestClock.adjust("2 minutes")
-        for (let i = 0; i < 3; i++) {
+  it.effect("two of one schedule both hold: few in a short time, more in a long one", () =>
+    run(Effect.gen(function*() {
+      const policy = Supervisor.restart(Schedule.max([
+        Supervisor.intensity({ restarts: 2, within: "1 minute" }),
+        Supervisor.intensity({ restarts: 4, within: "1 hour" })
+      ]))
+      const slow = yield* Actor.spawn(makeWorker("slow", [], policy))
+      for (let i = 0; i < 4; i++) {
+        yield* crash(slow)
+        yield* pass("5 minutes")
+      }
+      assert.strictEqual(yield* stateOf(slow), "Running")
+      yield* crash(slow)
+      assert.isDefined(yield* settle(slow.awaitStopped))
+      const fast = yield* Actor.spawn(makeWorker("fast", [], policy))
+      for (let i = 0; i < 3; i++) yield* crash(fast)
+      assert.isDefined(yield* settle(fast.awaitStopped))
+    })))
+
+  it.effect("counts crashes, and no restart that an operator asked for", () =>
+    run(Effect.gen(function*() {
+      const policy = Supervisor.restart(Supervisor.intensity({ restarts: 1, within: "1 hour" }))
+      const ref = yield* Actor.spawn(makeWorker("w", [], policy))
+      for (let i = 0; i < 3; i++) yield* ref.restart
+      yield* crash(ref)
+      assert.deepStrictEqual(yield* settle(ref.ask("Add")), Exit.succeed(1))
+    })))
+})
+
+describe("A wall clock that jumps", () => {
+  for (const by of ["1 hour", "-1 hour"] as const) {
+    it.effect(`by ${by} neither trips an intensity nor makes it forget`, () =>
+      withJumpingClock((jump) =>
+        run(Effect.gen(function*() {
+          const policy = Supervisor.restart(Supervisor.intensity({ restarts: 2, within: "1 minute" }))
+          const [a, b] = [
+            yield* Actor.spawn(makeWorker("a", [], policy)),
+            yield* Actor.spawn(makeWorker("b", [], policy))
+          ]
+          for (const ref of [a, a, b, b]) yield* crash(ref)
+          yield* jump(by)
           yield* crash(a)
-          assert.strictEqual(yield* a.ask("Add"), 1)
-          yield* TestClock.adjust("1 minute")
-        }
-        yield* crash(a)
-        yield* a.ask("Add")
-        yield* TestClock.adjust("59 seconds")
-        yield* crash(a)
-        assert.strictEqual((yield* group.awaitStopped).reason._tag, "Crashed")
-      })))
+          assert.isDefined(yield* settle(a.awaitStopped))
+          yield* pass("2 minutes")
+          yield* crash(b)
+          assert.deepStrictEqual(yield* settle(b.ask("Add")), Exit.succeed(1))
+        }))
+      ))
 
-    it.effect("stops with the last cause when its schedule has ended", () =>
-      run(Effect.gen(function*() {
-        const { child, group } = yield* start("oneForOne", { restart: Supervisor.restart(Schedule.recurs(1)) })
-        const a = yield* child("a")
-        yield* crash(a)
-        yield* a.ask("Add")
-        yield* crash(a, "again")
-        const { reason } = yield* group.awaitStopped
-        assert.isTrue(reason._tag === "Crashed" && Cause.squash(reason.cause) === "again")
-        assert.strictEqual((yield* a.awaitStopped).reason._tag, "Stopped")
-      })))
+    it.effect(`by ${by} is no health, and takes none away`, () =>
+      withJumpingClock((jump) =>
+        run(Effect.gen(function*() {
+          const policy = Supervisor.restart(Schedule.recurs(1), { window: "1 minute" })
+          const [a, b] = [
+            yield* Actor.spawn(makeWorker("a", [], policy)),
+            yield* Actor.spawn(makeWorker("b", [], policy))
+          ]
+          for (const ref of [a, b]) yield* crash(ref)
+          yield* turns
+          yield* jump(by)
+          yield* crash(a)
+          assert.isDefined(yield* settle(a.awaitStopped))
+          yield* pass("1 minute")
+          yield* crash(b)
+          assert.deepStrictEqual(yield* settle(b.ask("Add")), Exit.succeed(1))
+        }))
+      ))
+  }
+})
 
-    it.effect("can be stopped while it waits to restart", () =>
-      run(Effect.gen(function*() {
-        const { child, group, log } = yield* start("oneForAll", {
-          restart: Supervisor.restart(Schedule.spaced("1 hour"))
-        })
-        yield* crash(yield* child("a"))
-        yield* turn
-        yield* group.stop
-        assert.deepStrictEqual(log.slice(3), ["end c", "end b", "end a"])
-      })))
+describe("What a supervisor tells", () => {
+  it.effect("decide is told of the actor that crashed: itself, or the child that escalated", () =>
+    run(Effect.gen(function*() {
+      const told: Array<unknown> = []
+      const supervisor = Supervisor.decide((cause, { path, protocol }) => {
+        told.push([Cause.squash(cause), path, protocol])
+        return immediately
+      })
+      const setup = Effect.gen(function*() {
+        yield* Actor.spawn(makeWorker("w", [], Supervisor.escalate), { name: "worker" })
+        yield* spawn("puppet", { supervisor: Supervisor.escalate })
+      })
+      const ref = yield* spawn("p", { setup, supervisor })
+      yield* outcome(ask(ref, Effect.die("own")))
+      yield* turns
+      yield* crash(yield* ActorSystem.lookup(Worker, "/user/p/worker"), "child's")
+      yield* turns
+      yield* TestActor.crash(yield* find("/user/p/puppet"), "other child's")
+      yield* turns
+      assert.deepStrictEqual(told, [
+        ["own", "/user/p", "Puppet"],
+        ["child's", "/user/p/worker", "Worker"],
+        ["other child's", "/user/p/puppet", "Puppet"]
+      ])
+    })))
 
-    it.effect("names the child that cannot start, and the second of two with one name", () =>
-      run(Effect.gen(function*() {
-        const log: Array<string> = []
-        const good = Supervisor.child(makeWorker("good", log), { name: "good" })
-        const twice = yield* Effect.flip(Actor.spawn(Supervisor.group("oneForOne", [good, good]), { name: "g" }))
-        assert.strictEqual(String(twice).includes("/user/g/good: the name is taken"), true)
-        assert.deepStrictEqual(log, ["start good", "end good"])
-        const bad = Supervisor.child(makeWorker("bad", log, undefined, Effect.fail("no disk")), { name: "bad" })
-        assert.strictEqual(yield* Effect.flip(Actor.spawn(Supervisor.group("oneForOne", [good, bad]))), "no disk")
-      })))
+  it.effect("decide may spare a parent what one of its children did", () =>
+    run(Effect.gen(function*() {
+      const supervisor = Supervisor.decide((_, { path }) =>
+        path.endsWith("/rash") ? Supervisor.resume : Supervisor.stop
+      )
+      const ref = yield* spawn("p", { setup: spawn("rash", { supervisor: Supervisor.escalate }), supervisor })
+      yield* TestActor.crash(yield* find("/user/p/rash"))
+      yield* turns
+      assert.deepStrictEqual(yield* settle(ref.ask("Ping")), Exit.succeed("pong"))
+    })))
+
+  it.effect("an actor that is given up after asked crashes is logged, once, with its path and the cause", () => {
+    const { layer, logged } = makeLog()
+    const policies = [Supervisor.stop, Supervisor.restart(Schedule.recurs(1))]
+    return run(Effect.gen(function*() {
+      for (const [i, supervisor] of policies.entries()) {
+        const ref = yield* Actor.spawn(makeWorker("w", [], supervisor), { name: `w${i}` })
+        for (let n = 0; n < i; n++) yield* crash(ref, "mended")
+        assert.deepStrictEqual(logged, [])
+        yield* crash(ref, "the last")
+        assert.isDefined(yield* settle(ref.awaitStopped))
+        const [line, ...more] = logged.splice(0)
+        assert.deepStrictEqual(more, [])
+        assert.match(line!, /^Error/)
+        assert.include(line!, `/user/w${i}`)
+        assert.include(line!, "the last")
+      }
+    })).pipe(Effect.provide(layer))
   })
+
+  it.effect("a policy that gives no directive stops the actor, and nothing else", () =>
+    run(Effect.gen(function*() {
+      const broken = Supervisor.decide(() => undefined as unknown as Supervisor.Directive)
+      const ref = yield* Actor.spawn(puppet({ supervisor: broken }))
+      const other = yield* spawn("other")
+      assert.strictEqual(yield* outcome(ask(ref, Effect.die("boom"))), "Crashed")
+      assert.isDefined(yield* settle(ref.awaitStopped))
+      assert.deepStrictEqual(yield* settle(other.ask("Ping")), Exit.succeed("pong"))
+    })))
 })

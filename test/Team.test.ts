@@ -1,7 +1,6 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Result, Schedule, Schema, Stream } from "effect"
 import type { LanguageModel, Response } from "effect/ai"
-import { TestClock } from "effect/testing"
 import * as Actor from "../src/Actor.ts"
 import type * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
@@ -11,6 +10,7 @@ import * as Scripted from "../src/Llm/Scripted.ts"
 import * as Recover from "../src/Recover.ts"
 import * as Team from "../src/Team.ts"
 import * as Tool from "../src/Tool.ts"
+import { pass } from "./fixtures/actors.ts"
 import { collect, lines, modelOf, only, weather } from "./fixtures/agents.ts"
 import { refused } from "./fixtures/badOptions.ts"
 import { actor, play, questions, textBy } from "./fixtures/teams.ts"
@@ -380,7 +380,7 @@ describe("Team.handoff that breaks off", () => {
       const triage = yield* Agent.spawn(Agent.make("a", { model }))
       const ref = yield* Actor.spawn(Team.handoff("support", { triage }))
       const asker = yield* Effect.forkChild(Agent.ask(ref, "Hi"))
-      yield* TestClock.adjust(0)
+      yield* pass(0)
       yield* Fiber.interrupt(asker)
       const [, answer] = (yield* Agent.transcript(ref)).entries
       assert(answer?._tag === "Answer")
@@ -422,7 +422,7 @@ describe("Team.handoff that breaks off", () => {
       })
       const ref = yield* Actor.spawn(Team.handoff("support", { again }))
       const asker = yield* Effect.forkChild(Agent.ask(ref, "Hi"))
-      yield* TestClock.adjust("1 second")
+      yield* pass("1 second")
       yield* Fiber.interrupt(asker)
       assert.deepStrictEqual(lines(yield* Agent.transcript(ref)), [
         "user: Hi",

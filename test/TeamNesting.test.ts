@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Layer, Queue, Schema, Stream, Tracer } from "effect"
+import { Deferred, Effect, Exit, Fiber, Layer, Queue, Schema, Stream, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
@@ -12,6 +12,7 @@ import * as Mailbox from "../src/Mailbox.ts"
 import * as Team from "../src/Team.ts"
 import * as Tool from "../src/Tool.ts"
 import * as Transcript from "../src/Transcript.ts"
+import { begin, outcome, pass, settle } from "./fixtures/actors.ts"
 import { collect, lines, only } from "./fixtures/agents.ts"
 import { actor, cast, makeHanging, play, questions, textBy } from "./fixtures/teams.ts"
 
@@ -261,7 +262,7 @@ describe("What goes through teams", () => {
       const office = Team.hierarchy("office", a, { desk }, { delegation: "tools" })
       const ref = yield* Actor.spawn(nest(Team.router("router", { office }, { key: () => "" })))
       const asker = yield* Effect.forkChild(Agent.ask(ref, "Pay"))
-      yield* TestClock.adjust(0)
+      yield* pass(0)
       const approvals = yield* Approvals.Approvals
       const [pending] = yield* approvals.list
       assert(pending?.agent === "clerk")
@@ -334,6 +335,20 @@ describe("What goes through teams", () => {
       Approvals.layer()
     ))))
 
+  it.effect("a killed team has the innermost tool released, and everybody's asker told", () =>
+    Effect.gen(function*() {
+      const { agent, began, released } = yield* makeHanging("a")
+      const ref = yield* Actor.spawn(nest(agent), { name: "outer" })
+      const asker = yield* begin(outcome(Agent.ask(ref, "Go")))
+      yield* Deferred.await(began)
+      yield* pass("1 hour")
+      assert.deepStrictEqual(released, [])
+      assert.isDefined(yield* settle(ref.kill))
+      assert.deepStrictEqual(released, ["a"])
+      assert.deepStrictEqual(asker.pollUnsafe(), Exit.succeed("Stopped"))
+      assert.deepStrictEqual(yield* ActorSystem.list, [])
+    }).pipe(play({ a: [Scripted.toolCall("hang", {})] })))
+
   it.effect("members at work at once, at any depth, can't overshoot a budget by more than what is in flight", () =>
     Effect.gen(function*() {
       // Each call reserves about 1,050 tokens and takes 1,400: of six five fit, and each passes its reservation by 350.
@@ -342,7 +357,7 @@ describe("What goes through teams", () => {
         Team.broadcast(name, [nest(a), nest(a), Team.pipeline("p", [b])], { onFailure: "collect", budget })
       const ref = yield* Actor.spawn(Team.broadcast("all", [wide("x"), wide("y")], { onFailure: "collect", budget }))
       const asker = yield* Effect.forkChild(Effect.exit(Agent.ask(ref, "Go")))
-      yield* TestClock.adjust("1 minute")
+      yield* pass("1 minute")
       yield* Fiber.join(asker)
       const { tokens } = yield* budget.used
       assert.isAbove(tokens, 6_000)

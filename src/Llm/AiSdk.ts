@@ -23,6 +23,7 @@ import * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Model from "effect/ai/Model"
 import type * as Response from "effect/ai/Response"
+import * as Tool from "effect/ai/Tool"
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -36,7 +37,15 @@ import * as Stream from "effect/Stream"
 import * as Errors from "../internal/llm/aiSdkError.ts"
 import { toPromptV3 } from "../internal/llm/aiSdkPrompt.ts"
 import { toCallOptions } from "../internal/llm/aiSdkRequest.ts"
-import { type GenerateResult, isTruncated, toParts, toStreamPart } from "../internal/llm/aiSdkResponse.ts"
+import {
+  addStreamParts,
+  type Finish,
+  type GenerateResult,
+  isInProgress,
+  isTruncated,
+  type Source,
+  toParts
+} from "../internal/llm/aiSdkResponse.ts"
 import { type Batch, batchReader, type PartReader } from "../internal/llm/aiSdkStream.ts"
 import * as CallSpan from "../internal/llm/callSpan.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
@@ -169,12 +178,19 @@ const prepare = Effect.fnUntraced(function*(
   const settings = mergeSettings(bridge.settings ?? {}, yield* RequestSettings)
   const secrets = [...(bridge.secrets ?? []), ...secretsOf(settings.headers ?? {})]
   const origin: Errors.Origin = { provider: bridge.provider, method, secrets }
-  const dialect = { codecTransformer: bridge.codecTransformer, strictTools: bridge.strictTools === "whenPossible" }
+  const { codecTransformer, model: { provider } } = bridge
+  const dialect = { provider, codecTransformer, strictTools: bridge.strictTools === "whenPossible" }
   const call = yield* Effect.try({
     try: () => toCallOptions(request, settings, dialect),
     catch: (error) => Errors.make(new AiError.UnsupportedSchemaError({ description: String(error) }), origin)
   })
-  return { call, origin }
+  const names = new Tool.NameMapper(request.tools)
+  const sourceOf = (headers: Record<string, string> | undefined): Source => ({
+    provider,
+    customName: (name) => names.getCustomName(name),
+    headers: Errors.safeHeaders(headers, origin)
+  })
+  return { call, origin, sourceOf }
 })
 
 const callSpan = (
@@ -186,7 +202,7 @@ const callSpan = (
 const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
   const { model } = bridge
   const { fails, notes } = yield* callSpan(bridge, request, false)
-  const { call, origin } = yield* Effect.tapError(prepare(bridge, request, "generateText"), fails)
+  const { call, origin, sourceOf } = yield* Effect.tapError(prepare(bridge, request, "generateText"), fails)
   const result = yield* sdkCall(
     origin,
     (abortSignal): PromiseLike<GenerateResult> =>
@@ -195,8 +211,9 @@ const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: Langua
         : model.doGenerate({ ...call, abortSignal })
   ).pipe(Effect.tapError(fails))
   yield* logWarnings(bridge, result.warnings)
-  if (isTruncated(result.finishReason)) return yield* Effect.tapError(Errors.failUnfinished(origin), fails)
-  const parts = toParts(result, Errors.safeHeaders(result.response?.headers, origin))
+  const failure = Errors.ofFinish(result, origin) ?? unfinished(result, origin)
+  if (failure !== undefined) return yield* Effect.tapError(Effect.fail(failure), fails)
+  const parts = toParts(result, sourceOf(result.response?.headers))
   notes(parts)
   return parts
 })
@@ -204,7 +221,7 @@ const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: Langua
 const streamText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
   const { model } = bridge
   const span = yield* callSpan(bridge, request, true)
-  const { call, origin } = yield* Effect.tapError(prepare(bridge, request, "streamText"), span.fails)
+  const { call, origin, sourceOf } = yield* Effect.tapError(prepare(bridge, request, "streamText"), span.fails)
   // Outlives the call below: the body is read under it, and closing the stream's scope hangs up.
   const controller = yield* Effect.acquireRelease(
     Effect.sync(() => new AbortController()),
@@ -220,8 +237,17 @@ const streamText = Effect.fnUntraced(function*(bridge: Bridge, request: Language
     Effect.sync(() => result.stream.getReader()),
     (reader) => Effect.sync(() => void reader.cancel().catch(() => undefined))
   )
-  return Stream.fromPull(Effect.succeed(pullParts(bridge, origin, result, reader, span)))
+  return Stream.fromPull(
+    Effect.succeed(pullParts(bridge, { origin, result, source: sourceOf(result.response?.headers) }, reader, span))
+  )
 })
+
+const unfinished = (result: GenerateResult, origin: Errors.Origin): AiError.AiError | undefined => {
+  if (isInProgress(result)) return Errors.invalidResponse("the provider has not finished its answer", origin)
+  return isTruncated(result.finishReason)
+    ? Errors.invalidResponse("the answer has no finish reason", origin)
+    : undefined
+}
 
 const sdkCall = <A>(origin: Errors.Origin, call: (signal: AbortSignal) => PromiseLike<A>) =>
   Effect.tryPromise({ try: call, catch: (error) => error }).pipe(
@@ -232,18 +258,28 @@ type StreamResult = Awaited<ReturnType<SdkLanguageModel["doStream"]>>
 
 type PartsPull = Pull.Pull<Arr.NonEmptyReadonlyArray<Response.StreamPartEncoded>, AiError.AiError>
 
+/** A stream under way. */
+interface Answering {
+  readonly origin: Errors.Origin
+  readonly result: StreamResult
+  readonly source: Source
+}
+
 // What came before a failure is still delivered; the pull after it fails.
 const pullParts = (
   bridge: Bridge,
-  origin: Errors.Origin,
-  { request, response }: StreamResult,
+  { origin, result: { request }, source }: Answering,
   reader: PartReader,
   { fails, notes }: CallSpan.CallSpan
 ): PartsPull => {
   const nextBatch = batchReader(reader)
-  const headers = Errors.safeHeaders(response?.headers, origin)
   const truncated = Effect.tapError(Effect.suspend(() => Errors.failTruncated(request, origin)), fails)
   const broken = (error: unknown) => Effect.tapError(Errors.fail(error, origin), fails)
+  const failureOf = (finish: Finish) => {
+    const failure = Errors.ofFinish(finish, origin)
+    if (failure !== undefined) return Effect.tapError(Effect.fail(failure), fails)
+    return isTruncated(finish.finishReason) ? truncated : undefined
+  }
   let answered = false
   let end: Effect.Effect<never, AiError.AiError | Cause.Done> | undefined
 
@@ -251,11 +287,10 @@ const pullParts = (
     const parts: Array<Response.StreamPartEncoded> = []
     for (const part of batch.parts) {
       if (part.type === "error" && !Errors.isUnknownEvent(part.error)) end = broken(part.error)
-      else if (part.type === "finish" && isTruncated(part.finishReason)) end = truncated
+      else if (part.type === "finish") end = failureOf(part)
       if (end !== undefined) break
       answered ||= part.type === "finish"
-      const encoded = toStreamPart(part, headers)
-      if (encoded !== undefined) parts.push(encoded)
+      addStreamParts(part, source, parts)
     }
     notes(parts)
     if (batch.end !== undefined) {

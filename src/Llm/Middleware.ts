@@ -2,8 +2,9 @@
  * Makes a model layer behave under load and faults: logged, retried, limited, timed, cut off, replaced, remembered.
  *
  * Each middleware is a function from a model layer to the same layer, for any `LanguageModel`, and they compose in any
- * order with `pipe`: the last one is the outermost. What one of them counts or keeps is made when the layer is built
- * and belongs to that layer. All of them live on Effect's clock.
+ * order with `pipe`: the last one is the outermost. What one of them counts or keeps belongs to the layer that it makes:
+ * agents that share this layer, and all runs of an agent with it as its own `model`, count together. All of them live on
+ * Effect's clock.
  *
  * A middleware is around the model's call alone. Tools that a call resolves by itself run outside of it: a retry never
  * runs them twice, and they hold no permit and are not timed. A stream is pulled as fast as it is read. A retry or a
@@ -162,21 +163,18 @@ export const rateLimit = (options: RateLimit): Middleware => {
   if (options.tokensPerMinute !== undefined) {
     Check.positiveInteger("Middleware.rateLimit", "tokensPerMinute", options.tokensPerMinute)
   }
-  return Internal.layer((model) =>
-    Effect.sync((): Internal.Interceptor => {
-      const window = RateWindow.make(options)
-      const settle = (use: RateWindow.Use) => (ending: Internal.Ending) =>
-        RateWindow.settle(window, use, Internal.totalTokens(ending))
-      return {
-        generate: (run, { options: { prompt } }) =>
-          Effect.flatMap(RateWindow.admit(window, prompt), (use) => Internal.observeAnswer(run(model), settle(use))),
-        stream: (run, { options: { prompt } }) =>
-          Stream.unwrap(
-            Effect.map(RateWindow.admit(window, prompt), (use) => Internal.observeParts(run(model), settle(use)))
-          )
-      }
+  return Internal.layerWith(Effect.sync(() => RateWindow.make(options)), (window, model) => {
+    const settle = (use: RateWindow.Use) => (ending: Internal.Ending) =>
+      RateWindow.settle(window, use, Internal.totalTokens(ending))
+    return Effect.succeed({
+      generate: (run, { options: { prompt } }) =>
+        Effect.flatMap(RateWindow.admit(window, prompt), (use) => Internal.observeAnswer(run(model), settle(use))),
+      stream: (run, { options: { prompt } }) =>
+        Stream.unwrap(
+          Effect.map(RateWindow.admit(window, prompt), (use) => Internal.observeParts(run(model), settle(use)))
+        )
     })
-  )
+  })
 }
 
 /**
@@ -196,23 +194,20 @@ export const concurrency = (
   Check.positiveInteger("Middleware.concurrency", "limit", limit)
   Check.notNegativeInteger("Middleware.concurrency", "maxWaiting", maxWaiting)
   if (timeout !== undefined) Check.finiteDuration("Middleware.concurrency", "timeout", timeout)
-  return Internal.layer((model) =>
-    Effect.sync(() => {
-      const semaphore = Semaphore.makeUnsafe(limit)
-      let calls = 0
-      const count = Effect.suspend(() => {
-        if (calls >= limit + maxWaiting) return crowded(`concurrency(${limit}, { maxWaiting: ${maxWaiting} })`)
-        calls++
-        return Effect.void
-      })
-      const take = timeout === undefined ? Semaphore.takeScoped(semaphore, 1) : Effect.timeoutOrElse(
-        Semaphore.takeScoped(semaphore, 1),
-        { duration: timeout, orElse: () => crowded(`concurrency(${limit}, { timeout: ${format(timeout)} })`) }
-      )
-      const permit = Effect.andThen(Effect.acquireRelease(count, () => Effect.sync(() => calls--)), take)
-      return Internal.around((run) => Effect.andThen(permit, run(model)))
+  const makeState = Effect.sync(() => ({ semaphore: Semaphore.makeUnsafe(limit), calls: 0 }))
+  return Internal.layerWith(makeState, (state, model) => {
+    const count = Effect.suspend(() => {
+      if (state.calls >= limit + maxWaiting) return crowded(`concurrency(${limit}, { maxWaiting: ${maxWaiting} })`)
+      state.calls++
+      return Effect.void
     })
-  )
+    const take = timeout === undefined ? Semaphore.takeScoped(state.semaphore, 1) : Effect.timeoutOrElse(
+      Semaphore.takeScoped(state.semaphore, 1),
+      { duration: timeout, orElse: () => crowded(`concurrency(${limit}, { timeout: ${format(timeout)} })`) }
+    )
+    const permit = Effect.andThen(Effect.acquireRelease(count, () => Effect.sync(() => state.calls--)), take)
+    return Effect.succeed(Internal.around((run) => Effect.andThen(permit, run(model))))
+  })
 }
 
 /**
@@ -278,14 +273,13 @@ export const circuitBreaker = (
   const { failures = 5, openFor = "30 seconds" } = options
   Check.positiveInteger("Middleware.circuitBreaker", "failures", failures)
   Check.finiteDuration("Middleware.circuitBreaker", "openFor", openFor)
-  return Internal.layer((model) =>
-    Effect.gen(function*() {
-      const circuit = yield* Circuit.make(failures, openFor)
-      return {
+  return Internal.layerWith(
+    Circuit.makeStore,
+    (store, model) =>
+      Effect.map(Circuit.make(store, failures, openFor), (circuit) => ({
         generate: (run) => Circuit.guard(circuit, run(model)),
         stream: (run) => Circuit.guardStream(circuit, run(model))
-      } satisfies Internal.Interceptor
-    })
+      }))
   )
 }
 
@@ -329,32 +323,31 @@ export const cache = (options: {
 }): Middleware => {
   Check.positiveInteger("Middleware.cache", "capacity", options.capacity)
   Check.finiteDuration("Middleware.cache", "timeToLive", options.timeToLive)
-  return Internal.layer((model) =>
-    Effect.gen(function*() {
-      const answers = yield* makeStore<Answer>(options)
-      const streams = yield* makeStore<ReadonlyArray<Part>>(options)
-      return {
-        generate: (run, call) =>
-          Effect.flatMap(toKey(call), (key) =>
-            Effect.flatMap(
-              Cache.getSuccess(answers, key),
-              Option.match({
-                onSome: Effect.succeed,
-                onNone: () => Effect.tap(run(model), (answer) => Cache.set(answers, key, answer))
-              })
-            )),
-        stream: (run, call) =>
-          Stream.unwrap(Effect.flatMap(toKey(call), (key) =>
-            Effect.map(
-              Cache.getSuccess(streams, key),
-              Option.match({
-                onSome: (parts) => Stream.fromArray(parts),
-                onNone: () => keep(run(model), (parts) => Cache.set(streams, key, parts))
-              })
-            )))
-      } satisfies Internal.Interceptor
-    })
-  )
+  const makeStores = Effect.all({
+    answers: makeStore<Answer>(options),
+    streams: makeStore<ReadonlyArray<Part>>(options)
+  })
+  return Internal.layerWith(makeStores, ({ answers, streams }, model) =>
+    Effect.succeed({
+      generate: (run, call) =>
+        Effect.flatMap(toKey(call), (key) =>
+          Effect.flatMap(
+            Cache.getSuccess(answers, key),
+            Option.match({
+              onSome: Effect.succeed,
+              onNone: () => Effect.tap(run(model), (answer) => Cache.set(answers, key, answer))
+            })
+          )),
+      stream: (run, call) =>
+        Stream.unwrap(Effect.flatMap(toKey(call), (key) =>
+          Effect.map(
+            Cache.getSuccess(streams, key),
+            Option.match({
+              onSome: (parts) => Stream.fromArray(parts),
+              onNone: () => keep(run(model), (parts) => Cache.set(streams, key, parts))
+            })
+          )))
+    }))
 }
 
 // -----------------------------------------------------------------------------------------------------------------

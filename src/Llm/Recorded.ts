@@ -31,6 +31,7 @@ import * as Exit from "effect/Exit"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import type { PlatformError } from "effect/PlatformError"
 import { hasProperty, isObject, isObjectOrArray } from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
@@ -40,6 +41,7 @@ import * as TextDiff from "effect/TextDiff"
 import * as Check from "../internal/check.ts"
 import * as BareModel from "../internal/llm/bareModel.ts"
 import { toJson } from "../internal/llm/json.ts"
+import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
 import { redactJson, redactText } from "../internal/llm/redact.ts"
 import * as ModelRequest from "../internal/llm/request.ts"
 
@@ -87,7 +89,7 @@ export const record = (file: string, options: Options = {}) => {
       const services = yield* Layer.build(model)
       const live = Context.get(services, LanguageModel.LanguageModel)
       const recorder = yield* makeRecorder(file, options, services)
-      const recorded = yield* LanguageModel.make({
+      const recorded = yield* makeLanguageModel({
         generateText: (request) => recordAnswer(recorder, request, BareModel.generate(BareModel.toBare(live), request)),
         streamText: (request) => recordParts(recorder, request, BareModel.stream(BareModel.toBare(live), request)),
         supportsSystemMessagesInHistory: live.supportsSystemMessagesInHistory
@@ -114,7 +116,7 @@ export const replay = (file: string, options: Options = {}): Layer.Layer<
   return Layer.effectContext(Effect.gen(function*() {
     const cassette = yield* load(file)
     const player: Player = { options, left: [...cassette.calls], played: [] }
-    const service = yield* LanguageModel.make({
+    const service = yield* makeLanguageModel({
       generateText: (request) =>
         Effect.flatMap(
           choose(player, "generateText", request),
@@ -128,6 +130,41 @@ export const replay = (file: string, options: Options = {}): Layer.Layer<
       Context.add(Model.ModelName, cassette.model)
     )
   }))
+}
+
+/**
+ * Replays a file where it exists, and records into it where it doesn't: the first run asks the model, all others need
+ * neither network nor key. Delete the file to record again.
+ *
+ * Which of the two is decided when the layer is built, so build it once, around the whole program or test. A model that
+ * is replaced by its recording is not built.
+ *
+ * @example
+ * ```ts
+ * import { OpenAi, Recorded } from "effect-troupe"
+ *
+ * const model = OpenAi.model("gpt-5-mini").pipe(Recorded.replayOrRecord("test/cassettes/weather.json"))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const replayOrRecord = (file: string, options: Options = {}) => {
+  Check.notEmpty("Recorded.replayOrRecord", "file", file)
+  return <E, R>(
+    model: Layer.Layer<LanguageModel.LanguageModel, E, R>
+  ): Layer.Layer<LanguageModel.LanguageModel, E | CassetteError, R | FileSystem.FileSystem> => {
+    const replaying: Layer.Layer<LanguageModel.LanguageModel, CassetteError, FileSystem.FileSystem> = replay(
+      file,
+      options
+    )
+    const recording = record(file, options)(model)
+    return Layer.unwrap(Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const exists = yield* Effect.mapError(fs.exists(file), (error) => unreadable(file, error))
+      return exists ? replaying : recording
+    }))
+  }
 }
 
 // -----------------------------------------------------------------------------------------------------------------
@@ -357,14 +394,14 @@ const load = (file: string): Effect.Effect<Cassette, CassetteError, FileSystem.F
     return yield* Schema.decodeEffect(Schema.fromJsonString(Cassette))(text)
   }).pipe(
     Effect.mapError((error) =>
-      new CassetteError({
-        file,
-        problem: error._tag === "SchemaError"
-          ? `is not a cassette: ${error.message}`
-          : `can't be read: ${error.message}`
-      })
+      error._tag === "SchemaError"
+        ? new CassetteError({ file, problem: `is not a cassette: ${error.message}` })
+        : unreadable(file, error)
     )
   )
+
+const unreadable = (file: string, { message }: PlatformError): CassetteError =>
+  new CassetteError({ file, problem: `can't be read: ${message}` })
 
 const choose = (
   player: Player,

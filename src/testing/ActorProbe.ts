@@ -12,6 +12,7 @@ import * as RpcSchema from "effect/rpc/RpcSchema"
 import * as Stream from "effect/Stream"
 import * as Actor from "../Actor.ts"
 import type { ActorSystem } from "../ActorSystem.ts"
+import { retype } from "../internal/retype.ts"
 
 /**
  * A message that a probe received.
@@ -76,12 +77,11 @@ export const make = <Name extends string, Rpcs extends Rpc.Any>(
       expect: (tag) =>
         Effect.flatMap(next, (message) =>
           message.tag === tag
-            ? Effect.succeed(message.payload as Rpc.Payload<Rpc.ExtractTag<Rpcs, typeof tag>>)
+            ? Effect.succeed(retype(message.payload))
             : Effect.die(new Error(`ActorProbe: expected ${tag}, received ${message.tag}`))),
       expectNone: Effect.gen(function*() {
-        // What was sent before is in the mailbox already; a turn of the dispatcher handles it.
-        yield* Effect.yieldNow
-        yield* Effect.yieldNow
+        // What was sent before is in the mailbox, or in work, until it has been received.
+        while (isBusy(yield* ref.mailbox)) yield* Effect.yieldNow
         const message = yield* Queue.poll(received)
         if (Option.isSome(message)) {
           return yield* Effect.die(new Error(`ActorProbe: expected no message, received ${message.value.tag}`))
@@ -90,9 +90,11 @@ export const make = <Name extends string, Rpcs extends Rpc.Any>(
     }
   })
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
+
+const isBusy = ({ blocked, size }: Actor.MailboxSizes): boolean => size + blocked > 0
 
 const recording = <Name extends string, Rpcs extends Rpc.Any>(
   protocol: Actor.Protocol<Name, Rpcs>,
@@ -101,14 +103,14 @@ const recording = <Name extends string, Rpcs extends Rpc.Any>(
 ): Actor.Handlers<Rpcs> => {
   const handlers: Record<string, (payload: unknown) => unknown> = {}
   for (const rpc of protocol.group.requests.values()) {
-    const { _tag: tag, successSchema } = rpc as unknown as Rpc.AnyWithProps
-    const answer = (answers as Record<string, ((payload: unknown) => unknown) | undefined>)[tag]
+    const { _tag: tag, successSchema } = retype<Rpc.AnyWithProps>(rpc)
+    const answer = retype<Record<string, ((payload: unknown) => unknown) | undefined>>(answers)[tag]
     handlers[tag] = (payload) => {
-      Queue.offerUnsafe(received, { tag, payload } as unknown as Received<Rpcs>)
+      Queue.offerUnsafe(received, retype({ tag, payload }))
       if (answer !== undefined) return answer(payload)
       if (RpcSchema.isStreamSchema(successSchema)) return Stream.empty
       return successSchema.ast._tag === "Void" ? Effect.void : RpcModule.fork(Effect.never)
     }
   }
-  return handlers as unknown as Actor.Handlers<Rpcs>
+  return retype(handlers)
 }

@@ -1,17 +1,17 @@
 /**
- * Crashes, pauses and inspects actors, for tests of what happens then.
+ * Crashes and inspects actors, for tests of what happens then.
  *
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Rpc from "effect/rpc/Rpc"
-import type * as Scope from "effect/Scope"
 import type { LocalActorRef } from "../Actor.ts"
-import * as Cell from "../internal/actor/cell.ts"
+import type * as Cell from "../internal/actor/cell.ts"
+import * as Lifecycle from "../internal/actor/lifecycle.ts"
 import type { LocalRef } from "../internal/actor/localRef.ts"
 import * as MailboxQueue from "../internal/actor/mailboxQueue.ts"
-import * as Restart from "../internal/actor/restart.ts"
+import { retype } from "../internal/retype.ts"
 
 /**
  * What can be seen of an actor.
@@ -39,27 +39,7 @@ export interface Inspection {
 export const crash = <Name extends string, Rpcs extends Rpc.Any>(
   ref: LocalActorRef<Name, Rpcs>,
   defect: unknown = new Error("TestActor.crash")
-): Effect.Effect<void> => Effect.sync(() => Restart.crash(cellOf(ref), Cause.die(defect)))
-
-/**
- * Keeps the actor from handling further messages until the scope closes.
- *
- * @since 0.1.0
- * @category actions
- */
-export const pause = <Name extends string, Rpcs extends Rpc.Any>(
-  ref: LocalActorRef<Name, Rpcs>
-): Effect.Effect<void, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      cellOf(ref).paused = true
-    }),
-    () =>
-      Effect.sync(() => {
-        cellOf(ref).paused = false
-        Cell.wake(cellOf(ref))
-      })
-  )
+): Effect.Effect<void> => Effect.sync(() => Lifecycle.crash(cellOf(ref), Cause.die(defect)))
 
 /**
  * What can be seen of the actor now.
@@ -75,14 +55,14 @@ export const inspect = <Name extends string, Rpcs extends Rpc.Any>(
     return {
       state: cell.state._tag,
       mailbox: { size: MailboxQueue.size(cell.queue), blocked: MailboxQueue.blockedSize(cell.queue) },
-      running: cell.active,
-      stashed: cell.stash?.length ?? 0,
+      running: cell.incarnation.active,
+      stashed: MailboxQueue.stashedSize(cell.queue),
       children: Array.from(cell.children?.keys() ?? [])
     }
   })
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
-const cellOf = (ref: object): Cell.Cell => (ref as LocalRef).cell
+const cellOf = (ref: object): Cell.Cell => retype<LocalRef>(ref).cell

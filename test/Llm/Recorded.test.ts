@@ -342,6 +342,21 @@ describe("Recorded", () => {
       })
     ))
 
+  it.effect("replayOrRecord asks the model where there is no cassette, and builds no model where there is one", () =>
+    withCassette((file) =>
+      Effect.gen(function*() {
+        let built = 0
+        const model = Layer.unwrap(Effect.sync(() => {
+          built++
+          return Scripted.model(["18 degrees."])
+        })).pipe(Recorded.replayOrRecord(file))
+        assert.strictEqual(yield* Effect.provide(ask("Weather?"), model, { local: true }), "18 degrees.")
+        assert.strictEqual(yield* Effect.provide(ask("Weather?"), model, { local: true }), "18 degrees.")
+        assert.strictEqual(built, 1)
+        assert.include(descriptionOf(yield* Effect.flip(Effect.provide(ask("News?"), model))), "was not recorded")
+      })
+    ))
+
   it.effect("a cassette that is missing, unwritable or no cassette is an error that says so", () =>
     withCassette((file) =>
       Effect.gen(function*() {

@@ -38,12 +38,13 @@ export const Dropped = Schema.TaggedStruct("Dropped", { policy: Schema.Literals(
 export const Crashed = Schema.TaggedStruct("Crashed", { defect: Schema.Defect() })
 
 /**
- * The actor asked itself while it handled a message, so the answer would have waited for its own asker.
+ * The answer would have waited for its own asker: `cycle` has the paths of the actors whose runs wait for each other,
+ * beginning with the one whose message closed the cycle.
  *
  * @since 0.1.0
  * @category errors
  */
-export const Deadlock = Schema.TaggedStruct("Deadlock", {})
+export const Deadlock = Schema.TaggedStruct("Deadlock", { cycle: Schema.Array(Schema.String) })
 
 /**
  * The message did not reach the actor, or nobody knows whether it did: what carries messages between processes failed.
@@ -87,8 +88,8 @@ export class ActorError extends Schema.TaggedError<ActorError>()("ActorError", {
 
 /**
  * What `new ActorError` gives, in a fraction of the time: without the constructor, which checks its input against the
- * schema, and without what makes an error a native one: a stack, which would show this runtime, and `Error.isError`. A native
- * one costs a fifth of a crash with its restart.
+ * schema, and without what makes an error a native one: a stack, which would show this runtime, and `Error.isError`. A
+ * native one costs a fifth of a crash with its restart.
  *
  * @internal
  */
@@ -185,9 +186,9 @@ export class LookupError extends Schema.TaggedError<LookupError>()("LookupError"
   }
 }
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 const describe = (reason: ActorErrorReason): string => {
   switch (reason._tag) {
@@ -198,10 +199,19 @@ const describe = (reason: ActorErrorReason): string => {
     case "Dropped":
       return `dropped by the mailbox policy "${reason.policy}"`
     case "Crashed":
-      return `the handler crashed: ${String(reason.defect)}`
+      return `the handler crashed: ${shown(reason.defect)}`
     case "Deadlock":
-      return "the actor asked itself, and would wait for its own answer"
+      return `it would wait for its own answer (${reason.cycle.join(" -> ")})`
     case "Unreachable":
-      return `it may not have reached the actor: ${String(reason.cause)}`
+      return `it may not have reached the actor: ${shown(reason.cause)}`
+  }
+}
+
+/** What somebody threw may throw itself when it is asked for its text. */
+const shown = (defect: unknown): string => {
+  try {
+    return String(defect)
+  } catch {
+    return "a defect without a text"
   }
 }

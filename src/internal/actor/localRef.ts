@@ -10,13 +10,12 @@ import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import * as Pushed from "../pushed.ts"
-import type { ActorError } from "./actorError.ts"
+import type { ActorError, ActorErrorReason } from "./actorError.ts"
 import * as Cell from "./cell.ts"
-import * as Delivery from "./delivery.ts"
-import * as Envelope from "./envelope.ts"
+import * as Lifecycle from "./lifecycle.ts"
 import * as MailboxQueue from "./mailboxQueue.ts"
-import * as Run from "./run.ts"
-import * as Stop from "./stop.ts"
+import * as Message from "./message.ts"
+import * as Waits from "./waits.ts"
 
 /** What every reference carries, whatever its placement. */
 export const RefTypeId = "~effect-troupe/Actor/ActorRef"
@@ -50,8 +49,20 @@ export class LocalRef {
   get drain() {
     return stop(this.cell, "drain")
   }
+  get kill() {
+    return stop(this.cell, "kill")
+  }
+  get pause() {
+    return Effect.sync(() => Lifecycle.pause(this.cell))
+  }
+  get resume() {
+    return Effect.sync(() => Lifecycle.resume(this.cell))
+  }
+  get restart() {
+    return Lifecycle.restart(this.cell)
+  }
   get awaitStopped() {
-    return Stop.awaitStopped(this.cell)
+    return Lifecycle.awaitStopped(this.cell)
   }
   get mailbox() {
     return Effect.sync(() => sizes(this.cell))
@@ -64,136 +75,205 @@ export class LocalRef {
   }
 }
 
-export const make = (cell: Cell.Cell): LocalRef => {
+/** The reference that others get; a router's stands before its own one. */
+export const make = (cell: Cell.Cell): object => {
   const ref = new LocalRef(cell)
-  return cell.definition.reference?.(ref) as LocalRef | undefined ?? ref
+  return cell.definition.reference?.(ref) ?? ref
 }
 
 /** Not what stands before one, as a router's reference does. */
-export const isLocalRef = (ref: object): ref is LocalRef => Object.getPrototypeOf(ref) === LocalRef.prototype
+export const isLocalRef = (ref: object): ref is LocalRef => ref instanceof LocalRef
+
+/** What a reference has that sends each message on to another one: it says to which. */
+export const TargetTypeId = "~effect-troupe/internal/Target"
+
+export interface Forwarding {
+  readonly [TargetTypeId]: (tag: string, input: unknown) => Effect.Effect<LocalRef>
+}
+
+export const isForwarding = (ref: object): ref is Forwarding => TargetTypeId in ref
 
 /** An answer that the target gives to the original asker, whatever becomes of the forwarding actor. */
-export const forward = (self: LocalRef, tag: string, input: unknown): Effect.Effect<Run.Forward> =>
-  Effect.sync(() => {
-    const payload = self.protocol.payload(tag, input)
-    return Run.makeForward((envelope) => {
-      if (envelope.status !== "running") return
-      const onward = Envelope.make(tag, payload, envelope.reply, undefined, envelope.span)
-      envelope.status = "done"
-      envelope.forwarded = Effect.suspend(() => Delivery.cancel(self.cell, onward))
-      send(self.cell, onward)
+export const forward = (
+  ref: LocalRef | Forwarding,
+  tag: string,
+  input: unknown
+): Effect.Effect<Message.Forward> =>
+  isLocalRef(ref)
+    ? Effect.sync(() => {
+      const payload = ref.protocol.payload(tag, input)
+      return Message.makeForward((envelope) => handOn(ref.cell, tag, payload, envelope))
     })
-  })
+    : Effect.flatMap(ref[TargetTypeId](tag, input), (target) => forward(target, tag, input))
 
 /** The same to an actor that may be elsewhere: its answer to an ask becomes the answer. */
 export const forwardElsewhere = (
   ask: Effect.Effect<unknown, unknown>,
   tell: Effect.Effect<void, unknown>
-): Effect.Effect<Run.Forward> =>
+): Effect.Effect<Message.Forward> =>
   Effect.withFiber(({ context }) =>
-    Effect.succeed(Run.makeForward((envelope) => {
-      if (envelope.status !== "running") return
-      envelope.status = "done"
+    Effect.succeed(Message.makeForward((envelope) => {
       const { reply } = envelope
-      const fiber = Effect.runForkWith(context)(reply === undefined ? tell : ask)
+      if (reply === undefined) return Effect.ignore(tell)
+      const fiber = Effect.runForkWith(context)(ask)
+      envelope.status = "done"
       envelope.forwarded = Fiber.interrupt(fiber)
-      if (reply !== undefined) fiber.addObserver(reply)
+      fiber.addObserver(reply)
+      return undefined
     }))
   )
 
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 // internals
-// -----------------------------------------------------------------------------
+// -----------------------------------------------------------------------------------------------------------------
 
 const tell = (self: LocalRef, tag: string, input: unknown): Effect.Effect<void, ActorError> =>
   Effect.withFiber((fiber) => {
-    const cell = self.cell
-    const envelope = Envelope.make(tag, self.protocol.payload(tag, input), undefined, undefined, fiber.cache.span)
-    return Delivery.offer(cell, envelope) ?? waitForRoom(cell, envelope)
+    const payload = self.protocol.payload(tag, input)
+    const envelope = Message.make(self.cell, tag, payload, undefined, undefined, fiber.cache.span)
+    return send(envelope) ?? waitForRoom(envelope)
   })
 
 const ask = (self: LocalRef, tag: string, input: unknown): Effect.Effect<unknown, unknown> =>
-  Effect.callback((resume) => {
-    const cell = self.cell
-    return request(cell, Envelope.make(tag, self.protocol.payload(tag, input), resume, undefined, currentSpan()))
-  })
+  Effect.callback((resume) => request(Fiber.getCurrent()!, self, tag, input, resume, undefined))
 
 const stream = (self: LocalRef, tag: string, input: unknown): Stream.Stream<unknown, unknown> =>
   Pushed.withSource(
     () =>
       Stream.unwrap(Effect.gen(function*() {
-        const cell = self.cell
         const queue = yield* Queue.bounded<ReadonlyArray<unknown>, unknown>(1)
         const end = (exit: Exit.Exit<unknown, unknown>) => {
+          first.status = "done"
           if (Exit.isSuccess(exit)) Queue.endUnsafe(queue as Queue.Enqueue<ReadonlyArray<unknown>, Cause.Done>)
           else Queue.failCauseUnsafe(queue, exit.cause)
         }
-        const sink: Envelope.Sink = (items) =>
-          items.length === 0 ? Effect.void : Effect.asVoid(Queue.offer(queue, items))
-        const envelope = Envelope.make(tag, self.protocol.payload(tag, input), end, sink, currentSpan())
-        yield* Effect.acquireRelease(Effect.sync(() => request(cell, envelope)), (takeBack) => takeBack)
+        const first: Cell.Wait = { to: self.cell, status: "queued", run: undefined, nextWait: undefined }
+        const sink: Cell.Sink = (items) => {
+          first.status = "done"
+          return items.length === 0 ? Effect.void : Effect.asVoid(Queue.offer(queue, items))
+        }
+        const envelope = Effect.withFiber((fiber) => {
+          const payload = self.protocol.payload(tag, input)
+          const envelope = Message.make(self.cell, tag, payload, end, sink, fiber.cache.span)
+          place(envelope)
+          // Only for the first item does the run surely wait.
+          const run = Waits.runOf(fiber)
+          if (run !== undefined) waitFor(run, envelope, first)
+          return Effect.succeed(envelope)
+        })
+        yield* Effect.acquireRelease(envelope, (envelope) => {
+          first.status = "done"
+          return Message.cancel(envelope)
+        })
         return Stream.flattenArray(Stream.fromQueue(queue) as Stream.Stream<[unknown], unknown>)
       })),
-    (sink) => listen(self, tag, input, sink)
+    // The same for a reader that takes the items in the handler's own fiber.
+    (sink) => Effect.callback((resume) => request(Fiber.getCurrent()!, self, tag, input, resume, sink))
   )
 
-/** The same for a reader that takes the items in the handler's own fiber. */
-const listen = (self: LocalRef, tag: string, input: unknown, sink: Envelope.Sink): Effect.Effect<unknown, unknown> =>
-  Effect.callback((resume) => {
-    const cell = self.cell
-    return request(cell, Envelope.make(tag, self.protocol.payload(tag, input), resume, sink, currentSpan()))
-  })
-
 /** Requests the end and waits for it; an actor (or a descendant) that stops itself does not wait for itself. */
-const stop = (cell: Cell.Cell, mode: "stop" | "drain"): Effect.Effect<void> =>
-  Effect.withFiber((fiber) => {
-    Stop.requestStop(cell, mode, { _tag: "Stopped" })
-    if (cell.state._tag === "Stopped" || Stop.runsIn(fiber.context, cell)) return Effect.void
-    return Effect.asVoid(Stop.awaitStopped(cell))
+const stop = (cell: Cell.Cell, mode: "drain" | "stop" | "kill"): Effect.Effect<void> =>
+  Effect.withFiber(({ context }) => {
+    Lifecycle.requestStop(cell, mode)
+    if (cell.state._tag === "Stopped" || Cell.contains(cell, context)) return Effect.void
+    return Effect.asVoid(Lifecycle.awaitStopped(cell))
   })
 
-const sizes = (cell: Cell.Cell) => ({
-  size: MailboxQueue.size(cell.queue),
-  blocked: MailboxQueue.blockedSize(cell.queue),
-  capacity: cell.queue.mailbox.capacity
+const sizes = ({ incarnation, queue }: Cell.Cell) => ({
+  size: MailboxQueue.size(queue),
+  blocked: MailboxQueue.blockedSize(queue),
+  capacity: queue.mailbox.capacity,
+  running: incarnation.active
 })
 
-/** Sends what the current fiber will wait for; the effect takes it back. */
-const request = (cell: Cell.Cell, envelope: Envelope.Envelope): Effect.Effect<unknown> => {
-  if (cell.busy > 0) Delivery.refuseDeadlock(cell, envelope)
-  envelope.atOnce = true
-  const takeBack = send(cell, envelope, Delivery.deliverAtOnce)
-  envelope.atOnce = false
-  return takeBack
-}
-
-/** Sends an envelope that somebody may wait for; the effect takes it back. */
-const send = (
-  cell: Cell.Cell,
-  envelope: Envelope.Envelope,
-  wake?: (cell: Cell.Cell) => void
+/** Sends what the fiber will wait for; the effect takes it back. */
+const request = (
+  fiber: Fiber.Fiber<unknown, unknown>,
+  { cell, protocol }: LocalRef,
+  tag: string,
+  input: unknown,
+  reply: Cell.Reply,
+  sink: Cell.Sink | undefined
 ): Effect.Effect<unknown> => {
-  const refused = Delivery.offer(cell, envelope, wake)
-  if (refused === undefined) Delivery.wait(cell, envelope)
-  else if (Exit.isFailure(refused)) Cell.answer(cell, envelope, refused)
-  return Effect.suspend(() => Delivery.cancel(cell, envelope))
+  const envelope = Message.make(cell, tag, protocol.payload(tag, input), reply, sink, fiber.cache.span)
+  place(envelope)
+  const run = Waits.runOf(fiber)
+  if (run !== undefined) waitFor(run, envelope)
+  return Effect.suspend(() => Message.cancel(envelope))
 }
 
-const currentSpan = () => Fiber.getCurrent()?.cache.span
+/** Puts an asked message into the mailbox, or in line for it. */
+const place = (envelope: Cell.Envelope): void => {
+  const outcome = send(envelope)
+  if (outcome === undefined) return Message.wait(envelope)
+  if (Exit.isSuccess(outcome)) return
+  envelope.status = "done"
+  envelope.reply!(outcome)
+}
+
+/** Has the run wait for the message's answer, unless it would wait for ever. */
+const waitFor = (run: Cell.Run, envelope: Cell.Envelope, wait: Cell.Wait = envelope): void => {
+  if (envelope.status === "done") return
+  envelope.asker = run
+  Waits.add(run, wait)
+  const cycle = Waits.cycleOf(run)
+  if (cycle !== undefined) Message.refuseWaiting(envelope, { _tag: "Deadlock", cycle })
+}
+
+/** Offers a message to its actor, and wakes it. */
+const send = (envelope: Cell.Envelope): Exit.Exit<void, ActorError> | undefined => {
+  const outcome = Message.offer(envelope)
+  if (outcome !== undefined && Exit.isSuccess(outcome)) Lifecycle.wake(envelope.to)
+  return outcome
+}
 
 /** The offer and the registration happen in one step, so that an interruption in between cannot leave a message. */
-const waitForRoom = (cell: Cell.Cell, envelope: Envelope.Envelope): Effect.Effect<void, ActorError> =>
+const waitForRoom = (envelope: Cell.Envelope): Effect.Effect<void, ActorError> =>
   Effect.callback((resume) => {
-    const outcome = Delivery.offer(cell, envelope)
+    const outcome = send(envelope)
     if (outcome !== undefined) return resume(outcome)
-    const fiber = Fiber.getCurrent()
-    if (fiber !== undefined && Stop.runsIn(fiber.context, cell)) {
-      return resume(Effect.fail(Cell.failure(cell, envelope.tag, {
-        _tag: "MailboxFull",
-        capacity: cell.queue.mailbox.capacity
-      })))
+    const room: Cell.Wait = { to: envelope.to, status: "blocked", run: undefined, nextWait: undefined }
+    envelope.accepted = (exit) => {
+      room.status = "done"
+      resume(exit)
     }
-    envelope.accepted = resume
-    Delivery.wait(cell, envelope)
-    return Effect.suspend(() => Delivery.cancel(cell, envelope))
+    Message.wait(envelope)
+    const run = Waits.runOf(Fiber.getCurrent()!)
+    if (run !== undefined) waitForRoomAs(run, room, envelope)
+    return Effect.suspend(() => {
+      room.status = "done"
+      return Message.cancel(envelope)
+    })
   })
+
+const waitForRoomAs = (run: Cell.Run, room: Cell.Wait, envelope: Cell.Envelope): void => {
+  Waits.add(run, room)
+  const cycle = Waits.cycleOf(run)
+  if (cycle === undefined) return
+  const reason: ActorErrorReason = run.incarnation.cell === envelope.to
+    ? { _tag: "MailboxFull", capacity: envelope.to.queue.mailbox.capacity }
+    : { _tag: "Deadlock", cycle }
+  Message.refuseWaiting(envelope, reason)
+}
+
+/** Sends a message on to another actor. The forwarder waits for room there, as it would with a tell. */
+const handOn = (
+  cell: Cell.Cell,
+  tag: string,
+  payload: unknown,
+  envelope: Cell.Envelope
+): Effect.Effect<void> | undefined => {
+  const onward = Message.make(cell, tag, payload, envelope.reply, undefined, envelope.span)
+  const sent = send(onward)
+  const settle = (exit: Exit.Exit<void, ActorError>): void => {
+    if (Exit.isFailure(exit)) return void Message.answer(envelope, exit)
+    envelope.status = "done"
+    envelope.forwarded = Effect.suspend(() => Message.cancel(onward))
+    if (envelope.asker !== undefined) waitFor(envelope.asker, onward)
+  }
+  if (sent === undefined) {
+    return Effect.flatMap(Effect.exit(waitForRoom(onward)), (exit) => Effect.sync(() => settle(exit)))
+  }
+  settle(sent)
+  return undefined
+}

@@ -7,10 +7,28 @@
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Metric from "effect/Metric"
-import type { Cell, Stats, System } from "./cell.ts"
+import * as Cell from "./cell.ts"
+
+/** The counters of one protocol, which a system's metrics show from now on. */
+export const statsOf = (system: Cell.System, protocol: string): Cell.Stats => {
+  let stats = system.stats.get(protocol)
+  if (stats === undefined) {
+    system.stats.set(protocol, stats = Cell.makeStats(protocol))
+    system.registrations.push(...register(system, stats))
+  }
+  return stats
+}
+
+/** Records how long one handler took. */
+export const recordProcessing = (context: Context.Context<never>, stats: Cell.Stats, nanos: bigint): void =>
+  Metric.withAttributes(processingTime, { protocol: stats.protocol }).updateUnsafe(Duration.nanos(nanos), context)
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
 
 /** Registers all metrics of one protocol; the effect of `remove` is to take them out again. */
-export const register = (system: System, stats: Stats): ReadonlyArray<Metric.Registration> => {
+const register = (system: Cell.System, stats: Cell.Stats): ReadonlyArray<Metric.Registration> => {
   const attributes = { system: system.name, protocol: stats.protocol }
   const show = <State>(metric: Metric.Metric<number, State>, get: () => State) =>
     Metric.registerUnsafe(Metric.withAttributes(metric, attributes), system.context, {
@@ -28,18 +46,10 @@ export const register = (system: System, stats: Stats): ReadonlyArray<Metric.Reg
     counter(cancelled, () => stats.cancelled),
     counter(crashes, () => stats.crashes),
     counter(restarts, () => stats.restarts),
-    show(actors, () => ({ value: fold(system.root, stats, () => 1) })),
-    show(mailboxSize, () => ({ value: fold(system.root, stats, (cell) => cell.queue.accepted.size) }))
+    show(actors, () => ({ value: sum(system, stats, () => 1) })),
+    show(mailboxSize, () => ({ value: sum(system, stats, (cell) => cell.queue.accepted.size) }))
   ]
 }
-
-/** Records how long one handler took. */
-export const recordProcessing = (context: Context.Context<never>, stats: Stats, nanos: bigint): void =>
-  Metric.withAttributes(processingTime, { protocol: stats.protocol }).updateUnsafe(Duration.nanos(nanos), context)
-
-// -----------------------------------------------------------------------------
-// internals
-// -----------------------------------------------------------------------------
 
 const counter = (name: string, description: string) =>
   Metric.counter(`troupe_${name}_total`, { description, incremental: true })
@@ -55,8 +65,5 @@ const actors = Metric.gauge("troupe_actors", { description: "Running actors" })
 const mailboxSize = Metric.gauge("troupe_mailbox_size", { description: "Messages that wait, over all mailboxes" })
 const processingTime = Metric.timer("troupe_processing_time", { description: "How long handlers take" })
 
-const fold = (cell: Cell, stats: Stats, f: (cell: Cell) => number): number => {
-  let sum = cell.stats === stats ? f(cell) : 0
-  if (cell.children !== undefined) { for (const child of cell.children.values()) sum += fold(child, stats, f) }
-  return sum
-}
+const sum = ({ root }: Cell.System, stats: Cell.Stats, f: (cell: Cell.Cell) => number): number =>
+  Cell.descendants(root).reduce((total, cell) => cell.stats === stats ? total + f(cell) : total, 0)

@@ -1,35 +1,41 @@
 /**
  * Lets one actor know of another's end, through its mailbox.
  *
+ * A watch belongs to the incarnation that began it: it ends with that, and so does a notice that it has not handled.
+ *
  * @internal
  */
 import * as Cause from "effect/Cause"
 import type { Cell, Terminated } from "./cell.ts"
-import * as Delivery from "./delivery.ts"
-import * as Envelope from "./envelope.ts"
-import * as Restart from "./restart.ts"
+import * as Lifecycle from "./lifecycle.ts"
+import * as Message from "./message.ts"
 
-interface Message {
+interface Notice {
   readonly tag: string
   readonly payload: unknown
 }
 
-export const watch = (watcher: Cell, watched: Cell, onTerminated: (terminated: Terminated) => Message): void => {
+export const watch = (watcher: Cell, watched: Cell, onTerminated: (terminated: Terminated) => Notice): void => {
+  const { incarnation } = watcher
+  if (incarnation.notices?.get(watched)?.status === "queued") return
   const notify = (terminated: Terminated) => {
-    watcher.watching?.delete(watched)
+    incarnation.watching?.delete(watched)
     try {
       const { payload, tag } = onTerminated(terminated)
-      Delivery.notify(watcher, Envelope.make(tag, payload, undefined, undefined, undefined))
+      const notice = Message.make(watcher, tag, payload, undefined, undefined, undefined)
+      ;(incarnation.notices ??= new WeakMap()).set(watched, notice)
+      Message.urge(notice)
+      Lifecycle.wake(watcher)
     } catch (defect) {
-      Restart.crash(watcher, Cause.die(defect))
+      Lifecycle.crash(watcher, Cause.die(defect))
     }
   }
   if (watched.state._tag === "Stopped") return notify(watched.state.terminated)
-  ;(watched.watchers ??= new Map()).set(watcher, notify)
-  ;(watcher.watching ??= new Set()).add(watched)
+  ;(watched.watchers ??= new Map()).set(incarnation, notify)
+  ;(incarnation.watching ??= new Set()).add(watched)
 }
 
-export const unwatch = (watcher: Cell, watched: Cell): void => {
-  watched.watchers?.delete(watcher)
-  watcher.watching?.delete(watched)
+export const unwatch = ({ incarnation }: Cell, watched: Cell): void => {
+  watched.watchers?.delete(incarnation)
+  incarnation.watching?.delete(watched)
 }

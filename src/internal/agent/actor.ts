@@ -61,13 +61,12 @@ export const serve = <E, R>(
         Reset: () => Effect.andThen(Ref.set(transcript, Transcript.empty), reset)
       }
     }),
-    options
+    // A run may take as long as it likes; its own limits say otherwise.
+    { ...options, stopTimeout: "Infinity" }
   )
   // Nothing can be excluded from an `R` that is not known here.
   return {
     ...behavior,
-    // A run has a span, which says more.
-    definition: { ...behavior.definition, traced: false },
     agent: name,
     description: options.description
   } as unknown as AgentBehavior<E, Exclude<R, Scope.Scope>>

@@ -25,6 +25,7 @@ import type { Memory } from "../../Memory.ts"
 import type { Reason, Recovery } from "../../Recover.ts"
 import type { Tool } from "../../Tool.ts"
 import type * as Transcript from "../../Transcript.ts"
+import type { Bounds } from "./bounds.ts"
 import type { Origin } from "./place.ts"
 import type { Input, Output } from "./protocol.ts"
 
@@ -72,6 +73,16 @@ export interface Limits {
    * that it has; the run fails only if it does not. Default: `false`.
    */
   readonly finalAnswer?: boolean | undefined
+  /**
+   * How deep the JSON of a tool call may be nested, from 1 to 1,000. Deeper arguments are not run, and deeper results not
+   * kept: the model reads a failed result that says so. Default: 128.
+   */
+  readonly maxDepth?: number | undefined
+  /**
+   * How many bytes of text or JSON a tool may answer with. Of a longer result the model reads the beginning, with a note
+   * that it is cut. Files are not counted. Default: 262,144.
+   */
+  readonly maxResultBytes?: number | undefined
 }
 
 /**
@@ -162,6 +173,7 @@ export interface AgentSpec<out E, out R> {
     | { readonly _tag: "Own"; readonly layer: Layer.Layer<LanguageModel.LanguageModel, E, R> }
     | { readonly _tag: "Ambient"; readonly service: Effect.Effect<NamedModel, never, R> }
   readonly limits: Limits
+  readonly bounds: Bounds
   readonly settings: Settings | undefined
   readonly toolChoice: LanguageModel.ToolChoice<string> | undefined
   readonly prepareTurn: ((turn: TurnInfo) => Effect.Effect<TurnPlan<E, R>, never, R>) | undefined

@@ -324,11 +324,11 @@ const note = (run: TeamRun, event: AgentEvent): void => {
 const hear = (run: TeamRun, event: AgentEvent): void => {
   const { heard } = run
   const { agent } = run.speaker ?? run.at.self
-  if (heard.length === 0) heard.push(Turn.make(run.at, 1, false, agent))
+  if (heard.length === 0) heard.push(Turn.make(run.at, 1, { agent }))
   Turn.hear(heard.at(-1)!, event)
   if (event._tag === "TurnRestarted") heard.pop()
   if (event._tag === "TurnFinished" || event._tag === "TurnRestarted") {
-    heard.push(Turn.make(run.at, heard.length + 1, false, agent))
+    heard.push(Turn.make(run.at, heard.length + 1, { agent }))
   }
 }
 

@@ -9,6 +9,7 @@ import type { GuardrailTripped, ToolFailed } from "../../AgentError.ts"
 import type { AgentEvent, Place } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
 import * as Tool from "../../Tool.ts"
+import { bound, deepArguments, isDeeper } from "./bounds.ts"
 import * as Guardrails from "./guardrails.ts"
 import { outputTool } from "./output.ts"
 import { callPath } from "./place.ts"
@@ -50,6 +51,7 @@ const callTool = <E, R>(
   run.toolCalls++
   const { id, name } = call.part
   return guarded(run, tool, call).pipe(
+    Effect.map((outcome) => bound(outcome, run.agent.bounds)),
     Effect.flatMap((outcome) => checkAnswer(run, outcome)),
     paid(run),
     Effect.provideService(CurrentTool, {
@@ -58,6 +60,7 @@ const callTool = <E, R>(
       name,
       path: callPath(run.at, turn.number, id),
       runs: new Map(),
+      maxDepth: run.agent.bounds.maxDepth,
       conversation: Ref.get(run.transcript),
       emit: emitFrom(run)
     }),
@@ -98,9 +101,10 @@ const checkAnswer = <E, R>(
 const refusalOf = <E, R>(
   run: AgentRun<E, R>,
   turn: Turn.Turn,
-  { part }: Turn.TurnCall,
+  { part, refusal }: Turn.TurnCall,
   last: boolean
 ): string | undefined => {
+  if (refusal !== undefined) return refusal
   const reason = turn.finish?.reason
   if (reason === "length" || reason === "content-filter") return `Not run: the answer was cut off (${reason})`
   if (run.output !== undefined && part.name === outputTool) return undefined
@@ -121,10 +125,12 @@ const guarded = <E, R>(
   { part }: Turn.TurnCall
 ): Effect.Effect<Tool.Outcome, CallError, R> => {
   if (agent.guardrails.length === 0) return tool.handle(part.params, part.id)
-  return Effect.flatMap(Guardrails.checkCall(agent.guardrails, part), ({ params }) =>
-    params === part.params
-      ? tool.handle(params, part.id)
-      : Effect.map(tool.handle(params, part.id), (outcome) => ({ params, ...outcome })))
+  const { maxDepth } = agent.bounds
+  return Effect.flatMap(Guardrails.checkCall(agent.guardrails, part), ({ params }) => {
+    if (params === part.params) return tool.handle(params, part.id)
+    if (isDeeper(params, maxDepth)) return Effect.succeed(Tool.failure(deepArguments(maxDepth)))
+    return Effect.map(tool.handle(params, part.id), (outcome) => ({ params, ...outcome }))
+  })
 }
 
 /** The call within the budgets, which pay for the agents that the tool runs, too. */

@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import type { AgentEvent } from "../../AgentEvent.ts"
 import * as Transcript from "../../Transcript.ts"
+import { defaultBounds } from "./bounds.ts"
 import * as Place from "./place.ts"
 
 /** The call that a handler answers. */
@@ -20,6 +21,8 @@ export interface ToolContext {
   readonly path: string
   /** How many runs of each name it has started. */
   readonly runs: Map<string, number>
+  /** How deep the JSON of the call may be nested. */
+  readonly maxDepth: number
   /** The conversation before the turn that made the call. */
   readonly conversation: Effect.Effect<Transcript.Transcript>
   /** Emits events in the stream of the run that made the call; waits while its reader is behind. */
@@ -34,6 +37,7 @@ const outside: ToolContext = {
   name: "",
   path: "",
   runs: new Map(),
+  maxDepth: defaultBounds.maxDepth,
   conversation: Effect.succeed(Transcript.empty),
   emit: () => Effect.void
 }

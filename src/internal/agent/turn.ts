@@ -11,6 +11,7 @@ import { isObject } from "effect/Predicate"
 import type { AgentEvent } from "../../AgentEvent.ts"
 import type * as Transcript from "../../Transcript.ts"
 import { errorMessage } from "../errorMessage.ts"
+import { deepArguments, deepResult, defaultBounds, isDeeper } from "./bounds.ts"
 import type { Outcome } from "./outcome.ts"
 import { nextBlock, type RunPlace } from "./place.ts"
 
@@ -23,6 +24,8 @@ export interface TurnCall {
   readonly type: "call"
   readonly part: Response.ToolCallPart<string, unknown>
   params: unknown
+  /** Why it must not be run: its arguments could not even be kept. */
+  readonly refusal: string | undefined
   outcome: Outcome | undefined
   resultOptions: Prompt.ProviderOptions
 }
@@ -33,6 +36,8 @@ export interface Turn {
   /** Who answers. */
   readonly agent: string
   readonly number: number
+  /** How deep the JSON of its calls may be nested. */
+  readonly maxDepth: number
   readonly content: Array<Block | TurnCall | File>
   readonly blocks: Map<string, Block>
   /** The calls that are ours to answer, in the model's order. */
@@ -50,10 +55,23 @@ export interface Turn {
   error: AiError.AiError | undefined
 }
 
-export const make = (at: RunPlace, number: number, held: boolean, agent = at.self.agent): Turn => ({
+/** How a turn differs from the default. */
+export interface Options {
+  /** Who answers. Default: the agent of the run. */
+  readonly agent?: string
+  readonly held?: boolean
+  readonly maxDepth?: number
+}
+
+export const make = (
+  at: RunPlace,
+  number: number,
+  { agent = at.self.agent, held = false, maxDepth = defaultBounds.maxDepth }: Options = {}
+): Turn => ({
   at,
   agent,
   number,
+  maxDepth,
   content: [],
   blocks: new Map(),
   calls: [],
@@ -341,8 +359,12 @@ const toSource = (
   ...metadataOf(part)
 })
 
-const absorbCall = (self: Turn, part: Response.ToolCallPart<string, unknown>, events: Array<AgentEvent>): void => {
-  const call: TurnCall = { type: "call", part, params: part.params, outcome: undefined, resultOptions: {} }
+const absorbCall = (self: Turn, wanted: Response.ToolCallPart<string, unknown>, events: Array<AgentEvent>): void => {
+  const deep = isDeeper(wanted.params, self.maxDepth)
+  // Some providers take no other arguments than an object.
+  const part = deep ? Response.toolCallPart({ ...wanted, params: {} }) : wanted
+  const refusal = deep ? deepArguments(self.maxDepth) : undefined
+  const call: TurnCall = { type: "call", part, params: part.params, refusal, outcome: undefined, resultOptions: {} }
   self.content.push(call)
   if (!part.providerExecuted) self.calls.push(call)
   events.push({
@@ -364,7 +386,9 @@ const absorbProviderResult = (
   const call = callOf(self, part.id)
   if (call === undefined || part.preliminary) return
   call.resultOptions = part.metadata
-  const outcome = { result: part.encodedResult, isFailure: part.isFailure }
+  const outcome = isDeeper(part.encodedResult, self.maxDepth)
+    ? deepResult(self.maxDepth)
+    : { result: part.encodedResult, isFailure: part.isFailure }
   settle(call, outcome)
   events.push(toResult(self, call, outcome))
 }

@@ -47,9 +47,31 @@ export const failTruncated = (request: object | undefined, origin: Origin): Effe
   return Effect.fail(make(network(url, "the stream ended before the provider finished its answer"), origin))
 }
 
-/** Fails because a whole answer does not say that it is complete. */
-export const failUnfinished = (origin: Origin): Effect.Effect<never, AiError.AiError> =>
-  Effect.fail(make(new AiError.InvalidResponseError({ description: "the answer has no finish reason" }), origin))
+/** A whole answer that is none. */
+export const invalidResponse = (description: string, origin: Origin): AiError.AiError =>
+  make(new AiError.InvalidResponseError({ description }), origin)
+
+/** The failure that an answer ends with, where its end says that it is one: the model erred, or may not answer. */
+export const ofFinish = (
+  { finishReason: { raw, unified }, providerMetadata }: {
+    readonly finishReason: { readonly raw: string | undefined; readonly unified: string }
+    readonly providerMetadata?: Readonly<Record<string, object>> | undefined
+  },
+  origin: Origin
+): AiError.AiError | undefined => {
+  const said = Object.values(providerMetadata ?? {})
+  const blocked = said.map((metadata) => fieldOf(metadata, "promptFeedback")).find((feedback) =>
+    typeof fieldOf(feedback, "blockReason") === "string"
+  )
+  if (blocked !== undefined) {
+    const description = `the prompt was blocked: ${fieldOf(blocked, "blockReason")}`
+    return make(new AiError.ContentPolicyError({ description }), origin)
+  }
+  if (unified !== "error" || raw === undefined) return undefined
+  const message = said.map((metadata) => fieldOf(metadata, "finishMessage")).find((text) => typeof text === "string")
+  const description = redactText(`the answer ended in an error: ${message ?? raw}`, origin.secrets)
+  return make(new AiError.InvalidOutputError({ description: description.slice(0, maxDescription) }), origin)
+}
 
 /**
  * Whether an error in a stream only says that an event is of a type that the provider's package does not know yet,
@@ -105,9 +127,19 @@ const fromCall = (error: APICallError, description: string, origin: Origin, now:
     return network(error.url, description, error.requestBodyValues === undefined ? "GET" : "POST")
   }
   if (status < 400) return new AiError.InvalidResponseError({ description })
-  const delay = detailsOf(error.data, "retryDelay")[0]
+  const body = bodyOf(error)
+  const delay = detailsOf(body, "retryDelay")[0]
   const headers = safeHeaders(error.responseHeaders, origin)
-  return fromStatus({ status, description, code: codeOf(error.data), headers, delay, now })
+  return fromStatus({ status, description, code: codeOf(body), headers, delay, now })
+}
+
+// Packages keep of the body only what their schemas know.
+const bodyOf = ({ data, responseBody }: APICallError): unknown => {
+  try {
+    return JSON.parse(responseBody ?? "")
+  } catch {
+    return data
+  }
 }
 
 const fromSdk = (error: AISDKError, description: string): AiError.AiErrorReason => {
@@ -126,7 +158,9 @@ const fromSdk = (error: AISDKError, description: string): AiError.AiErrorReason 
 const fromStatus = (failure: Failure): AiError.AiErrorReason => {
   const { code, description, status } = failure
   const http = { response: { status, headers: failure.headers } }
-  if (contentCode.test(code)) return new AiError.ContentPolicyError({ description, http })
+  if (contentCode.test(code) || (status < 500 && contentMessage.test(description))) {
+    return new AiError.ContentPolicyError({ description, http })
+  }
   if (quotaCode.test(code) || status === 402) return new AiError.QuotaExhaustedError({ http })
   if (status === 413 || (status < 500 && (contextCode.test(code) || contextMessage.test(description)))) {
     return new AiError.InvalidRequestError({ parameter: "prompt", constraint: contextConstraint, description, http })
@@ -152,6 +186,7 @@ const fromStatus = (failure: Failure): AiError.AiErrorReason => {
 
 const contentCode = /content_filter|content_policy|responsibleaipolicy|moderation/i
 
+const contentMessage = /content filtering policy/i
 const quotaCode = /insufficient_quota|billing_hard_limit|credit_balance/i
 
 // Google says so with a 400.
@@ -173,6 +208,9 @@ const contextMessage = new RegExp(
 // Headers come first; Google says it in the body.
 const retryAfter = ({ delay, headers, now }: Failure): Duration.Duration | undefined =>
   fromHeaders(headers, now) ?? (delay === undefined ? undefined : fromMillis(parseFloat(delay) * 1000))
+
+const fieldOf = (value: unknown, field: string): unknown =>
+  Predicate.hasProperty(value, field) ? value[field] : undefined
 
 const network = (url: string | undefined, description: string, method: "GET" | "POST" = "POST") =>
   new AiError.NetworkError({ reason: "TransportError", method, url: bareUrl(url), description })
@@ -213,7 +251,9 @@ const statusOfCode = (code: string): number => {
 const codeOf = (data: unknown): string => {
   if (!Predicate.isObject(data)) return ""
   const error = Predicate.isObject(data["error"]) ? data["error"] : data
-  return [error["code"], error["type"], ...detailsOf(data, "reason")].join(" ")
+  // OpenRouter says why it moderated a prompt, and nothing that tells it from a key without permission.
+  const moderated = Array.isArray(fieldOf(error["metadata"], "reasons")) ? ["moderation"] : []
+  return [error["code"], error["type"], ...moderated, ...detailsOf(data, "reason")].join(" ")
 }
 
 // Google puts reasons and delays into typed details.

@@ -13,6 +13,7 @@ import type {
   LanguageModelV4FilePart,
   LanguageModelV4Message,
   LanguageModelV4Prompt,
+  LanguageModelV4ToolApprovalResponsePart,
   LanguageModelV4ToolResultOutput,
   LanguageModelV4ToolResultPart,
   SharedV4FileData,
@@ -21,18 +22,40 @@ import type {
 import type * as Prompt from "effect/ai/Prompt"
 import * as Base64 from "effect/encoding/Base64"
 import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import { carriedIn, carrier } from "./carried.ts"
 import { toJson } from "./json.ts"
+import { mergeProviderOptions } from "./settings.ts"
 
-/** `textInputTools` are the tools whose argument is a plain string instead of an object. */
-export const toPrompt = (prompt: Prompt.Prompt, textInputTools: ReadonlySet<string>): LanguageModelV4Prompt =>
-  prompt.content.flatMap((message) => toMessage(message, textInputTools))
+/** What is special to who reads the prompt. */
+export interface PromptDialect {
+  /** The provider's own name of a tool. */
+  readonly providerName: (customName: string) => string
+  /** Whether a tool takes a plain string instead of an object. */
+  readonly takesText: (customName: string) => boolean
+  /** Whether it reads files of text. Otherwise they are sent as text. */
+  readonly takesTextFiles: boolean
+}
+
+export const toPrompt = (messages: ReadonlyArray<Prompt.Message>, dialect: PromptDialect): LanguageModelV4Prompt => {
+  const prompt: LanguageModelV4Prompt = []
+  for (const message of messages) {
+    const converted = toMessage(message, dialect)
+    if (converted !== undefined) prompt.push(converted)
+    const decisions = message.role === "assistant" ? message.content.flatMap(toDecision) : []
+    if (decisions.length > 0) prompt.push({ role: "tool", content: decisions })
+  }
+  return prompt
+}
 
 /** Specification V3 differs in how it holds file data. */
 export const toPromptV3 = (prompt: LanguageModelV4Prompt): LanguageModelV3Prompt => prompt.map(toMessageV3)
 
 export const toProviderOptions = (options: Prompt.ProviderOptions): SharedV4ProviderOptions | undefined => {
   const providerOptions: SharedV4ProviderOptions = {}
-  for (const [provider, value] of Object.entries(options)) if (isJsonObject(value)) providerOptions[provider] = value
+  for (const [provider, value] of Object.entries(options)) {
+    if (provider !== carrier && isJsonObject(value)) providerOptions[provider] = value
+  }
   return Object.keys(providerOptions).length === 0 ? undefined : providerOptions
 }
 
@@ -52,62 +75,86 @@ type V3Content<Role extends LanguageModelV3Message["role"]> = Exclude<
 
 const isJsonObject = (value: unknown): value is JSONObject => Predicate.isObject(value)
 
-const withOptions = (options: Prompt.ProviderOptions) => {
+const withOptions = (options: Prompt.ProviderOptions, more?: SharedV4ProviderOptions) => {
   const providerOptions = toProviderOptions(options)
-  return providerOptions === undefined ? undefined : { providerOptions }
+  if (more === undefined) return providerOptions === undefined ? undefined : { providerOptions }
+  return { providerOptions: mergeProviderOptions(providerOptions ?? {}, more) }
 }
 
-const toMessage = (message: Prompt.Message, textInputTools: ReadonlySet<string>): Array<LanguageModelV4Message> => {
+const toMessage = (message: Prompt.Message, dialect: PromptDialect): LanguageModelV4Message | undefined => {
   const options = withOptions(message.options)
   switch (message.role) {
     case "system":
-      return [{ role: "system", content: message.content, ...options }]
+      return { role: "system", content: message.content, ...options }
     case "user": {
-      const content = message.content.map((part) => part.type === "text" ? toText(part) : toFile(part))
-      return content.length === 0 ? [] : [{ role: "user", content, ...options }]
+      const content = message.content.map((part) => part.type === "text" ? toText(part) : toUserFile(part, dialect))
+      return content.length === 0 ? undefined : { role: "user", content, ...options }
     }
     case "assistant": {
-      const content = message.content.flatMap((part) => toAssistantPart(part, textInputTools))
-      return content.length === 0 ? [] : [{ role: "assistant", content, ...options }]
+      const content = message.content.flatMap((part) => toAssistantPart(part, dialect))
+      return content.length === 0 ? undefined : { role: "assistant", content, ...options }
     }
     case "tool": {
-      // Approvals were settled before the request; what the provider sees of them is the tool result.
-      const content = message.content.flatMap((part) => part.type === "tool-result" ? [toToolResult(part)] : [])
-      return content.length === 0 ? [] : [{ role: "tool", content, ...options }]
+      // Approvals of our own tools were settled before the request; what the provider sees of them is the tool result.
+      const content = message.content.flatMap((part) =>
+        part.type === "tool-result" ? [toToolResult(part, dialect)] : []
+      )
+      return content.length === 0 ? undefined : { role: "tool", content, ...options }
     }
   }
 }
 
-const toAssistantPart = (
-  part: Prompt.AssistantMessagePart,
-  textInputTools: ReadonlySet<string>
-): Array<V4Content<"assistant">> => {
+const toAssistantPart = (part: Prompt.AssistantMessagePart, dialect: PromptDialect): Array<V4Content<"assistant">> => {
   switch (part.type) {
     case "text":
       return [toText(part)]
-    case "reasoning":
-      return [{ type: "reasoning", text: part.text, ...withOptions(part.options) }]
+    case "reasoning": {
+      const { custom } = carriedIn(part.options)
+      return [
+        isCustomKind(custom)
+          ? { type: "custom", kind: custom, ...withOptions(part.options) }
+          : { type: "reasoning", text: part.text, ...withOptions(part.options) }
+      ]
+    }
     case "file":
-      return [toFile(part)]
-    case "tool-call":
+      return [toAssistantFile(part)]
+    case "tool-call": {
+      const { approval } = carriedIn(part.options)
       return [{
         type: "tool-call",
         toolCallId: part.id,
-        toolName: part.name,
-        input: toInput(part, textInputTools),
+        toolName: dialect.providerName(part.name),
+        input: toInput(part, dialect),
         providerExecuted: part.providerExecuted,
-        ...withOptions(part.options)
+        // By this the package knows the call when its result comes.
+        ...withOptions(part.options, approval && { openai: { approvalRequestId: approval.id } })
       }]
+    }
     case "tool-result":
-      return [toToolResult(part)]
+      // A refusal is in the decision.
+      return carriedIn(part.options).by === undefined && isRefusal(part) ? [] : [toToolResult(part, dialect)]
     case "tool-approval-request":
       return []
   }
 }
 
+const isCustomKind = (kind: string | undefined): kind is `${string}.${string}` => kind?.includes(".") === true
+
+const isRefusal = ({ options }: Prompt.ToolResultPart): boolean => carriedIn(options).approval?.approved === false
+
+const toDecision = (part: Prompt.AssistantMessagePart): Array<LanguageModelV4ToolApprovalResponsePart> => {
+  const approval = part.type === "tool-call" ? carriedIn(part.options).approval : undefined
+  return approval === undefined ? [] : [{
+    type: "tool-approval-response",
+    approvalId: approval.id,
+    approved: approval.approved,
+    ...(approval.reason !== undefined && { reason: approval.reason })
+  }]
+}
+
 // Providers reject a function call whose arguments are not an object, and a model may well have written such a call.
-const toInput = (part: Prompt.ToolCallPart, textInputTools: ReadonlySet<string>): unknown =>
-  Predicate.isObject(part.params) || textInputTools.has(part.name) ? part.params : { input: part.params ?? null }
+const toInput = (part: Prompt.ToolCallPart, { takesText }: PromptDialect): unknown =>
+  Predicate.isObject(part.params) || takesText(part.name) ? part.params : { input: part.params ?? null }
 
 const toText = (part: Prompt.TextPart) => ({ type: "text", text: part.text, ...withOptions(part.options) }) as const
 
@@ -117,6 +164,27 @@ const toFile = (part: Prompt.FilePart): LanguageModelV4FilePart => ({
   ...(part.fileName === undefined ? undefined : { filename: part.fileName }),
   ...withOptions(part.options)
 })
+
+const toUserFile = (part: Prompt.FilePart, { takesTextFiles }: PromptDialect): V4Content<"user"> => {
+  const file = toFile(part)
+  if (takesTextFiles || !file.mediaType.startsWith("text/") || file.data.type !== "data") return file
+  const { data } = file.data
+  const text = typeof data === "string"
+    ? Result.getOrUndefined(Base64.decodeString(data))
+    : new TextDecoder().decode(data)
+  if (text === undefined) return file
+  const { filename, providerOptions } = file
+  return { type: "text", text: `[${filename ?? "A file"}]\n${text}`, ...(providerOptions && { providerOptions }) }
+}
+
+const toAssistantFile = (
+  part: Prompt.FilePart
+): LanguageModelV4FilePart | Extract<V4Content<"assistant">, { readonly type: "reasoning-file" }> => {
+  const file = toFile(part)
+  return carriedIn(part.options).reasoning === true && (file.data.type === "data" || file.data.type === "url")
+    ? { ...file, type: "reasoning-file", data: file.data }
+    : file
+}
 
 const dataUrl = /^data:([^;,]*)(?:;[^;,]+)*;base64,/
 
@@ -133,10 +201,10 @@ const toFileData = (part: Prompt.FilePart): { readonly mediaType: string; readon
   return { mediaType: part.mediaType, data: url === null ? { type: "data", data: text } : { type: "url", url } }
 }
 
-const toToolResult = (part: Prompt.ToolResultPart): LanguageModelV4ToolResultPart => ({
+const toToolResult = (part: Prompt.ToolResultPart, { providerName }: PromptDialect): LanguageModelV4ToolResultPart => ({
   type: "tool-result",
   toolCallId: part.id,
-  toolName: part.name,
+  toolName: providerName(part.name),
   output: toOutput(part),
   ...withOptions(part.options)
 })

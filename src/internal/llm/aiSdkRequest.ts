@@ -15,11 +15,14 @@ import * as Tool from "effect/ai/Tool"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type { Settings } from "../../Llm/Settings.ts"
+import { readable } from "./aiSdkHistory.ts"
 import { toPrompt } from "./aiSdkPrompt.ts"
 import { reveal } from "./redact.ts"
 import { definedOnly } from "./settings.ts"
 
 export interface Dialect {
+  /** The AI SDK's name of the provider and its API: `openai.responses`. */
+  readonly provider: string
   readonly codecTransformer: LanguageModel.CodecTransformer
   readonly strictTools: boolean
 }
@@ -29,14 +32,26 @@ export const toCallOptions = (
   request: LanguageModel.ProviderOptions,
   settings: Settings,
   dialect: Dialect
-): LanguageModelV4CallOptions => ({
-  prompt: toPrompt(request.prompt, textInputTools(request.tools)),
-  ...toTools(request, dialect),
-  ...(request.responseFormat.type === "json"
-    ? { responseFormat: toResponseFormat(request.responseFormat, dialect) }
-    : undefined),
-  ...toSettings(settings)
-})
+): LanguageModelV4CallOptions => {
+  const names = new Tool.NameMapper(request.tools)
+  const providerName = (name: string) => names.getProviderName(name)
+  const takesText = (name: string) => names.customNames.includes(name)
+  // The packages of these refuse any other file than images and PDF.
+  const takesTextFiles = !/^(openai|azure|mistral)\./.test(dialect.provider)
+  const history = readable(request.prompt, {
+    provider: dialect.provider,
+    stores: stores(dialect, settings),
+    providerName
+  })
+  return {
+    prompt: toPrompt(history, { providerName, takesText, takesTextFiles }),
+    ...toTools(request, dialect, names),
+    ...(request.responseFormat.type === "json"
+      ? { responseFormat: toResponseFormat(request.responseFormat, dialect) }
+      : undefined),
+    ...toSettings(settings)
+  }
+}
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -54,20 +69,30 @@ const toResponseFormat = (
   { codecTransformer }: Dialect
 ) => ({ type: "json", name: objectName, schema: asJsonSchema7(codecTransformer(schema).jsonSchema) }) as const
 
-const toTools = ({ toolChoice, tools }: LanguageModel.ProviderOptions, dialect: Dialect) =>
+// OpenAI and those who speak its API keep answers unless they are told not to.
+const stores = ({ provider }: Dialect, { providerOptions }: Settings): boolean =>
+  provider.endsWith(".responses") && providerOptions?.[provider.split(".")[0]!]?.["store"] !== false
+
+type Names = Tool.NameMapper<ReadonlyArray<Tool.Any>>
+
+const toTools = ({ toolChoice, tools }: LanguageModel.ProviderOptions, dialect: Dialect, names: Names) =>
   tools.length === 0
     ? undefined
-    : { tools: tools.map((tool) => toTool(tool, dialect)), toolChoice: toToolChoice(toolChoice) }
+    : { tools: tools.map((tool) => toTool(tool, dialect)), toolChoice: toToolChoice(toolChoice, names) }
 
-const toToolChoice = (choice: LanguageModel.ToolChoice<string>): LanguageModelV4ToolChoice => {
+const toToolChoice = (choice: LanguageModel.ToolChoice<string>, names: Names): LanguageModelV4ToolChoice => {
   if (typeof choice === "string") return { type: choice }
   // LanguageModel has already cut the tools down to the ones of `oneOf`.
-  return "tool" in choice ? { type: "tool", toolName: choice.tool } : { type: choice.mode ?? "auto" }
+  return "tool" in choice
+    ? { type: "tool", toolName: names.getProviderName(choice.tool) }
+    : { type: choice.mode ?? "auto" }
 }
 
 const toTool = (tool: Tool.Any, dialect: Dialect): LanguageModelV4FunctionTool | LanguageModelV4ProviderTool => {
   if (Tool.isProviderDefined(tool)) {
-    return { type: "provider", id: tool.id, name: tool.name, args: Predicate.isObject(tool.args) ? tool.args : {} }
+    // By its own name the provider calls it, so that nobody but us maps names.
+    const args = Predicate.isObject(tool.args) ? tool.args : {}
+    return { type: "provider", id: tool.id, name: tool.providerName, args }
   }
   const inputSchema = toInputSchema(tool)
   const description = Tool.getDescription(tool)
@@ -80,9 +105,6 @@ const toTool = (tool: Tool.Any, dialect: Dialect): LanguageModelV4FunctionTool |
     ...(strict === undefined ? undefined : { strict })
   }
 }
-
-const textInputTools = (tools: ReadonlyArray<Tool.Any>): ReadonlySet<string> =>
-  new Set(tools.filter(Tool.isProviderDefined).map((tool) => tool.name))
 
 const toInputSchema = (tool: Tool.Any): JSONSchema7 => {
   const schema = Tool.getJsonSchema(tool, { transformer: closedTransformer })

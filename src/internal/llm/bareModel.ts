@@ -5,7 +5,7 @@
  * @internal
  */
 import type * as AiError from "effect/ai/AiError"
-import * as LanguageModel from "effect/ai/LanguageModel"
+import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Response from "effect/ai/Response"
 import type * as Tool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
@@ -41,17 +41,6 @@ export const toBare = (model: LanguageModel.LanguageModel): BareModel => model a
 /** The model again, with other calls behind its signatures. */
 export const fromBare = (model: LanguageModel.LanguageModel, calls: BareModel): LanguageModel.LanguageModel =>
   ({ ...model, ...calls }) as unknown as LanguageModel.LanguageModel
-
-/** A `LanguageModel` that runs the tools of its callers around bare calls. */
-export const framed = (
-  model: BareModel,
-  supportsSystemMessagesInHistory: LanguageModel.LanguageModel["supportsSystemMessagesInHistory"]
-): Effect.Effect<LanguageModel.LanguageModel> =>
-  LanguageModel.make({
-    generateText: (request) => generate(model, request),
-    streamText: (request) => stream(model, request),
-    supportsSystemMessagesInHistory
-  })
 
 /** Makes a bare call and gives its answer as a provider would. */
 export const generate = (

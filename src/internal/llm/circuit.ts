@@ -4,6 +4,7 @@
  * @internal
  */
 import * as AiError from "effect/ai/AiError"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -19,13 +20,21 @@ import { retryAfterOf } from "./retryAfter.ts"
 
 export type Circuit = CircuitBreaker.CircuitBreaker
 
+export type Store = Context.Context<CircuitBreaker.CircuitBreakerStore>
+
+/** Whether a circuit is open. */
+export const makeStore: Effect.Effect<Store> = Effect.scoped(Layer.build(CircuitBreaker.layerStoreMemory()))
+
 /** Opens after so many failures in a row. */
-export const make = (failures: number, openFor: Duration.Input): Effect.Effect<Circuit, never, Scope.Scope> =>
-  Effect.flatMap(Layer.build(CircuitBreaker.layerStoreMemory()), (store) =>
-    Effect.provide(
-      CircuitBreaker.make({ tripPolicy: CircuitBreaker.consecutive(failures), openDuration: openFor }),
-      store
-    ))
+export const make = (
+  store: Store,
+  failures: number,
+  openFor: Duration.Input
+): Effect.Effect<Circuit, never, Scope.Scope> =>
+  Effect.provideContext(
+    CircuitBreaker.make({ tripPolicy: CircuitBreaker.consecutive(failures), openDuration: openFor }),
+    store
+  )
 
 export const guard = <A>(
   circuit: Circuit,

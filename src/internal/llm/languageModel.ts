@@ -22,8 +22,11 @@ import * as Effect from "effect/Effect"
 import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import { type CallOptions, fromBare, type Part, toBare } from "./bareModel.ts"
+import { type Answer, type CallOptions, fromBare, type Part, toBare } from "./bareModel.ts"
+import { carrier } from "./carried.ts"
+import { toJson } from "./json.ts"
 
+/** As a provider answers: what `LanguageModel.make` takes. */
 export interface Hooks {
   readonly generateText: (
     request: LanguageModel.ProviderOptions
@@ -32,25 +35,79 @@ export interface Hooks {
     request: LanguageModel.ProviderOptions
   ) => Stream.Stream<Response.StreamPartEncoded, AiError.AiError>
   readonly codecTransformer?: LanguageModel.CodecTransformer | undefined
+  readonly supportsSystemMessagesInHistory?: LanguageModel.LanguageModel["supportsSystemMessagesInHistory"] | undefined
 }
 
 export const make = (hooks: Hooks): Effect.Effect<LanguageModel.LanguageModel> =>
-  Effect.map(LanguageModel.make(hooks), (service) => {
+  Effect.map(LanguageModel.make(hiding(hooks)), (service) => {
     const bare = toBare(service)
     return fromBare(service, {
-      ...bare,
+      generateText: (options) => Effect.map(bare.generateText(options), showAll),
+      generateObject: (options) => Effect.map(bare.generateObject(options), showAll),
       streamText: (options) =>
         isTurn(options)
           ? Stream.unwrap(Effect.contextWith((context: Context.Context<never>) =>
-            isObserved(context) ? Effect.succeed(bare.streamText(options)) : streamTurn(hooks, options)
+            isObserved(context) ? Effect.succeed(shown(bare.streamText(options))) : streamTurn(hooks, options)
           ))
-          : bare.streamText(options)
+          : shown(bare.streamText(options))
     })
   })
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+/** Parts that Effect would refuse or misread pass its schemas in the metadata of an empty piece of reasoning. */
+const hiding = ({ generateText, streamText, ...rest }: Hooks): Hooks => ({
+  ...rest,
+  generateText: (request) =>
+    Effect.map(
+      generateText(request),
+      (parts) =>
+        parts.map((part): Response.PartEncoded =>
+          isUndeclared(part, request) || isComment(part, request)
+            ? { type: "reasoning", text: "", metadata: hide(part) }
+            : part
+        )
+    ),
+  streamText: (request) =>
+    Stream.mapArray(
+      streamText(request),
+      (parts) =>
+        Arr.map(parts, (part): Response.StreamPartEncoded =>
+          isUndeclared(part, request) ? { type: "reasoning-delta", id: "", delta: "", metadata: hide(part) } : part)
+    )
+})
+
+/** Effect reads only the tools of the toolkit, and a provider may run others: those of an MCP server, for example. */
+const isUndeclared = (
+  part: Response.PartEncoded | Response.StreamPartEncoded,
+  { tools }: LanguageModel.ProviderOptions
+): boolean =>
+  (part.type === "tool-call" || part.type === "tool-result") && part.providerExecuted === true &&
+  !tools.some(({ name }) => name === part.name)
+
+/** Effect reads an object out of all texts together, and OpenAI's models may comment on their work before it. */
+const isComment = (part: Response.PartEncoded, { responseFormat }: LanguageModel.ProviderOptions): boolean =>
+  responseFormat.type === "json" && part.type === "text" &&
+  Object.values(part.metadata ?? {}).some((fields) => hasProperty(fields, "phase") && fields.phase === "commentary")
+
+const hide = (part: unknown): Response.ProviderMetadata => ({ [carrier]: { hidden: toJson(part) } })
+
+const shown = (stream: Stream.Stream<Part, AiError.AiError>): Stream.Stream<Part, AiError.AiError> =>
+  Stream.mapArray(stream, (parts) => Arr.map(parts, (part) => show(part)))
+
+const showAll = (answer: Answer): Answer => {
+  const content = answer.content.map((part) => show(part))
+  return answer instanceof LanguageModel.GenerateObjectResponse
+    ? new LanguageModel.GenerateObjectResponse(answer.value, content)
+    : new LanguageModel.GenerateTextResponse(content)
+}
+
+const show = <P extends Part | Answer["content"][number]>(part: P): P => {
+  const carried = part.metadata[carrier]
+  return hasProperty(carried, "hidden") ? decodeAny(carried.hidden) as P : part
+}
 
 interface TurnOptions extends CallOptions {
   readonly toolkit: Toolkit.Any
@@ -125,6 +182,8 @@ type FinishParams = Parameters<typeof Response.makePart<"finish">>[1]
 const withUsage = (part: Response.FinishPartEncoded) => ({ ...part, usage: decodeUsage(part.usage) }) as FinishParams
 
 const decodeUsage = Schema.decodeUnknownSync(Response.Usage)
+
+const decodeAny = Schema.decodeUnknownSync(Response.AllParts())
 
 const decodePart = Schema.decodeUnknownSync(Response.StreamPart())
 

@@ -18,8 +18,18 @@ import * as Option from "effect/Option"
 import * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import { type Answer, type BareModel, type CallOptions, framed, fromBare, type Part, toBare } from "./bareModel.ts"
+import {
+  type Answer,
+  type BareModel,
+  type CallOptions,
+  fromBare,
+  generate,
+  type Part,
+  stream,
+  toBare
+} from "./bareModel.ts"
 import { isContent } from "./callSpan.ts"
+import { make as makeLanguageModel } from "./languageModel.ts"
 
 export interface ModelCall {
   readonly method: "generateText" | "generateObject" | "streamText"
@@ -42,10 +52,7 @@ export interface Interceptor {
   ) => Stream.Stream<Part, AiError.AiError>
 }
 
-/**
- * A function from a model layer to the same layer with a middleware around its model. What `make` holds is made once
- * for each build of the layer.
- */
+/** A function from a model layer to the same layer with a middleware around its model. */
 export const layer = <E2 = never, R2 = never>(
   make: (model: BareModel, services: Context.Context<never>) => Effect.Effect<Interceptor, E2, R2>
 ) =>
@@ -58,6 +65,27 @@ export const layer = <E2 = never, R2 = never>(
     const middleware = yield* make(toBare(model), services)
     return Context.add(services, LanguageModel.LanguageModel, yield* wrap(model, middleware))
   }))
+
+/**
+ * As `layer`, for a middleware that counts or keeps: its state belongs to the layer, not to one build of it, because an
+ * agent builds its own model for each run. A time means nothing to another clock, so each clock has its own state.
+ */
+export const layerWith = <S>(
+  makeState: Effect.Effect<S>,
+  make: (state: S, model: BareModel) => Effect.Effect<Interceptor, never, Scope.Scope>
+) =>
+<A, E, R>(
+  self: Layer.Layer<A | LanguageModel.LanguageModel, E, R>
+): Layer.Layer<A | LanguageModel.LanguageModel, E, R> => {
+  const states = new WeakMap<Clock.Clock, S>()
+  const stateOf = (clock: Clock.Clock, made: S): S => {
+    const state = states.get(clock) ?? made
+    states.set(clock, state)
+    return state
+  }
+  const state = Effect.zipWith(Clock.Clock, makeState, stateOf)
+  return layer((model) => Effect.flatMap(state, (state) => make(state, model)))(self)
+}
 
 /**
  * The middleware that does one and the same with an answer and with a stream: `f` sees the stream as an effect that
@@ -210,3 +238,14 @@ const directly = ({ generate, stream }: Interceptor): BareModel => ({
     generate((model) => model.generateObject(options), { method: "generateObject", options }),
   streamText: (options) => stream((model) => model.streamText(options), { method: "streamText", options })
 })
+
+/** A `LanguageModel` that runs the tools of its callers around bare calls. */
+const framed = (
+  model: BareModel,
+  supportsSystemMessagesInHistory: LanguageModel.LanguageModel["supportsSystemMessagesInHistory"]
+): Effect.Effect<LanguageModel.LanguageModel> =>
+  makeLanguageModel({
+    generateText: (request) => generate(model, request),
+    streamText: (request) => stream(model, request),
+    supportsSystemMessagesInHistory
+  })

@@ -45,11 +45,8 @@ export const mergeSettings = (base: Settings, override: Settings): Settings => (
 export const definedOnly = (settings: object) =>
   Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined))
 
-// -----------------------------------------------------------------------------------------------------------------
-// internals
-// -----------------------------------------------------------------------------------------------------------------
-
-const mergeProviderOptions = (
+/** The second options win, field by field, within each provider. */
+export const mergeProviderOptions = (
   base: SharedV4ProviderOptions,
   override: SharedV4ProviderOptions
 ): SharedV4ProviderOptions => {

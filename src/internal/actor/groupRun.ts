@@ -10,14 +10,21 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type { Restart } from "../../Supervisor.ts"
+import { retype } from "../retype.ts"
+import type { SpawnError } from "./actorError.ts"
 import * as Cell from "./cell.ts"
-import * as Delivery from "./delivery.ts"
-import * as Envelope from "./envelope.ts"
-import type * as Policy from "./policy.ts"
-import * as Restart from "./restart.ts"
+import * as Lifecycle from "./lifecycle.ts"
+import * as Message from "./message.ts"
 import * as Spawn from "./spawn.ts"
-import * as Stop from "./stop.ts"
+import * as Supervision from "./supervision.ts"
 
+/**
+ * Whom a crash concerns besides the child that crashed: nobody, all other children, or those started after it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
 export type Strategy = "oneForOne" | "oneForAll" | "restForOne"
 
 export interface ChildSpec {
@@ -34,9 +41,11 @@ interface Child {
 interface Group {
   readonly cell: Cell.Cell
   readonly strategy: Strategy
-  readonly restart: Policy.Restart
+  readonly restart: Restart
   /** In the order of their start. */
   children: ReadonlyArray<Child>
+  /** Since when all of them run, in monotonic milliseconds; `undefined` while they are mended. */
+  healthySince: number | undefined
 }
 
 /** A child crashed and waits for the group; `state` tells this crash from a later one. */
@@ -46,47 +55,49 @@ interface Crashed {
   readonly cause: Cause.Cause<unknown>
 }
 
-/** Starts the children in order and returns the handlers that mend them. */
-export const setup = (
+/**
+ * Starts the children in order and returns the handlers that mend them. `E` and `R` are what the children's setups fail
+ * with and need, which their definitions do not say.
+ */
+export const setup = <E, R>(
   strategy: Strategy,
   specs: ReadonlyArray<ChildSpec>,
-  restart: Policy.Restart
-): Effect.Effect<Cell.Handlers, unknown> =>
-  Effect.gen(function*() {
+  restart: Restart
+): Effect.Effect<Cell.Handlers, E | SpawnError, R> => {
+  const started = Effect.gen(function*() {
     const cell = yield* Effect.withFiber((fiber) => Effect.succeed(Cell.current(fiber.context)))
-    const group: Group = { cell, strategy, restart, children: [] }
+    const group: Group = { cell, strategy, restart, children: [], healthySince: undefined }
     for (const spec of specs) {
       group.children = [...group.children, { spec, cell: yield* startChild(group, spec) }]
     }
+    group.healthySince = Cell.monotonicMillis(cell.system)
     return {
-      Crashed: (crash) => onCrashed(group, crash as Crashed),
-      Ended: (ended) => onEnded(group, ended as Cell.Cell)
+      Crashed: (crash: Crashed) => onCrashed(group, crash),
+      Ended: (ended: Cell.Cell) => onEnded(group, ended)
     }
   })
-
-// -----------------------------------------------------------------------------
-// internals
-// -----------------------------------------------------------------------------
-
-const startChild = (group: Group, spec: ChildSpec): Effect.Effect<Cell.Cell, unknown> => {
-  const crashed = (cell: Cell.Cell, cause: Cause.Cause<unknown>) =>
-    notify(group, "Crashed", { cell, state: cell.state, cause } satisfies Crashed)
-  const definition: Cell.Definition = { ...spec.definition, supervisor: { _tag: "Delegate", crashed } }
-  return Effect.map(Spawn.spawn(group.cell, definition, spec.name), (cell) => {
-    ;(cell.watchers ??= new Map()).set(group, () => notify(group, "Ended", cell))
-    return cell
-  })
+  return retype(started)
 }
 
-const notify = (group: Group, tag: "Crashed" | "Ended", payload: unknown): void =>
-  Delivery.notify(group.cell, Envelope.make(tag, payload, undefined, undefined, undefined))
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const startChild = (group: Group, spec: ChildSpec): Effect.Effect<Cell.Cell, unknown> =>
+  Effect.map(Spawn.spawn(group.cell, { ...spec.definition, inGroup: true }, spec.name), (cell) => {
+    ;(cell.watchers ??= new Map()).set(group, () => {
+      Message.urge(Message.make(group.cell, "Ended", cell, undefined, undefined, undefined))
+      Lifecycle.wake(group.cell)
+    })
+    return cell
+  })
 
 const onCrashed = (group: Group, { cause, cell, state }: Crashed): Effect.Effect<void> => {
   const child = group.children.find((child) => child.cell === cell)
   // Another restart has mended it, or it was stopped meanwhile.
   if (child === undefined || cell.state !== state) return Effect.void
   if (child.spec.restart !== "temporary") return mend(group, child, cause)
-  return Effect.sync(() => Restart.stopCrashed(cell, cause))
+  return Effect.sync(() => Lifecycle.stopCrashed(cell, cause))
 }
 
 const onEnded = (group: Group, cell: Cell.Cell): Effect.Effect<void> => {
@@ -107,18 +118,28 @@ const mend = Effect.fnUntraced(function*(group: Group, child: Child, firstCause:
     const affected = affectedBy(group, culprit)
     for (const { cell, spec } of affected.toReversed()) {
       if (spec.restart === "temporary") yield* stopChild(group, cell)
-      else yield* Restart.suspend(cell, cause)
+      else yield* Lifecycle.suspend(cell, cause)
     }
-    const delay = yield* Restart.nextDelay(group.cell, group.restart, cause)
-    if (delay === undefined) return yield* Effect.failCause(Cause.die(Cause.squash(cause)))
+    const delay = yield* Supervision.nextDelay(group.cell, group.restart, cause, group.healthySince)
+    group.healthySince = undefined
+    if (delay === undefined) return yield* giveUp(group, culprit, cause)
     if (!Duration.isZero(delay)) yield* Effect.sleep(delay)
     const failed = yield* startAgain(group, affected, cause)
-    group.cell.healthySince = group.cell.system.clock.currentTimeMillisUnsafe()
-    if (failed === undefined) return
+    if (failed === undefined) {
+      group.healthySince = Cell.monotonicMillis(group.cell.system)
+      return
+    }
     culprit = failed.child
     cause = failed.cause
   }
 })
+
+/** A crash of the group itself, of which its supervisor, or the group above, hears. */
+const giveUp = (group: Group, { cell }: Child, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.andThen(
+    Effect.logError(`${cell.path} is not restarted any more`, cause),
+    Effect.sync(() => void Lifecycle.crash(group.cell, cause, cell))
+  )
 
 const affectedBy = (group: Group, culprit: Child): ReadonlyArray<Child> => {
   switch (group.strategy) {
@@ -133,8 +154,8 @@ const affectedBy = (group: Group, culprit: Child): ReadonlyArray<Child> => {
 
 const stopChild = (group: Group, cell: Cell.Cell): Effect.Effect<unknown> => {
   group.children = group.children.filter((child) => child.cell !== cell)
-  Stop.requestStop(cell, "stop", { _tag: "Stopped" })
-  return Stop.awaitStopped(cell)
+  Lifecycle.requestStop(cell, "stop")
+  return Lifecycle.awaitStopped(cell)
 }
 
 /** Starts suspended and stopped children in order, up to the first that fails. */
@@ -146,13 +167,13 @@ const startAgain = Effect.fnUntraced(function*(
   for (const child of children) {
     if (child.spec.restart === "temporary") continue
     if (child.cell.state._tag === "Stopping" || child.cell.state._tag === "Ending") {
-      yield* Stop.awaitStopped(child.cell)
+      yield* Lifecycle.awaitStopped(child.cell)
     }
     const ended = child.cell.state._tag === "Stopped"
     // A transient child that ended by itself stays so; the group learns of it by its own message.
     if (ended && child.spec.restart !== "permanent") continue
     const exit = yield* Effect.exit(
-      ended ? startChild(group, child.spec) : Effect.as(Restart.startSuspended(child.cell, cause), child.cell)
+      ended ? startChild(group, child.spec) : Effect.as(Lifecycle.startSuspended(child.cell, cause), child.cell)
     )
     if (Exit.isFailure(exit)) return { child, cause: exit.cause }
     child.cell = exit.value
