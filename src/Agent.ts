@@ -8,7 +8,6 @@
  *
  * @since 0.1.0
  */
-import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as McpServer from "effect/ai/McpServer"
 import * as AiTool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
@@ -26,8 +25,6 @@ import * as Actor from "./Actor.ts"
 import type { ActorSystem } from "./ActorSystem.ts"
 import { AgentError, InvalidOutput } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
-import type { Budget } from "./Budget.ts"
-import type { Guardrail } from "./Guardrail.ts"
 import { type BehaviorOptions, behaviorWith, responseOf } from "./internal/agent/actor.ts"
 import {
   type Agent,
@@ -36,11 +33,10 @@ import {
   type Limits,
   namedModel,
   type RunOptions,
-  type TurnInfo,
-  type TurnPlan,
   TypeId
 } from "./internal/agent/agent.ts"
 import { defaultBounds } from "./internal/agent/bounds.ts"
+import type { AnyTool, Changed, Failure, Options, Requirements } from "./internal/agent/options.ts"
 import type { AgentBehavior, AgentRef, Input, LocalAgentRef, Output } from "./internal/agent/protocol.ts"
 import { CurrentTool, parentIn } from "./internal/agent/toolContext.ts"
 import { checkName, toToolName } from "./internal/agent/toolName.ts"
@@ -48,9 +44,7 @@ import * as TurnLoop from "./internal/agent/turnLoop.ts"
 import * as check from "./internal/check.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import * as Pushed from "./internal/pushed.ts"
-import type { Settings } from "./Llm/Settings.ts"
 import { Memory } from "./Memory.ts"
-import type { Reason, Recovery, RecoveryError, RecoveryServices } from "./Recover.ts"
 import * as Tool from "./Tool.ts"
 import * as Transcript from "./Transcript.ts"
 
@@ -72,6 +66,18 @@ export {
   /** @since 0.1.0 @category models */
   type TurnPlan
 } from "./internal/agent/agent.ts"
+export type {
+  /** @since 0.1.0 @category models */
+  AnyTool,
+  /** @since 0.1.0 @category models */
+  Changed,
+  /** @since 0.1.0 @category models */
+  Failure,
+  /** @since 0.1.0 @category models */
+  Options,
+  /** @since 0.1.0 @category models */
+  Requirements
+} from "./internal/agent/options.ts"
 export {
   /** @since 0.1.0 @category models */
   type AgentBehavior,
@@ -90,79 +96,6 @@ export {
   /** @since 0.1.0 @category models */
   Request
 } from "./internal/agent/protocol.ts"
-
-/**
- * A tool for an agent: one of `Tool.fn`, or a toolkit of `effect/ai` as it is.
- *
- * @since 0.1.0
- * @category models
- */
-export type AnyTool = Tool.Tool<string, unknown> | Toolkit.Any
-
-/**
- * The options of an agent.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Options extends Limits {
-  /** Tells a model that may choose the agent when to choose it. */
-  readonly description?: string | undefined
-  /** The system message of every request. */
-  readonly instructions?: string | undefined
-  /** The tools that the model may call. A toolkit's handlers are taken from its layer. Default: none. */
-  readonly tools?: ReadonlyArray<AnyTool> | undefined
-  /** Whether the model may, must or must not call tools. Default: `"auto"`. */
-  readonly toolChoice?: LanguageModel.ToolChoice<string> | undefined
-  /** A model of its own, built when a run begins. Default: the `LanguageModel` of the context. */
-  readonly model?: Layer.Layer<LanguageModel.LanguageModel, unknown, unknown> | undefined
-  /** How the model shall answer: temperature, stop sequences, provider options. For models of `AiSdk`. */
-  readonly settings?: Settings | undefined
-  /** Chooses tools, model and settings for each turn. Default: the agent's own. */
-  readonly prepareTurn?: ((turn: TurnInfo) => Effect.Effect<TurnPlan<unknown, unknown>, never, unknown>) | undefined
-  /** What to do when a model call fails, before the run does. Default: `Recover.fail`. */
-  readonly recover?: ((reason: Reason) => Recovery<unknown, unknown>) | undefined
-  /** Checks on prompts, answers and tool calls. */
-  readonly guardrails?: ReadonlyArray<Guardrail<unknown>> | undefined
-  /** Chooses the part of a conversation that requests carry. Default: all of it. */
-  readonly memory?: Layer.Layer<Memory, unknown, unknown> | undefined
-  /** Pays for its model calls and tools, and for the agents that its tools run. */
-  readonly budget?: Budget | undefined
-}
-
-/**
- * The errors of building the models of an agent with these options, when it runs.
- *
- * @since 0.1.0
- * @category models
- */
-export type Failure<O extends Options> =
-  | (O extends { readonly model: Layer.Layer<infer _A, infer E, infer _R> } ? E : never)
-  | (O extends { readonly memory: Layer.Layer<infer _A, infer E, infer _R> } ? E : never)
-  | (O extends { readonly prepareTurn: (turn: TurnInfo) => Effect.Effect<infer P, infer _E, infer _R> }
-    ? P extends { readonly model: Layer.Layer<infer _A, infer E, infer _R> } ? E : never
-    : never)
-  | (O extends { readonly recover: (reason: Reason) => infer A } ? RecoveryError<A> : never)
-
-/**
- * The requirements of an agent with these options.
- *
- * @since 0.1.0
- * @category models
- */
-export type Requirements<O extends Options> =
-  | (O extends { readonly model: Layer.Layer<infer _A, infer _E, infer R> } ? R : LanguageModel.LanguageModel)
-  | (O extends { readonly memory: Layer.Layer<infer _A, infer _E, infer R> } ? R : never)
-  | (O extends { readonly tools: ReadonlyArray<infer T> } ? Tool.Requirements<T> : never)
-  | (O extends { readonly prepareTurn: (turn: TurnInfo) => Effect.Effect<infer P, infer _E, infer R> }
-    ? R | PlanRequirements<P>
-    : never)
-  | (O extends { readonly recover: (reason: Reason) => infer A } ? RecoveryServices<A> : never)
-  | (O extends { readonly guardrails: ReadonlyArray<infer G> } ? G extends Guardrail<infer R> ? R : never : never)
-
-type PlanRequirements<P> =
-  | (P extends { readonly model: Layer.Layer<infer _A, infer _E, infer R> } ? R : never)
-  | (P extends { readonly tools: ReadonlyArray<infer T> } ? Tool.Requirements<T> : never)
 
 /**
  * Makes an agent.
@@ -187,9 +120,9 @@ type PlanRequirements<P> =
 export function make<O extends NoExcessProperties<Options, O> = {}>(
   name: string,
   options?: O & Options
-): Agent<Failure<O>, Requirements<O>>
+): Agent<Failure<O>, Requirements<O>, O>
 // Below, the options are values; only the signature above, which sees each of them, can tell what they require.
-export function make(name: string, options: Options = {}): Agent<unknown, unknown> {
+export function make(name: string, options: Options = {}): Agent<unknown, unknown, Options> {
   check.notEmpty("Agent.make", "name", name)
   checkLimits("Agent.make", options)
   const tools = options.tools ?? []
@@ -221,7 +154,34 @@ export function make(name: string, options: Options = {}): Agent<unknown, unknow
       : Effect.map(Layer.build(Layer.fresh(options.memory)), Context.get(Memory)),
     budget: options.budget
   }
-  return fromSpec(spec)
+  return fromSpec(spec, options)
+}
+
+function with_<O extends Options, Changes extends NoExcessProperties<Options, Changes>>(
+  agent: Agent<unknown, unknown, O>,
+  changes: Changes & Options
+): Changed<O, Changes>
+function with_(agent: Agent<unknown, unknown, Options>, changes: Options): Agent<unknown, unknown, Options> {
+  return make(agent.name, { ...agent.options, ...changes })
+}
+
+export {
+  /**
+   * The same agent with other options: those that are given replace its own, with what they require and fail with.
+   *
+   * @example
+   * ```ts
+   * import { Agent, OpenAi, Scripted } from "effect-troupe"
+   *
+   * const support = Agent.make("support", { instructions: "You are kind.", model: OpenAi.model("gpt-5-mini") })
+   *
+   * const underTest = Agent.with(support, { model: Scripted.model(["How can I help?"]) }) // needs no key, no network
+   * ```
+   *
+   * @since 0.1.0
+   * @category combinators
+   */
+  with_ as with
 }
 
 /**
@@ -388,6 +348,29 @@ export const transcript = (ref: AgentRef): Effect.Effect<Transcript.Transcript, 
   ref.ask("Transcript")
 
 /**
+ * Lets an agent, or a team with the members that it started itself, go on with another conversation: to have the last
+ * answer written once more, to edit what was asked, to resume what was stored. Done between runs.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Agent, Transcript } from "effect-troupe"
+ *
+ * const regenerate = Effect.fnUntraced(function*(ref: Agent.AgentRef) {
+ *   const { entries } = yield* Agent.transcript(ref)
+ *   const prompt = entries.findLastIndex(({ _tag }) => _tag === "User")
+ *   yield* Agent.restore(ref, Transcript.make(entries.slice(0, prompt)))
+ *   return yield* Agent.ask(ref, Transcript.text(entries[prompt]!))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const restore = (ref: AgentRef, transcript: Transcript.Transcript): Effect.Effect<void, Actor.ActorError> =>
+  ref.ask("Restore", { transcript })
+
+/**
  * Lets an agent, or a team with the members that it started itself, forget the conversation.
  *
  * @since 0.1.0
@@ -439,24 +422,26 @@ export const toMcp = <E, R>(
 
 const checkLimits = (
   where: string,
-  { maxDepth, maxDuration, maxResultBytes, maxToolCalls, maxTurns }: Limits
+  { maxDepth, maxDuration, maxResultBytes, maxToolCalls, maxTurns, toolConcurrency }: Limits
 ): void => {
   if (maxTurns !== undefined) check.positiveInteger(where, "maxTurns", maxTurns)
   if (maxToolCalls !== undefined) check.notNegativeInteger(where, "maxToolCalls", maxToolCalls)
   if (maxDuration !== undefined) check.notNegativeDuration(where, "maxDuration", maxDuration)
+  if (toolConcurrency !== undefined) check.positiveInteger(where, "toolConcurrency", toolConcurrency)
   if (maxDepth !== undefined && !(Number.isInteger(maxDepth) && maxDepth >= 1 && maxDepth <= 1000)) {
     check.fail(where, "maxDepth", "an integer from 1 to 1000", maxDepth)
   }
   if (maxResultBytes !== undefined) check.positiveInteger(where, "maxResultBytes", maxResultBytes)
 }
 
-const fromSpec = (spec: AgentSpec<unknown, unknown>): Agent<unknown, unknown> => ({
+const fromSpec = (spec: AgentSpec<unknown, unknown>, options: Options): Agent<unknown, unknown, Options> => ({
   [TypeId]: TypeId,
   name: spec.name,
   description: spec.description,
+  options,
   memory: spec.memory,
-  run: (input, options) => TurnLoop.events(spec, input, options),
-  build: (tools) => Effect.map(build(spec, tools), fromSpec)
+  run: (input, runOptions) => TurnLoop.events(spec, input, runOptions),
+  build: (tools) => Effect.map(build(spec, tools), (built) => fromSpec(built, options))
 })
 
 /** The agent with its own model built for as long as the scope is open, and with these tools beside its own. */

@@ -25,6 +25,9 @@ const hang = Tool.fn("hang", { description: "Never answers" }, () => Effect.neve
 
 const assistant = Agent.make("assistant", { instructions: "Be brief.", tools: [weather] })
 
+/** An agent by its errors and requirements alone. */
+const typed = <E, R>(agent: Agent.Agent<E, R>): Agent.Agent<E, R> => agent
+
 const toolResults = (events: ReadonlyArray<AgentEvent>) => events.filter((event) => event._tag === "ToolResult")
 
 describe("Agent", () => {
@@ -430,15 +433,15 @@ describe("Agent", () => {
     const pay = Tool.fn("pay", { description: "" }, () => Payments.use(({ pay }) => pay))
     const failing: Layer.Layer<LanguageModel.LanguageModel, NoKey> = Layer.effectContext(Effect.fail(new NoKey()))
 
-    expectTypeOf(assistant).toEqualTypeOf<Agent.Agent<never, LanguageModel.LanguageModel>>()
-    expectTypeOf(Agent.make("a", { tools: [pay, weather] })).toEqualTypeOf<
+    expectTypeOf(typed(assistant)).toEqualTypeOf<Agent.Agent<never, LanguageModel.LanguageModel>>()
+    expectTypeOf(typed(Agent.make("a", { tools: [pay, weather] }))).toEqualTypeOf<
       Agent.Agent<never, LanguageModel.LanguageModel | Payments>
     >()
     const more: ReadonlyArray<Tool.Tool<string>> = [weather]
-    expectTypeOf(Agent.make("a", { tools: [...more, pay] })).toEqualTypeOf<
+    expectTypeOf(typed(Agent.make("a", { tools: [...more, pay] }))).toEqualTypeOf<
       Agent.Agent<never, LanguageModel.LanguageModel | Payments>
     >()
-    expectTypeOf(Agent.make("a", { tools: [pay], model: failing })).toEqualTypeOf<Agent.Agent<NoKey, Payments>>()
+    expectTypeOf(typed(Agent.make("a", { tools: [pay], model: failing }))).toEqualTypeOf<Agent.Agent<NoKey, Payments>>()
     expectTypeOf(Agent.run(Agent.make("a", { model: failing }), "Hi")).toEqualTypeOf<
       Stream.Stream<AgentEvent, AgentError | NoKey>
     >()
@@ -504,18 +507,19 @@ describe("Agent types", () => {
   )
 
   it("carry what recover, prepareTurn and guardrails require and fail with", () => {
-    expectTypeOf(Agent.make("a", { recover: () => Recover.withModel(failing) })).toEqualTypeOf<
+    expectTypeOf(typed(Agent.make("a", { recover: () => Recover.withModel(failing) }))).toEqualTypeOf<
       Agent.Agent<NoKey, LanguageModel.LanguageModel | Payments>
     >()
-    expectTypeOf(Agent.make("a", { prepareTurn: () => Effect.succeed({ model: failing }) })).toEqualTypeOf<
+    expectTypeOf(typed(Agent.make("a", { prepareTurn: () => Effect.succeed({ model: failing }) }))).toEqualTypeOf<
       Agent.Agent<NoKey, LanguageModel.LanguageModel | Payments>
     >()
     const pay = Tool.fn("pay", { description: "" }, () => Payments.use(({ pay }) => pay))
-    expectTypeOf(Agent.make("a", { prepareTurn: () => Effect.succeed({ tools: [pay, weather] }) })).toEqualTypeOf<
-      Agent.Agent<never, LanguageModel.LanguageModel | Payments>
-    >()
+    expectTypeOf(typed(Agent.make("a", { prepareTurn: () => Effect.succeed({ tools: [pay, weather] }) })))
+      .toEqualTypeOf<
+        Agent.Agent<never, LanguageModel.LanguageModel | Payments>
+      >()
     const paid = Guardrail.output("paid", () => Payments.use(({ pay }) => Effect.as(pay, Guardrail.pass)))
-    expectTypeOf(Agent.make("a", { guardrails: [paid] })).toEqualTypeOf<
+    expectTypeOf(typed(Agent.make("a", { guardrails: [paid] }))).toEqualTypeOf<
       Agent.Agent<never, LanguageModel.LanguageModel | Payments>
     >()
     // @ts-expect-error there is no such option

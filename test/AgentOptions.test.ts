@@ -1,4 +1,4 @@
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Effect, Fiber, Layer, Ref, Schema, Stream } from "effect"
 import { LanguageModel } from "effect/ai"
 import { TestClock } from "effect/testing"
@@ -56,6 +56,43 @@ describe("Agent limits", () => {
       assert.strictEqual((yield* requests)[1]!.toolChoice, "none")
     }).pipe(Effect.provide(Scripted.model([[lagos, lagos], "18 degrees."]))))
 
+  it.effect("stopWhen ends the run after the turn that it wants to be the last, with the text of that turn", () =>
+    Effect.gen(function*() {
+      const agent = Agent.make("assistant", {
+        tools: [weather],
+        stopWhen: ({ agent, transcript, turn }) => agent === "assistant" && turn === 2 && transcript.length === 3
+      })
+      const response = yield* Agent.response(Agent.run(agent, "Weather?"))
+      assert.strictEqual(response.text, "Once more.")
+      assert.strictEqual(response.turns, 2)
+      assert.strictEqual(response.finishReason, "tool-calls")
+      assert.deepStrictEqual(lines(response.transcript).slice(-2), [
+        "text: Once more.",
+        "get_weather gave \"18 C in Lagos\""
+      ])
+      assert.strictEqual((yield* requests).length, 2)
+    }).pipe(Effect.provide(Scripted.model([lagos, [Scripted.text("Once more."), lagos], "Never said."]))))
+
+  it.effect("no more calls of a turn run at once than toolConcurrency, in the model's order", () =>
+    Effect.gen(function*() {
+      const running: Array<string> = []
+      const wait = Tool.fn(
+        "wait",
+        { description: "", parameters: { id: Schema.String } },
+        ({ id }) => Effect.andThen(Effect.sync(() => running.push(id)), Effect.sleep("1 minute"))
+      )
+      const agent = Agent.make("assistant", { tools: [wait], toolConcurrency: 2 })
+      const fiber = yield* Effect.forkChild(Agent.response(Agent.run(agent, "Wait.")))
+      yield* TestClock.adjust("59 seconds")
+      assert.deepStrictEqual(running, ["a", "b"])
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(running, ["a", "b", "c"])
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Fiber.join(fiber)).text, "Done.")
+    }).pipe(
+      Effect.provide(Scripted.model([["a", "b", "c"].map((id) => Scripted.toolCall("wait", { id })), "Done."]))
+    ))
+
   it.effect("a run that takes longer than maxDuration is interrupted and keeps what was said", () =>
     Effect.gen(function*() {
       const agent = Agent.make("assistant", { maxDuration: "1 minute" })
@@ -73,6 +110,8 @@ describe("Agent limits", () => {
       "Agent.make: maxToolCalls must be an integer of at least 0, got -1": () => Agent.make("a", { maxToolCalls: -1 }),
       "Agent.make: maxDuration must be a duration that is not negative, got -1ms": () =>
         Agent.make("a", { maxDuration: -1 }),
+      "Agent.make: toolConcurrency must be a positive integer, got 0": () => Agent.make("a", { toolConcurrency: 0 }),
+      "Agent.make: maxTurns must be a positive integer, got -1": () => Agent.with(Agent.make("a"), { maxTurns: -1 }),
       "Agent.toMcp: name must be 1 to 64 letters, digits, \"_\" or \"-\", got \"the a\"": () =>
         Agent.toMcp(Agent.make("a"), { name: "the a", description: "" })
     }))
@@ -184,4 +223,41 @@ describe("Agent memory", () => {
       }
       assert.deepStrictEqual(lines(yield* memory!.window), lines(yield* Ref.get(transcript)))
     }).pipe(Effect.scoped, Effect.provide(Scripted.model(["First.", "Second."]))))
+})
+
+describe("Agent.with", () => {
+  class Database extends Context.Service<Database, { readonly find: Effect.Effect<string> }>()("Database") {}
+  class NoKey extends Schema.TaggedError<NoKey>()("NoKey", {}) {}
+  const live: Layer.Layer<LanguageModel.LanguageModel, NoKey, Database> = Layer.effectContext(
+    Effect.andThen(Database, Effect.fail(new NoKey()))
+  )
+  const find = Tool.fn("find", { description: "", success: Schema.String }, () => Database.use(({ find }) => find))
+  const support = Agent.make("support", { instructions: "Be kind.", model: live, tools: [find], maxTurns: 2 })
+
+  it.effect("replaces the options that are given and keeps the others", () =>
+    Effect.gen(function*() {
+      const agent = Agent.with(support, { model: undefined, tools: [weather] })
+      const response = yield* Agent.response(Agent.run(agent, "Weather?"))
+      assert.strictEqual(response.agent, "support")
+      assert.strictEqual(response.text, "18 degrees.")
+      const [first] = yield* requests
+      assert.deepStrictEqual(first!.tools, ["get_weather"])
+      assert.strictEqual(first!.prompt.content[0]!.content, "Be kind.")
+      assert.strictEqual(agent.options.maxTurns, 2)
+    }).pipe(Effect.provide(Scripted.model([lagos, "18 degrees."]))))
+
+  it("takes back what the options that it replaces required and failed with, and no more", () => {
+    const typed = <E, R>(agent: Agent.Agent<E, R>): Agent.Agent<E, R> => agent
+    const scripted = Scripted.model([])
+    expectTypeOf(typed(support)).toEqualTypeOf<Agent.Agent<NoKey, Database>>()
+    expectTypeOf(typed(Agent.with(support, { model: scripted, tools: [weather] }))).toEqualTypeOf<Agent.Agent>()
+    expectTypeOf(typed(Agent.with(support, { model: scripted }))).toEqualTypeOf<Agent.Agent<never, Database>>()
+    expectTypeOf(typed(Agent.with(support, { maxTurns: 1 }))).toEqualTypeOf<Agent.Agent<NoKey, Database>>()
+    const twice = Agent.with(Agent.with(support, { model: scripted }), { tools: [] })
+    expectTypeOf(typed(twice)).toEqualTypeOf<Agent.Agent>()
+    // @ts-expect-error there is no such option
+    Agent.with(support, { maxTurn: 1 })
+    // @ts-expect-error the options of this agent are not known
+    Agent.with(typed(support), { maxTurns: 1 })
+  })
 })

@@ -35,15 +35,16 @@ export const TypeId = "~effect-troupe/Agent"
  * An agent: it answers a prompt with a run.
  *
  * `E` is the errors of building its own model, `R` the requirements of its tools and its model; without a model of its
- * own it requires `LanguageModel`.
+ * own it requires `LanguageModel`. `O` is the options that it was made with, where they are known.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Agent<out E = never, out R = never> {
+export interface Agent<out E = never, out R = never, out O = unknown> {
   readonly [TypeId]: typeof TypeId
   readonly name: string
   readonly description: string | undefined
+  readonly options: O
   /** Builds the memory of one conversation, empty; `undefined` where the agent was given none. */
   readonly memory: Effect.Effect<Memory["Service"] | undefined, E, R | Scope.Scope>
   readonly run: (input: Input, options?: RunOptions) => Stream.Stream<AgentEvent, AgentError | E, R>
@@ -56,7 +57,7 @@ export interface Agent<out E = never, out R = never> {
 }
 
 /**
- * How far a run may go.
+ * How far a run may go, and how much of it at once.
  *
  * @since 0.1.0
  * @category models
@@ -83,10 +84,18 @@ export interface Limits {
    * that it is cut. Files are not counted. Default: 262,144.
    */
   readonly maxResultBytes?: number | undefined
+  /**
+   * Ends the run after a turn that another one would follow: the text of that turn is the answer. Default: the run goes
+   * on until the model answers.
+   */
+  readonly stopWhen?: ((turn: TurnInfo) => boolean) | undefined
+  /** How many tool calls of a turn run at once; the others wait in their order. Default: all of them. */
+  readonly toolConcurrency?: number | undefined
 }
 
 /**
- * A turn about to be asked. `turn` counts from 1; the transcript is the whole conversation.
+ * A turn about to be asked (`prepareTurn`), or just over (`stopWhen`). `turn` counts from 1; the transcript is the whole
+ * conversation until then.
  *
  * @since 0.1.0
  * @category models
@@ -121,7 +130,9 @@ export interface TurnPlan<out E = never, out R = never> {
 export interface RunOptions {
   /**
    * The conversation that the run continues and writes to: the prompt when it starts, each turn when it ends. A run
-   * that fails or is interrupted leaves its entries so far, ready for the next one. Default: a new one.
+   * that is interrupted leaves its entries so far, ready for the next one. So does a run that fails, but for what the
+   * model may never read: a prompt that it has answered nothing to is taken out again (the error has it), and results
+   * of tools that it refused are replaced by a text that says so. Default: a new one.
    */
   readonly transcript?: Ref.Ref<Transcript.Transcript> | undefined
   /**

@@ -26,7 +26,7 @@ import { isContent } from "../llm/callSpan.ts"
 import type { NamedModel } from "./agent.ts"
 import * as Guardrails from "./guardrails.ts"
 import { outputTool, withOutput } from "./output.ts"
-import { type AgentRun, fail } from "./run.ts"
+import { type AgentRun, fail, leaveOut } from "./run.ts"
 import { sameName } from "./toolName.ts"
 import * as Turn from "./turn.ts"
 
@@ -48,7 +48,11 @@ export const callModel = Effect.fnUntraced(function*<E, R>(
       if (guarded) yield* checkText(run, turn)
       return turn
     }
-    if (!(yield* recovered(run, attempts, answered.failure))) return yield* fail(run, answered.failure)
+    if (!(yield* recovered(run, attempts, answered.failure))) {
+      const why = refusalOf(answered.failure)
+      if (why !== undefined && !Turn.says(turn)) yield* leaveOut(run, why)
+      return yield* fail(run, answered.failure)
+    }
     yield* run.emit([{
       ...run.at.self,
       _tag: "TurnRestarted",
@@ -230,11 +234,25 @@ const checkText = Effect.fnUntraced(function*<E, R>(
   if (checked._tag === "Failure") {
     // A text that must not go out must not be remembered either.
     run.turn = undefined
+    run.answered = true
     return yield* fail(run, checked.failure)
   }
   Turn.release(turn, checked.success)
   yield* run.emit([Turn.toText(run.at, checked.success)])
 })
+
+/** Why the model does not read the conversation as it is, and will not on another try. */
+const refusalOf = (reason: Reason): string | undefined => {
+  if (reason._tag !== "ModelFailed") return undefined
+  switch (reason.error.reason._tag) {
+    case "ContentPolicyError":
+      return "content policy"
+    case "InvalidRequestError":
+      return reason.error.reason.constraint ?? "invalid request"
+    default:
+      return undefined
+  }
+}
 
 /** The state that retries of one turn share: the place in the schedule. */
 interface Attempts<R> {

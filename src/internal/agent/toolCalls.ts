@@ -29,7 +29,10 @@ export const callTools = <E, R>(
       Effect.flatMap(callTool(run, turn, call, last), (outcome) => {
         Turn.settle(call, outcome)
         return run.emit([Turn.toResult(turn, call, outcome)])
-      }), { concurrency: turn.calls.length === 1 ? 1 : "unbounded", discard: true })
+      }), {
+      concurrency: turn.calls.length === 1 ? 1 : run.agent.limits.toolConcurrency ?? "unbounded",
+      discard: true
+    })
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals

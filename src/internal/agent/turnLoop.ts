@@ -4,6 +4,7 @@
  * @internal
  */
 import type * as LanguageModel from "effect/ai/LanguageModel"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -33,7 +34,7 @@ import { callModel } from "./modelCall.ts"
 import { outputOf, withOutput } from "./output.ts"
 import type { RunPlace } from "./place.ts"
 import type { Input } from "./protocol.ts"
-import { type AgentRun, fail, record, write } from "./run.ts"
+import { type AgentRun, fail, record, takeBack, write } from "./run.ts"
 import { callTools } from "./toolCalls.ts"
 import { placeRun } from "./toolContext.ts"
 import { sameName } from "./toolName.ts"
@@ -50,7 +51,7 @@ export const events = <E, R>(
       Effect.flatMap(placeRun(agent.name, options.origin), (at) =>
         emit([{ ...at.self, _tag: "RunStarted" }]).pipe(
           Effect.andThen(begin(agent, at, input, options, emit)),
-          Effect.flatMap((run) => withinTime(run, turns(run))),
+          Effect.flatMap((run) => whole(run, withinTime(run, turns(run)))),
           Effect.scoped,
           Effect.flatMap((response) => emit([{ ...at.self, _tag: "Completed", response }]))
         )).pipe(
@@ -106,6 +107,7 @@ const begin = Effect.fnUntraced(function*<E, R>(
     budgets: Budget.join(yield* Budget.Current, agent.budget),
     output: options.output,
     turn: undefined,
+    answered: false,
     compacted: undefined,
     usages: [],
     toolCalls: 0,
@@ -144,6 +146,10 @@ const models = <E, R>() =>
       Effect.map(Layer.buildWithMemoMap(layer, memoMap ??= Layer.makeMemoMapUnsafe(), scope), namedModel)
   })
 
+/** A run that fails leaves no prompt without an answer behind; one that is interrupted does. */
+const whole = <A, E, R>(run: AgentRun<E, R>, turns: Effect.Effect<A, AgentError | E, R>) =>
+  Effect.onError(turns, (cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : takeBack(run))
+
 const turns = <E, R>(run: AgentRun<E, R>): Effect.Effect<AgentResponse, AgentError | E, R> =>
   Effect.ensuring(
     Effect.gen(function*() {
@@ -154,7 +160,7 @@ const turns = <E, R>(run: AgentRun<E, R>): Effect.Effect<AgentResponse, AgentErr
         yield* callTools(run, turn, last).pipe(Effect.catch((reason) => fail(run, reason)))
         yield* write(run)
         yield* run.emit([finished(run, turn, yield* Prices.Prices)])
-        const answer = answerOf(run, turn)
+        const answer = answerOf(run, turn) ?? (yield* stopped(run, turn))
         if (answer !== undefined) return complete(run, turn, answer)
         const exceeded = limitOf(run, number, last)
         if (exceeded !== undefined) return yield* fail(run, exceeded)
@@ -193,6 +199,20 @@ const answerOf = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn): Pick<AgentRespons
   const output = outputOf(turn, entry)
   if (output === undefined && goesOn) return undefined
   return { text: Transcript.text(entry), ...(output !== undefined && { output }) }
+}
+
+/** The text so far, where the agent's `stopWhen` wants no other turn. */
+const stopped = <E, R>(
+  { agent, transcript }: AgentRun<E, R>,
+  turn: Turn.Turn
+): Effect.Effect<Pick<AgentResponse, "text"> | undefined> => {
+  const { stopWhen } = agent.limits
+  if (stopWhen === undefined) return Effect.undefined
+  return Effect.map(
+    Ref.get(transcript),
+    (transcript) =>
+      stopWhen({ agent: agent.name, turn: turn.number, transcript }) ? { text: Turn.text(turn) } : undefined
+  )
 }
 
 const complete = <E, R>(
