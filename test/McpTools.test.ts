@@ -153,7 +153,7 @@ describe("Tool.fromMcp", () => {
       const { tools } = yield* taking((message) =>
         message.method === "tools/call"
           ? { result: { content: [], structuredContent: deep } }
-          : Wire.tools("fine", { name: "deep", inputSchema: { type: "object", ...deep } } as never)(message)
+          : Wire.tools("fine", { name: "deep", inputSchema: { type: "object", ...deep } })(message)
       )
       assert.deepStrictEqual(names(tools), ["fine"])
       const [result] = only(yield* calling(tools), "ToolResult")
