@@ -338,6 +338,29 @@ export const transcript = (ref: AgentRef): Effect.Effect<Transcript.Transcript, 
   ref.ask("Transcript")
 
 /**
+ * Lets an agent, or a team with the members that it started itself, go on with another conversation: to have the last
+ * answer written once more, to edit what was asked, to resume what was stored. Done between runs.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Agent, Transcript } from "effect-troupe"
+ *
+ * const regenerate = Effect.fnUntraced(function*(ref: Agent.AgentRef) {
+ *   const { entries } = yield* Agent.transcript(ref)
+ *   const prompt = entries.findLastIndex(({ _tag }) => _tag === "User")
+ *   yield* Agent.restore(ref, Transcript.make(entries.slice(0, prompt)))
+ *   return yield* Agent.ask(ref, Transcript.text(entries[prompt]!))
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const restore = (ref: AgentRef, transcript: Transcript.Transcript): Effect.Effect<void, Actor.ActorError> =>
+  ref.ask("Restore", { transcript })
+
+/**
  * Lets an agent, or a team with the members that it started itself, forget the conversation.
  *
  * @since 0.1.0

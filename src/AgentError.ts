@@ -228,7 +228,8 @@ export const AgentErrorReason = Schema.Union([
 export type AgentErrorReason = typeof AgentErrorReason.Type
 
 /**
- * A run that failed: which agent, why, and the entries that the run added to the conversation before.
+ * A run that failed: which agent, why, and the entries that the run added to the conversation before, also where it took
+ * the prompt out again (see `Agent.RunOptions`).
  *
  * Branch with `Effect.catchReason("AgentError", "MaxTurnsExceeded", ...)`.
  *

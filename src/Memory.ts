@@ -17,8 +17,8 @@
  *
  * A runtime of agents builds the layer once for each conversation (`Layer.fresh`, since equal layers are otherwise
  * built once and two conversations would share a memory), appends the entries that the journal has already, then each
- * entry as it is written to the journal, and asks with `(yield* memory.window).messages`. `append` does not wait for
- * anything and can be called in a finalizer. `clear` belongs to a reset.
+ * entry as it is written to the journal, and asks with `(yield* memory.window).messages`. `append` and `retract` do not
+ * wait for anything and can be called in a finalizer. `clear` belongs to a reset.
  *
  * @since 0.1.0
  */
@@ -54,6 +54,8 @@ export class Memory extends Context.Service<Memory, {
     query: string,
     options?: SearchOptions
   ) => Effect.Effect<ReadonlyArray<Transcript.Entry>, SearchFailed>
+  /** Takes the newest entry out again. */
+  readonly retract: Effect.Effect<void>
   /** Forgets everything. */
   readonly clear: Effect.Effect<void>
 }>()("effect-troupe/Memory") {}
@@ -200,7 +202,13 @@ export const summarizing = (
           Effect.map(
             oneAtATime.withPermit(compact(journal, options, count, model)),
             () => summarized(journal)
-          )
+          ),
+        searchWords,
+        (journal) => {
+          const shorter = withoutNewest(journal)
+          // The entry that is the newest now may be in the summary as well.
+          return { ...shorter, start: Math.max(0, Math.min(journal.start, shorter.entries.length - 1)) }
+        }
       )
     })
   )
@@ -251,7 +259,11 @@ export const semantic = (options: SemanticOptions): Layer.Layer<Memory, never, E
             yield* embedUntil(journal, journal.entries.length)
             const target = toUnit((yield* model.embed(query)).vector)
             return best(journal, limit, Number.NEGATIVE_INFINITY, (_, index) => cosine(journal.vectors[index], target))
-          }).pipe(Effect.mapError((cause) => new SearchFailed({ cause })))
+          }).pipe(Effect.mapError((cause) => new SearchFailed({ cause }))),
+        (journal) => {
+          const shorter = withoutNewest(journal)
+          return { ...shorter, vectors: journal.vectors.slice(0, shorter.entries.length), recalled: undefined }
+        }
       )
     })
   )
@@ -261,7 +273,10 @@ export const semantic = (options: SemanticOptions): Layer.Layer<Memory, never, E
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-/** The entries of a memory. `clear` starts another one, so work under way on the old one can't write into the new. */
+/**
+ * The entries of a memory. `clear` and `retract` start another one, so work under way on the old one can't write into the
+ * new.
+ */
 interface Journal {
   readonly entries: Array<Transcript.Entry>
   /** The weights of the entries, as far as they were needed. */
@@ -271,6 +286,16 @@ interface Journal {
 }
 
 const emptyJournal = (): Journal => ({ entries: [], weights: [], prompt: -1 })
+
+const withoutNewest = <J extends Journal>(journal: J): J => {
+  const entries = journal.entries.slice(0, -1)
+  return {
+    ...journal,
+    entries,
+    weights: journal.weights.slice(0, entries.length),
+    prompt: entries.findLastIndex(isPrompt)
+  }
+}
 
 /** An empty entry has no message, so it can't begin a request. */
 const isPrompt = (entry: Transcript.Entry): boolean => entry._tag === "User" && entry.content.length > 0
@@ -282,7 +307,8 @@ const make = <J extends Journal>(
     journal: J,
     query: string,
     limit: number
-  ) => Effect.Effect<ReadonlyArray<Transcript.Entry>, SearchFailed> = searchWords
+  ) => Effect.Effect<ReadonlyArray<Transcript.Entry>, SearchFailed> = searchWords,
+  retract: (journal: J) => J = withoutNewest
 ): Memory["Service"] => {
   let journal = empty()
   return {
@@ -298,6 +324,9 @@ const make = <J extends Journal>(
       positiveInteger("Memory.search", "limit", limit)
       return Effect.suspend(() => search(journal, query, limit))
     },
+    retract: Effect.sync(() => {
+      journal = retract(journal)
+    }),
     clear: Effect.sync(() => {
       journal = empty()
     })

@@ -162,6 +162,20 @@ export const isBlank = ({ content }: UserEntry): boolean =>
   content.every((part) => part.type === "text" && part.text.trim() === "")
 
 /**
+ * The answer with a text in the place of its tools' results. Those of a provider's own tools stay, as it wants them back.
+ *
+ * @internal
+ */
+export const leaveOutResults = (self: AnswerEntry, text: string): AnswerEntry => ({
+  ...self,
+  content: self.content.map((part) => {
+    if (part.type !== "tool-use" || part.providerExecuted) return part
+    const { modelOutput: _, ...use } = part
+    return { ...use, result: text, isFailure: true }
+  })
+})
+
+/**
  * Adds entries at the end; the given transcript stays as it is.
  *
  * @since 0.1.0

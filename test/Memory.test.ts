@@ -157,6 +157,7 @@ describe("MemoryContract", () => {
         }),
       window: Effect.sync(() => Transcript.make(entries.slice(-4))),
       search: () => Effect.sync(() => entries),
+      retract: Effect.void,
       clear: Effect.sync(() => {
         entries = entries.slice(entries.length / 2)
       })
@@ -173,6 +174,7 @@ describe("MemoryContract", () => {
       const broken = outcomes.filter((outcome) => outcome !== undefined).join("\n")
       assert.include(broken, "a window must begin with a user entry")
       assert.include(broken, "the limit is 2, got 30 entries")
+      assert.include(broken, "an entry that was taken out is as if it had never been there")
       assert.include(broken, "a cleared memory is as good as new")
     }))
 

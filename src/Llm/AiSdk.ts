@@ -48,10 +48,12 @@ import {
 } from "../internal/llm/aiSdkResponse.ts"
 import { type Batch, batchReader, type PartReader } from "../internal/llm/aiSdkStream.ts"
 import * as CallSpan from "../internal/llm/callSpan.ts"
+import { defaultMaxBytes, guardedFetch, withMaxBytes } from "../internal/llm/fetch.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
-import { secretsOf } from "../internal/llm/redact.ts"
+import { redactJson, redactName, type Secrets } from "../internal/llm/redact.ts"
 import { checkSettings, mergeSettings } from "../internal/llm/settings.ts"
-import { RequestSettings, type Settings } from "./Settings.ts"
+import { sign } from "../internal/llm/sign.ts"
+import { type Authorize, RequestSettings, type Settings } from "./Settings.ts"
 
 /**
  * A language model of any current AI SDK specification.
@@ -91,7 +93,9 @@ export interface Options {
    * `"whenPossible"` marks each tool as strict whose schema allows it, and all others as not strict. Default: unmarked.
    */
   readonly strictTools?: "whenPossible" | undefined
-  /** Values that no error may show, such as the API key. */
+  /** Signs each request, beside what the model itself knows of keys. */
+  readonly authorize?: Authorize | undefined
+  /** Values that no error, span, log or cassette may show, such as the API key. */
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
 }
 
@@ -119,7 +123,7 @@ export class PackageMissing extends Schema.TaggedError<PackageMissing>()("Packag
 export const make = (options: Options): Effect.Effect<LanguageModel.LanguageModel> => {
   checkSettings("AiSdk.make", options.settings ?? {})
   const codecTransformer = options.codecTransformer ?? LanguageModel.defaultCodecTransformer
-  const bridge: Bridge = { ...options, codecTransformer }
+  const bridge: Bridge = { ...options, codecTransformer, warned: new Set() }
   return makeLanguageModel({
     generateText: (request) => generateText(bridge, request),
     streamText: (request) => Stream.unwrap(streamText(bridge, request)),
@@ -155,6 +159,25 @@ export const layer = <E, R>(options: Effect.Effect<Options, E, R>): ModelLayer<E
   }))
 
 /**
+ * The `fetch` of this package's providers, for an AI SDK model that you make yourself.
+ *
+ * It follows redirects within an origin only, because a request carries keys and prompts, and ends an answer that has
+ * more bytes than `maxResponseBytes` of the settings. Either is an `InvalidResponseError`.
+ *
+ * @example
+ * ```ts
+ * import { createOpenAICompatible } from "@ai-sdk/openai-compatible"
+ * import { AiSdk } from "effect-troupe"
+ *
+ * const local = createOpenAICompatible({ name: "local", baseURL: "http://127.0.0.1:8080/v1", fetch: AiSdk.fetch })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fetch: typeof globalThis.fetch = guardedFetch
+
+/**
  * Whether a model call failed because its prompt is longer than the model can read.
  *
  * @since 0.1.0
@@ -167,30 +190,34 @@ export const isContextTooLong = (error: AiError.AiError): boolean =>
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-type Bridge = Options & { readonly codecTransformer: LanguageModel.CodecTransformer }
+type Bridge = Options & {
+  readonly codecTransformer: LanguageModel.CodecTransformer
+  /** The warnings that were logged: one that comes with every request would drown the others. */
+  readonly warned: Set<string>
+}
 
-/** The call to make, and the origin of its errors. Request settings may hold secrets of their own. */
+/** The call to make, how many bytes its answer may have, and the origin of its errors. */
 const prepare = Effect.fnUntraced(function*(
   bridge: Bridge,
   request: LanguageModel.ProviderOptions,
   method: Errors.Origin["method"]
 ) {
   const settings = mergeSettings(bridge.settings ?? {}, yield* RequestSettings)
-  const secrets = [...(bridge.secrets ?? []), ...secretsOf(settings.headers ?? {})]
-  const origin: Errors.Origin = { provider: bridge.provider, method, secrets }
+  const { headers, origin } = yield* sign(bridge, settings.headers ?? {}, method)
   const { codecTransformer, model: { provider } } = bridge
   const dialect = { provider, codecTransformer, strictTools: bridge.strictTools === "whenPossible" }
   const call = yield* Effect.try({
-    try: () => toCallOptions(request, settings, dialect),
+    try: () => toCallOptions(request, { ...settings, headers }, dialect),
     catch: (error) => Errors.make(new AiError.UnsupportedSchemaError({ description: String(error) }), origin)
   })
+  const limited = (signal: AbortSignal) => withMaxBytes(signal, settings.maxResponseBytes ?? defaultMaxBytes)
   const names = new Tool.NameMapper(request.tools)
   const sourceOf = (headers: Record<string, string> | undefined): Source => ({
     provider,
     customName: (name) => names.getCustomName(name),
     headers: Errors.safeHeaders(headers, origin)
   })
-  return { call, origin, sourceOf }
+  return { call, limited, origin, sourceOf }
 })
 
 const callSpan = (
@@ -202,18 +229,17 @@ const callSpan = (
 const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
   const { model } = bridge
   const { fails, notes } = yield* callSpan(bridge, request, false)
-  const { call, origin, sourceOf } = yield* Effect.tapError(prepare(bridge, request, "generateText"), fails)
-  const result = yield* sdkCall(
-    origin,
-    (abortSignal): PromiseLike<GenerateResult> =>
-      model.specificationVersion === "v3"
-        ? model.doGenerate({ ...call, prompt: toPromptV3(call.prompt), abortSignal })
-        : model.doGenerate({ ...call, abortSignal })
-  ).pipe(Effect.tapError(fails))
-  yield* logWarnings(bridge, result.warnings)
+  const { call, limited, origin, sourceOf } = yield* Effect.tapError(prepare(bridge, request, "generateText"), fails)
+  const result = yield* sdkCall(origin, (signal): PromiseLike<GenerateResult> => {
+    const abortSignal = limited(signal)
+    return model.specificationVersion === "v3"
+      ? model.doGenerate({ ...call, prompt: toPromptV3(call.prompt), abortSignal })
+      : model.doGenerate({ ...call, abortSignal })
+  }).pipe(Effect.tapError(fails))
+  yield* logWarnings(bridge, result.warnings, origin)
   const failure = Errors.ofFinish(result, origin) ?? unfinished(result, origin)
   if (failure !== undefined) return yield* Effect.tapError(Effect.fail(failure), fails)
-  const parts = toParts(result, sourceOf(result.response?.headers))
+  const parts = withoutSecrets(toParts(result, sourceOf(result.response?.headers)), origin.secrets)
   notes(parts)
   return parts
 })
@@ -221,13 +247,13 @@ const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: Langua
 const streamText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
   const { model } = bridge
   const span = yield* callSpan(bridge, request, true)
-  const { call, origin, sourceOf } = yield* Effect.tapError(prepare(bridge, request, "streamText"), span.fails)
+  const { call, limited, origin, sourceOf } = yield* Effect.tapError(prepare(bridge, request, "streamText"), span.fails)
   // Outlives the call below: the body is read under it, and closing the stream's scope hangs up.
   const controller = yield* Effect.acquireRelease(
     Effect.sync(() => new AbortController()),
     (controller) => Effect.sync(() => controller.abort())
   )
-  const abortSignal = controller.signal
+  const abortSignal = limited(controller.signal)
   const result = yield* sdkCall(origin, (): PromiseLike<StreamResult> =>
     model.specificationVersion === "v3"
       ? model.doStream({ ...call, prompt: toPromptV3(call.prompt), abortSignal })
@@ -252,6 +278,21 @@ const unfinished = (result: GenerateResult, origin: Errors.Origin): AiError.AiEr
 const sdkCall = <A>(origin: Errors.Origin, call: (signal: AbortSignal) => PromiseLike<A>) =>
   Effect.tryPromise({ try: call, catch: (error) => error }).pipe(
     Effect.catch((error) => Errors.fail(error, origin))
+  )
+
+/** A server may repeat a key where nobody looks for one: ids and names reach spans, logs and files. */
+const withoutSecrets = <P extends Response.PartEncoded | Response.StreamPartEncoded>(
+  parts: Array<P>,
+  secrets: Secrets
+): Array<P> =>
+  secrets.pattern === undefined ? parts : parts.map((part) =>
+    part.type === "response-metadata"
+      ? {
+        ...part,
+        id: part.id && redactName(part.id, secrets),
+        modelId: part.modelId && redactName(part.modelId, secrets)
+      }
+      : part
   )
 
 type StreamResult = Awaited<ReturnType<SdkLanguageModel["doStream"]>>
@@ -284,7 +325,7 @@ const pullParts = (
   let end: Effect.Effect<never, AiError.AiError | Cause.Done> | undefined
 
   const take = (batch: Batch): Array<Response.StreamPartEncoded> => {
-    const parts: Array<Response.StreamPartEncoded> = []
+    let parts: Array<Response.StreamPartEncoded> = []
     for (const part of batch.parts) {
       if (part.type === "error" && !Errors.isUnknownEvent(part.error)) end = broken(part.error)
       else if (part.type === "finish") end = failureOf(part)
@@ -292,6 +333,7 @@ const pullParts = (
       answered ||= part.type === "finish"
       addStreamParts(part, source, parts)
     }
+    parts = withoutSecrets(parts, origin.secrets)
     notes(parts)
     if (batch.end !== undefined) {
       end ??= answered ? Cause.done() : batch.end._tag === "Closed" ? truncated : broken(batch.end.error)
@@ -305,7 +347,7 @@ const pullParts = (
       const delivered = Arr.isArrayNonEmpty(parts) ? Effect.succeed(parts) : pull
       const first = batch.parts[0]
       return first?.type === "stream-start" && first.warnings.length > 0
-        ? Effect.andThen(logWarnings(bridge, first.warnings), delivered)
+        ? Effect.andThen(logWarnings(bridge, first.warnings, origin), delivered)
         : delivered
     })
   )
@@ -313,7 +355,14 @@ const pullParts = (
 }
 
 // A setting that the provider ignores shall not be ignored in silence.
-const logWarnings = ({ model, provider }: Bridge, warnings: ReadonlyArray<SharedV4Warning | SharedV3Warning>) =>
-  Effect.forEach(warnings, (warning) => Effect.logWarning("The model ignores a part of the request", warning), {
-    discard: true
-  }).pipe(Effect.annotateLogs({ provider, model: model.modelId }))
+const logWarnings = (
+  { model, provider, warned }: Bridge,
+  warnings: ReadonlyArray<SharedV4Warning | SharedV3Warning>,
+  { secrets }: Errors.Origin
+) =>
+  Effect.forEach(warnings, (warning) => {
+    const text = JSON.stringify(warning)
+    if (warned.has(text)) return Effect.void
+    warned.add(text)
+    return Effect.logWarning("The model ignores a part of the request", redactJson(warning, secrets))
+  }, { discard: true }).pipe(Effect.annotateLogs({ provider, model: model.modelId }))

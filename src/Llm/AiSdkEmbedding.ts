@@ -17,8 +17,11 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Errors from "../internal/llm/aiSdkError.ts"
 import * as CallSpan from "../internal/llm/callSpan.ts"
-import { reveal, secretsOf } from "../internal/llm/redact.ts"
+import { defaultMaxEmbeddingBytes, withMaxBytes } from "../internal/llm/fetch.ts"
+import { reveal } from "../internal/llm/redact.ts"
 import { checkEmbeddings } from "../internal/llm/settings.ts"
+import { sign } from "../internal/llm/sign.ts"
+import type { Authorize, Headers } from "./Settings.ts"
 
 /**
  * An embedding model of any current AI SDK specification.
@@ -47,10 +50,12 @@ export type EmbeddingLayer<E = never, R = never> = Layer.Layer<EmbeddingModel.Em
 export interface Settings {
   /** The length of the vectors, where the model has more than one. */
   readonly dimensions?: number | undefined
+  /** Sent with each request, after the provider's own headers. */
+  readonly headers?: Headers | undefined
   /**
-   * Sent with each request, after the provider's own headers. No error and no file shows a value that is `Redacted`.
+   * How many bytes an answer may have after decompression; a longer one is an `InvalidResponseError`. Default: 256 MiB.
    */
-  readonly headers?: Readonly<Record<string, string | Redacted.Redacted>> | undefined
+  readonly maxResponseBytes?: number | undefined
   /** What only this provider knows, under the provider's AI SDK name: `{ google: { taskType: "RETRIEVAL_QUERY" } }`. */
   readonly providerOptions?: SharedV4ProviderOptions | undefined
 }
@@ -66,6 +71,8 @@ export interface Options {
   /** The provider's name in errors. */
   readonly provider: string
   readonly settings?: Settings | undefined
+  /** Signs each request, beside what the model itself knows of keys. */
+  readonly authorize?: Authorize | undefined
   /** Values that no error may show, such as the API key. */
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
 }
@@ -154,22 +161,24 @@ export const unsupported = (provider: string): EmbeddingLayer<EmbeddingsNotSuppo
 /** Enough to hide the network, few enough for the request limits of a small account. */
 const parallelCalls = 4
 
-const embed = ({ model, provider, secrets = [], settings = {} }: Options, values: Array<string>) => {
-  const { dimensions, headers, providerOptions } = settings
-  const origin: Errors.Origin = { provider, method: "embedMany", secrets: [...secrets, ...secretsOf(headers ?? {})] }
+const embed = Effect.fnUntraced(function*(options: Options, values: Array<string>) {
+  const { model, settings = {} } = options
+  const { dimensions, maxResponseBytes = defaultMaxEmbeddingBytes, providerOptions } = settings
+  const { headers, origin } = yield* sign(options, settings.headers ?? {}, "embedMany")
   const call = {
     values,
+    headers: reveal(headers),
     ...(dimensions !== undefined && { dimensions }),
-    ...(headers !== undefined && { headers: reveal(headers) }),
     ...(providerOptions !== undefined && { providerOptions })
   }
-  return Effect.tryPromise({
-    try: (abortSignal): PromiseLike<CallResult> => model.doEmbed({ ...call, abortSignal }),
+  return yield* Effect.tryPromise({
+    try: (signal): PromiseLike<CallResult> =>
+      model.doEmbed({ ...call, abortSignal: withMaxBytes(signal, maxResponseBytes) }),
     catch: (error) => error
   }).pipe(
     Effect.catch((error) => Errors.fail(error, origin))
   )
-}
+})
 
 type CallResult = Pick<Awaited<ReturnType<EmbeddingModelV4["doEmbed"]>>, "embeddings" | "usage">
 

@@ -22,6 +22,7 @@ import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { guardedFetch } from "../internal/llm/fetch.ts"
 import { baseUrl, load, requiredKey } from "../internal/llm/provider.ts"
 import { checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
@@ -120,7 +121,7 @@ const options = Effect.fnUntraced(function*(name: string, { cache, ...settings }
   const { createAnthropic } = yield* load("Anthropic", "@ai-sdk/anthropic", () => import("@ai-sdk/anthropic"))
   const { key, url } = yield* connection
   return {
-    model: createAnthropic({ baseURL: url, apiKey: Redacted.value(key) })(name),
+    model: createAnthropic({ baseURL: url, apiKey: Redacted.value(key), fetch: guardedFetch })(name),
     provider: "anthropic",
     settings: cache === undefined ? settings : cached(settings, cache),
     codecTransformer: toCodecAnthropic,

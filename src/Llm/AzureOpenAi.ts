@@ -19,8 +19,6 @@
  *
  * @since 0.1.0
  */
-import { LoadAPIKeyError } from "@ai-sdk/provider"
-import type * as AiError from "effect/ai/AiError"
 import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -28,7 +26,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { errorMessage } from "../internal/errorMessage.ts"
-import * as Errors from "../internal/llm/aiSdkError.ts"
+import { guardedFetch } from "../internal/llm/fetch.ts"
 import { configError, load, optionalUrl, requiredKey } from "../internal/llm/provider.ts"
 import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
@@ -104,11 +102,10 @@ export const embeddings = (
 ): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> => {
   checkEmbeddings("AzureOpenAi.embeddings", deployment, settings)
   return AiSdkEmbedding.layer(
-    Effect.map(provider, ({ azure, secrets }) => ({
+    Effect.map(provider, ({ azure, ...origin }) => ({
+      ...origin,
       model: azure.embeddingModel(deployment),
-      provider: "azure",
-      settings: withDimensions(settings),
-      secrets
+      settings: withDimensions(settings)
     }))
   )
 }
@@ -120,80 +117,55 @@ export const embeddings = (
  * @category models
  */
 export const models: ModelList.ModelList = Effect.suspend(() =>
-  Effect.flatMap(connection, ({ access, url }) =>
-    ModelList.makeOpenAi({
-      provider: "azure",
-      url: `${url}/models`,
-      headers: authHeaders(access),
-      secrets: secretsOf(access)
-    }))
+  Effect.flatMap(
+    connection,
+    ({ authorize, url }) => ModelList.makeOpenAi({ provider: "azure", url: `${url}/models`, authorize })
+  )
 )
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-/** Who asks. */
-type Access =
-  | { readonly _tag: "Key"; readonly key: Redacted.Redacted }
-  | { readonly _tag: "Entra"; readonly token: Effect.Effect<string, LoadAPIKeyError> }
+const endpoint = Effect.flatMap(
+  optionalUrl("AZURE_OPENAI_ENDPOINT"),
+  Option.match({
+    onNone: () =>
+      Effect.fail(configError("AzureOpenAi needs the address of a resource: set the variable AZURE_OPENAI_ENDPOINT")),
+    onSome: ({ href }) => Effect.succeed(href.replace(/(\/openai(\/v1)?)?\/*$/, "/openai/v1"))
+  })
+)
 
-const connection = Effect.all({
-  url: Effect.flatMap(
-    optionalUrl("AZURE_OPENAI_ENDPOINT"),
-    Option.match({
-      onNone: () =>
-        Effect.fail(configError("AzureOpenAi needs the address of a resource: set the variable AZURE_OPENAI_ENDPOINT")),
-      onSome: ({ href }) => Effect.succeed(href.replace(/(\/openai(\/v1)?)?\/*$/, "/openai/v1"))
-    })
-  ),
-  access: Effect.flatMap(AccessToken, (token): Effect.Effect<Access, Config.ConfigError> =>
-    token === undefined
-      ? Effect.map(requiredKey("AzureOpenAi", "AZURE_OPENAI_API_KEY"), (key) => ({ _tag: "Key", key }))
-      : Effect.succeed({ _tag: "Entra", token: signIn(token) }))
+const connection = Effect.gen(function*() {
+  const url = yield* endpoint
+  const token = yield* AccessToken
+  if (token !== undefined) return { url, key: undefined, authorize: bearer(token) }
+  const key = yield* requiredKey("AzureOpenAi", "AZURE_OPENAI_API_KEY")
+  return { url, key, authorize: Effect.succeed({ "api-key": key }) }
 })
 
-// What the AI SDK throws for a missing key is told as an AuthenticationError.
-const signIn = (token: Effect.Effect<Redacted.Redacted, unknown>): Effect.Effect<string, LoadAPIKeyError> =>
+const bearer = (token: Effect.Effect<Redacted.Redacted, unknown>): ModelSettings.Authorize =>
   Effect.mapBoth(token, {
-    onSuccess: Redacted.value,
-    onFailure: (error) => new LoadAPIKeyError({ message: `no token of Microsoft Entra ID: ${errorMessage(error)}` })
+    onSuccess: (token) => ({ authorization: Redacted.make(`Bearer ${Redacted.value(token)}`) }),
+    onFailure: (error) => `no token of Microsoft Entra ID: ${errorMessage(error)}`
   })
-
-// Entra's tokens are known by their looks.
-const secretsOf = (access: Access): ReadonlyArray<Redacted.Redacted> => access._tag === "Key" ? [access.key] : []
-
-const authHeaders = (
-  access: Access
-): ModelList.RequestHeaders | Effect.Effect<ModelList.RequestHeaders, AiError.AiError> =>
-  access._tag === "Key"
-    ? { "api-key": Redacted.value(access.key) }
-    : access.token.pipe(
-      Effect.catch((error) => Errors.fail(error, { provider: "azure", method: "models", secrets: [] })),
-      Effect.map((token) => ({ authorization: `Bearer ${token}` }))
-    )
 
 const provider = Effect.gen(function*() {
   const { createAzure } = yield* load("AzureOpenAi", "@ai-sdk/azure", () => import("@ai-sdk/azure"))
-  const { access, url } = yield* connection
-  const azure = createAzure({
-    baseURL: url,
-    ...(access._tag === "Key"
-      ? { apiKey: Redacted.value(access.key) }
-      : { tokenProvider: () => Effect.runPromise(access.token) })
-  })
-  return { azure, secrets: secretsOf(access) }
+  const { authorize, key, url } = yield* connection
+  // The package asks for a token only where a request has none.
+  const access = key === undefined ? { tokenProvider: async () => "" } : { apiKey: Redacted.value(key) }
+  return { azure: createAzure({ baseURL: url, fetch: guardedFetch, ...access }), provider: "azure", authorize }
 })
 
 const options = Effect.fnUntraced(function*(deployment: string, { api = "responses", ...settings }: Settings) {
-  const { azure, secrets } = yield* provider
+  const { azure, ...origin } = yield* provider
   return {
+    ...origin,
     model: azure[api](deployment),
-    provider: "azure",
     settings: api === "responses" ? unstored(settings) : settings,
     codecTransformer: toCodecOpenAI,
-    strictTools: "whenPossible",
-    secrets
+    strictTools: "whenPossible"
   } as const
 })
 

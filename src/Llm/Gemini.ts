@@ -22,6 +22,7 @@ import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { guardedFetch } from "../internal/llm/fetch.ts"
 import { baseUrl, load, requiredKey } from "../internal/llm/provider.ts"
 import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
@@ -118,5 +119,5 @@ const connection = Effect.all({
 const provider = Effect.gen(function*() {
   const { createGoogle } = yield* load("Gemini", "@ai-sdk/google", () => import("@ai-sdk/google"))
   const { key, url } = yield* connection
-  return { google: createGoogle({ baseURL: url, apiKey: Redacted.value(key) }), key }
+  return { google: createGoogle({ baseURL: url, apiKey: Redacted.value(key), fetch: guardedFetch }), key }
 })

@@ -47,9 +47,10 @@ import { type Answer, type Part, toBare } from "../internal/llm/bareModel.ts"
 import * as Circuit from "../internal/llm/circuit.ts"
 import * as Internal from "../internal/llm/middleware.ts"
 import * as RateWindow from "../internal/llm/rateWindow.ts"
-import { redactJson, redactText, reveal } from "../internal/llm/redact.ts"
+import { redactJson, redactText, reveal, type Secrets, secretsFrom } from "../internal/llm/redact.ts"
 import * as ModelRequest from "../internal/llm/request.ts"
 import { retryAfterOf } from "../internal/llm/retryAfter.ts"
+import * as SecretsUsed from "../internal/llm/secretsUsed.ts"
 import { whenSilent } from "../internal/llm/whenSilent.ts"
 import { RequestSettings } from "./Settings.ts"
 
@@ -70,8 +71,8 @@ export interface Middleware<out E2 = never, out R2 = never> {
  * `fallback`, `model` is the one that was asked first; `responseModel` is who answered, as far as the provider says.
  *
  * The outcome is the finish reason, or `"failed"`, `"interrupted"`, or `"abandoned"` when the stream was not read to
- * its end. Prompts are logged only with `prompts: true`. What looks like a key is replaced in prompts and error
- * messages.
+ * its end. Prompts are logged only with `prompts: true`. The secrets of the model's requests and what looks like a key
+ * are replaced in prompts and error messages.
  *
  * @since 0.1.0
  * @category middleware
@@ -82,12 +83,17 @@ export const log = (options: { readonly prompts?: boolean | undefined } = {}): M
       provider: Option.getOrUndefined(Context.getOption(services, Model.ProviderName)),
       model: Option.getOrUndefined(Context.getOption(services, Model.ModelName))
     }
-    const report = ({ method, options: { prompt } }: Internal.ModelCall) => (ending: Internal.Ending) => {
+    const report = (
+      { method, options: { prompt } }: Internal.ModelCall,
+      { found }: SecretsUsed.Collector
+    ) =>
+    (ending: Internal.Ending) => {
+      const secrets = secretsFrom(found)
       const fields = {
         ...names,
         method,
-        ...toLogFields(ending),
-        ...(options.prompts === true && { prompt: toText(prompt) })
+        ...toLogFields(ending, secrets),
+        ...(options.prompts === true && { prompt: toText(prompt, secrets) })
       }
       return Effect.annotateLogs(
         outcomeOf(ending) === "failed" ? Effect.logWarning("Model call") : Effect.logInfo("Model call"),
@@ -95,8 +101,16 @@ export const log = (options: { readonly prompts?: boolean | undefined } = {}): M
       )
     }
     return Effect.succeed({
-      generate: (run, call) => Internal.observeAnswer(run(model), report(call)),
-      stream: (run, call) => Internal.observeParts(run(model), report(call))
+      generate: (run, call) =>
+        Effect.flatMap(
+          SecretsUsed.collector,
+          (secrets) => Internal.observeAnswer(secrets.inside(run(model)), report(call, secrets))
+        ),
+      stream: (run, call) =>
+        Stream.unwrap(Effect.map(
+          SecretsUsed.collector,
+          (secrets) => Internal.observeParts(secrets.insideStream(run(model)), report(call, secrets))
+        ))
     })
   })
 
@@ -361,17 +375,17 @@ const fail = (method: string, reason: AiError.AiErrorReason): Effect.Effect<neve
 
 const crowded = (method: string) => fail(method, new AiError.RateLimitError({}))
 
-const toText = (prompt: Prompt.RawInput): string =>
-  JSON.stringify(redactJson(ModelRequest.encodePrompt(Prompt.make(prompt))))
+const toText = (prompt: Prompt.RawInput, secrets: Secrets): string =>
+  JSON.stringify(redactJson(ModelRequest.encodePrompt(Prompt.make(prompt)), secrets))
 
-const toLogFields = (ending: Internal.Ending) => {
+const toLogFields = (ending: Internal.Ending, secrets: Secrets) => {
   const { endedAt, exit, finish, firstPartAt, metadata, startedAt } = ending
   const error = Internal.failureOf(exit)
   return withoutUndefined({
     outcome: outcomeOf(ending),
     responseModel: metadata?.modelId,
     error: error && error.reason._tag,
-    errorMessage: error && redactText(error.message),
+    errorMessage: error && redactText(error.message, secrets),
     durationMillis: endedAt - startedAt,
     firstPartMillis: firstPartAt === undefined ? undefined : firstPartAt - startedAt,
     inputTokens: finish?.usage.inputTokens.total,

@@ -20,6 +20,7 @@
 import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { guardedFetch } from "../internal/llm/fetch.ts"
 import { baseUrl, load, requiredKey } from "../internal/llm/provider.ts"
 import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
@@ -95,5 +96,5 @@ const connection = Effect.all({
 const provider = Effect.gen(function*() {
   const { createMistral } = yield* load("Mistral", "@ai-sdk/mistral", () => import("@ai-sdk/mistral"))
   const { key, url } = yield* connection
-  return { mistral: createMistral({ baseURL: url, apiKey: Redacted.value(key) }), key }
+  return { mistral: createMistral({ baseURL: url, apiKey: Redacted.value(key), fetch: guardedFetch }), key }
 })

@@ -31,7 +31,11 @@ import * as Predicate from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Errors from "../internal/llm/aiSdkError.ts"
+import { guardedFetch } from "../internal/llm/fetch.ts"
 import { checkUrl } from "../internal/llm/provider.ts"
+import { redactText, reveal } from "../internal/llm/redact.ts"
+import { sign } from "../internal/llm/sign.ts"
+import type * as Settings from "./Settings.ts"
 
 /**
  * One model of a vendor; what the vendor's list does not say is undefined.
@@ -63,12 +67,6 @@ export type ModelList<E = Config.ConfigError> = Effect.Effect<
 >
 
 /**
- * @since 0.1.0
- * @category models
- */
-export type RequestHeaders = Readonly<Record<string, string>>
-
-/**
  * Where a vendor's list is and how it reads.
  *
  * @since 0.1.0
@@ -78,8 +76,9 @@ export interface Options<A> {
   /** The provider's name in errors. */
   readonly provider: string
   readonly url: string | URL
-  /** An effect runs before each request, for tokens that expire. */
-  readonly headers?: RequestHeaders | Effect.Effect<RequestHeaders, AiError.AiError> | undefined
+  readonly headers?: Settings.Headers | undefined
+  /** Signs each request. */
+  readonly authorize?: Settings.Authorize | undefined
   /** The body of the vendor's answer. */
   readonly schema: Schema.ConstraintDecoder<A>
   readonly toModels: (body: A) => ReadonlyArray<ModelInfo>
@@ -140,36 +139,34 @@ type Query = Readonly<Record<string, string>>
 const fetchAll = Effect.fnUntraced(function*<A>(
   options: Options<A>
 ): Effect.fn.Return<ReadonlyArray<ModelInfo>, AiError.AiError> {
-  const { headers = {}, nextPage, toModels } = options
+  const { nextPage, toModels } = options
   const models: Array<ModelInfo> = []
   for (let query: Query | undefined = {}, page = 0; query !== undefined && page < maxPages; page++) {
-    const body: A = yield* fetchPage(options, Effect.isEffect(headers) ? yield* headers : headers, query)
+    const body: A = yield* fetchPage(options, query)
     models.push(...toModels(body))
     query = nextPage?.(body)
   }
   return models
 })
 
-const fetchPage = <A>(
-  { provider, schema, secrets = [], url }: Options<A>,
-  headers: RequestHeaders,
+const fetchPage = Effect.fnUntraced(function*<A>(
+  options: Options<A>,
   query: Query
-): Effect.Effect<A, AiError.AiError> => {
-  const origin: Errors.Origin = { provider, method: "models", secrets }
-  return request(url, headers, query).pipe(
-    Effect.catch((error) => Errors.fail(error, origin)),
-    Effect.flatMap((body) =>
-      Effect.mapError(
-        Schema.decodeUnknownEffect(schema)(body),
-        ({ message }) => Errors.make(new AiError.InvalidResponseError({ description: message.slice(0, 500) }), origin)
-      )
-    )
+): Effect.fn.Return<A, AiError.AiError> {
+  const { headers, origin } = yield* sign(options, options.headers ?? {}, "models")
+  const body = yield* Effect.catch(
+    request(options.url, reveal(headers), query),
+    (error) => Errors.fail(error, origin)
   )
-}
+  return yield* Effect.mapError(Schema.decodeUnknownEffect(options.schema)(body), ({ message }) => {
+    const description = redactText(message, origin.secrets).slice(0, 500)
+    return Errors.make(new AiError.InvalidResponseError({ description }), origin)
+  })
+})
 
 /** The parsed body. A failure has the form of the AI SDK's call errors, so that one function reads both. */
 const request = Effect.fnUntraced(
-  function*(url: string | URL, headers: RequestHeaders, query: Query) {
+  function*(url: string | URL, headers: Readonly<Record<string, string>>, query: Query) {
     const response = yield* HttpClient.get(url, { headers, urlParams: query })
     const body = parse(yield* response.text)
     if (response.status < 400) return body
@@ -189,7 +186,8 @@ const request = Effect.fnUntraced(
       ),
       // A span that shows headers knows only some of the names under which vendors take keys.
       Effect.provideService(Headers.CurrentRedactedNames, Object.keys(headers)),
-      Effect.provide(FetchHttpClient.layer)
+      Effect.provide(FetchHttpClient.layer),
+      Effect.provideService(FetchHttpClient.Fetch, guardedFetch)
     )
 )
 

@@ -22,6 +22,7 @@ import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import { guardedFetch } from "../internal/llm/fetch.ts"
 import { load, missingKey, optionalKey, optionalUrl } from "../internal/llm/provider.ts"
 import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
@@ -119,7 +120,7 @@ const connection = Effect.gen(function*() {
 const provider = Effect.gen(function*() {
   const { createOpenAI } = yield* load("OpenAi", "@ai-sdk/openai", () => import("@ai-sdk/openai"))
   const { apiKey, baseUrl, ...rest } = yield* connection
-  return { ...rest, openai: createOpenAI({ baseURL: baseUrl, apiKey }) }
+  return { ...rest, openai: createOpenAI({ baseURL: baseUrl, apiKey, fetch: guardedFetch }) }
 })
 
 const options = Effect.fnUntraced(function*(name: string, { api, ...settings }: Settings) {

@@ -14,6 +14,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import { guardedFetch } from "../internal/llm/fetch.ts"
 import { checkUrl, load } from "../internal/llm/provider.ts"
 import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
@@ -108,6 +109,7 @@ export const connect = Effect.fnUntraced(function*({ apiKey, baseUrl, provider =
     baseURL: baseUrl,
     includeUsage: true,
     supportsStructuredOutputs: true,
+    fetch: guardedFetch,
     ...(apiKey === undefined ? undefined : { apiKey: Redacted.value(apiKey) })
   })
   return { sdk, provider, secrets: apiKey === undefined ? [] : [apiKey] }

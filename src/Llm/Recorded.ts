@@ -2,8 +2,8 @@
  * Records what a model said into a file, a cassette, and replays it without the model.
  *
  * A cassette is readable JSON: each call's request, and what was answered with its time offsets. Secrets are taken out
- * before anything is written: the values that are handed in, what looks like the key of a common service, and fields
- * that are named like one. A replay waits on Effect's clock, so a run under `TestClock` takes the time that it took.
+ * before anything is written: the keys, tokens and `Redacted` headers of the model's requests, the values that are
+ * handed in, what looks like the key of a common service, and fields that are named like one. A replay waits on Effect's clock, so a run under `TestClock` takes the time that it took.
  * Tools run for real both times: a cassette holds only what the model was asked and what it said.
  *
  * @example
@@ -42,8 +42,9 @@ import * as Check from "../internal/check.ts"
 import * as BareModel from "../internal/llm/bareModel.ts"
 import { toJson } from "../internal/llm/json.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
-import { redactJson, redactText } from "../internal/llm/redact.ts"
+import { redactJson, redactText, type Secrets, secretsFrom } from "../internal/llm/redact.ts"
 import * as ModelRequest from "../internal/llm/request.ts"
+import * as SecretsUsed from "../internal/llm/secretsUsed.ts"
 
 /**
  * How a cassette is written and read.
@@ -52,7 +53,10 @@ import * as ModelRequest from "../internal/llm/request.ts"
  * @category models
  */
 export interface Options {
-  /** Values that must not be in the file, beside those that look like a secret. Hand in the same ones to replay it. */
+  /**
+   * Values that must not be in the file, beside the model's own secrets and what looks like one. Hand in the same ones
+   * to replay it.
+   */
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
 }
 
@@ -197,7 +201,7 @@ const ErrorJson = Schema.toCodecJson(AiError.AiError)
 const encodeError = Schema.encodeSync(ErrorJson)
 
 interface Recorder {
-  readonly secrets: ReadonlyArray<Redacted.Redacted>
+  readonly options: Options
   /** Calls in the order in which they began; empty as long as they go on. */
   readonly calls: Array<RecordedCall | undefined>
   readonly save: Effect.Effect<void, CassetteError>
@@ -205,7 +209,7 @@ interface Recorder {
 
 const makeRecorder = Effect.fnUntraced(function*(
   file: string,
-  { secrets = [] }: Options,
+  options: Options,
   services: Context.Context<never>
 ) {
   const fs = yield* FileSystem.FileSystem
@@ -226,7 +230,7 @@ const makeRecorder = Effect.fnUntraced(function*(
     Semaphore.withPermit(writing)
   )
   yield* save
-  return { secrets, calls, save } satisfies Recorder
+  return { options, calls, save } satisfies Recorder
 })
 
 interface TimedPart {
@@ -234,24 +238,33 @@ interface TimedPart {
   readonly part: Response.PartEncoded | Response.StreamPartEncoded
 }
 
-/** Begins the recording of one call. */
+/** Begins the recording of one call, which must run `inside` of it. */
 const begin = Effect.fnUntraced(function*(
   recorder: Recorder,
   method: RecordedCall["method"],
   options: LanguageModel.ProviderOptions
 ) {
   const clock = yield* Clock.Clock
-  const request = yield* toRequest(options, recorder.secrets)
+  const { found, inside, insideStream } = yield* SecretsUsed.collector
+  const request = yield* ModelRequest.fromProviderOptions(options)
   const index = recorder.calls.push(undefined) - 1
   const startedAt = clock.currentTimeMillisUnsafe()
   const parts: Array<TimedPart> = []
   const now = () => clock.currentTimeMillisUnsafe() - startedAt
   return {
+    inside,
+    insideStream,
     add: (encoded: ReadonlyArray<Response.PartEncoded | Response.StreamPartEncoded>): void => {
       for (const part of encoded) parts.push({ at: now(), part })
     },
-    end: (end: Omit<RecordedCall["end"], "at">): Effect.Effect<void> => {
-      recorder.calls[index] = { method, request, parts: toParts(parts, recorder.secrets), end: { at: now(), ...end } }
+    end: (outcome: RecordedCall["end"]["outcome"], error?: AiError.AiError): Effect.Effect<void> => {
+      const secrets = secretsFrom([...recorder.options.secrets ?? [], ...found])
+      recorder.calls[index] = {
+        method,
+        request: toRequest(request, secrets),
+        parts: toParts(parts, secrets),
+        end: { at: now(), outcome, ...(error && { error: toErrorJson(error, secrets) }) }
+      }
       return Effect.orDie(recorder.save)
     }
   }
@@ -263,10 +276,10 @@ const recordAnswer = Effect.fnUntraced(function*(
   answer: Effect.Effect<Array<Response.PartEncoded>, AiError.AiError>
 ) {
   const call = yield* begin(recorder, "generateText", request)
-  return yield* Effect.onExit(answer, (exit) => {
-    if (Exit.isFailure(exit)) return call.end(toEnd(exit, recorder.secrets))
+  return yield* Effect.onExit(call.inside(answer), (exit) => {
+    if (Exit.isFailure(exit)) return call.end(...toEnd(exit))
     call.add(exit.value)
-    return call.end({ outcome: "complete" })
+    return call.end("complete")
   })
 })
 
@@ -277,7 +290,7 @@ const recordParts = (
 ) =>
   Stream.unwrap(Effect.map(begin(recorder, "streamText", request), (call) => {
     let ended = false
-    return parts.pipe(
+    return call.insideStream(parts).pipe(
       Stream.mapArray((parts) => {
         call.add(parts)
         return parts
@@ -285,34 +298,25 @@ const recordParts = (
       Stream.concat(Stream.drain(Stream.sync(() => {
         ended = true
       }))),
-      Stream.onExit((exit) => call.end(ended ? { outcome: "complete" } : toEnd(exit, recorder.secrets)))
+      Stream.onExit((exit) => ended ? call.end("complete") : call.end(...toEnd(exit)))
     )
   }))
 
-const toEnd = (
-  exit: Exit.Exit<unknown, AiError.AiError>,
-  secrets: ReadonlyArray<Redacted.Redacted>
-): Omit<RecordedCall["end"], "at"> => {
+const toEnd = (exit: Exit.Exit<unknown, AiError.AiError>): readonly ["unread" | "failed", AiError.AiError?] => {
   const error = Exit.isFailure(exit) ? Option.getOrUndefined(Cause.findErrorOption(exit.cause)) : undefined
-  return error === undefined ? { outcome: "unread" } : { outcome: "failed", error: toErrorJson(error, secrets) }
+  return error === undefined ? ["unread"] : ["failed", error]
 }
 
 /** The error without what is known of its HTTP response. */
-const toErrorJson = (error: AiError.AiError, secrets: ReadonlyArray<Redacted.Redacted>): Schema.Json => {
+const toErrorJson = (error: AiError.AiError, secrets: Secrets): Schema.Json => {
   const json: unknown = encodeError(error)
   if (!hasProperty(json, "reason") || !isObject(json.reason)) return toJson(redactJson(json, secrets))
   const { http: _, ...reason } = json.reason
   return toJson(redactJson({ ...json, reason }, secrets))
 }
 
-const toRequest = (
-  options: LanguageModel.ProviderOptions,
-  secrets: ReadonlyArray<Redacted.Redacted>
-): Effect.Effect<Schema.Json> =>
-  Effect.map(
-    ModelRequest.fromProviderOptions(options),
-    ({ prompt, ...request }) => toJson(redactJson({ prompt: prompt.map(withoutEmptyOptions), ...request }, secrets))
-  )
+const toRequest = ({ prompt, ...request }: ModelRequest.RequestJson, secrets: Secrets): Schema.Json =>
+  toJson(redactJson({ prompt: prompt.map(withoutEmptyOptions), ...request }, secrets))
 
 const withoutEmptyOptions = ({ content, options, ...rest }: ModelRequest.MessageJson): Schema.Json => ({
   ...rest,
@@ -325,7 +329,7 @@ const isEmpty = (value: unknown): boolean => isObject(value) && Object.keys(valu
 /** The parts without secrets and without HTTP headers. */
 const toParts = (
   parts: ReadonlyArray<TimedPart>,
-  secrets: ReadonlyArray<Redacted.Redacted>
+  secrets: Secrets
 ): RecordedCall["parts"] => {
   const safe = redactBlocks(parts, secrets)
   return parts.map(({ at, part }, index) => {
@@ -347,7 +351,7 @@ const toParts = (
  */
 const redactBlocks = (
   parts: ReadonlyArray<TimedPart>,
-  secrets: ReadonlyArray<Redacted.Redacted>
+  secrets: Secrets
 ): ReadonlyMap<number, string> => {
   const blocks = new Map<string, { text: string; readonly places: Array<number> }>()
   parts.forEach(({ part }, place) => {
@@ -408,8 +412,9 @@ const choose = (
   method: RecordedCall["method"],
   options: LanguageModel.ProviderOptions
 ): Effect.Effect<RecordedCall, AiError.AiError> =>
-  Effect.flatMap(toRequest(options, player.options.secrets ?? []), (request) => {
-    const asked = pretty({ method, request })
+  Effect.flatMap(ModelRequest.fromProviderOptions(options), (request) => {
+    const secrets = secretsFrom(player.options.secrets ?? [])
+    const asked = pretty({ method, request: toRequest(request, secrets) })
     const index = player.left.findIndex((call) => describe(call) === asked)
     if (index < 0) return invalid(explain(player, asked))
     const [call] = player.left.splice(index, 1)

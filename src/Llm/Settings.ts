@@ -8,7 +8,25 @@
  */
 import type { SharedV4ProviderOptions } from "@ai-sdk/provider"
 import * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
 import type * as Redacted from "effect/Redacted"
+
+/**
+ * Headers of a request. No error and no file shows a value that is `Redacted`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Headers = Readonly<Record<string, string | Redacted.Redacted>>
+
+/**
+ * Signs each request with the headers that it gives. It runs before the request and ends with it; its failure is an
+ * `AuthenticationError`, and no error shows the values of its headers.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Authorize = Effect.Effect<Headers, unknown>
 
 /**
  * How a model shall answer; what is left out is the provider's default.
@@ -27,10 +45,12 @@ export interface Settings {
   readonly seed?: number | undefined
   /** How much the model thinks before it answers. */
   readonly reasoning?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max" | undefined
+  /** Sent with each request, after the provider's own headers. */
+  readonly headers?: Headers | undefined
   /**
-   * Sent with each request, after the provider's own headers. No error and no file shows a value that is `Redacted`.
+   * How many bytes an answer may have after decompression; a longer one is an `InvalidResponseError`. Default: 64 MiB.
    */
-  readonly headers?: Readonly<Record<string, string | Redacted.Redacted>> | undefined
+  readonly maxResponseBytes?: number | undefined
   /** What only this provider knows, under the provider's AI SDK name: `{ openai: { serviceTier: "flex" } }`. */
   readonly providerOptions?: SharedV4ProviderOptions | undefined
 }

@@ -1,10 +1,10 @@
 /**
  * Provides Google's Gemini models on Google Cloud (Vertex AI); for AI Studio see `Gemini`.
  *
- * Needs the package `@ai-sdk/google-vertex`. Reads `GOOGLE_CLOUD_PROJECT` and `GOOGLE_CLOUD_LOCATION` (default
+ * Needs the packages `@ai-sdk/google-vertex` and `google-auth-library`. Reads `GOOGLE_CLOUD_PROJECT` and `GOOGLE_CLOUD_LOCATION` (default
  * `global`) and signs in with Google's application default credentials: `GOOGLE_APPLICATION_CREDENTIALS`, `gcloud auth
  * application-default login`, or the identity of the machine that it runs on. `GOOGLE_VERTEX_ACCESS_TOKEN` is used
- * instead, as it is, if it is set. With `GOOGLE_VERTEX_API_KEY` (express mode) none of these is needed.
+ * instead, as it is, if it is set. With `GOOGLE_VERTEX_API_KEY` (express mode) none of these is needed, nor `google-auth-library`.
  * `GOOGLE_VERTEX_BASE_URL` is the address of a proxy, without a path.
  *
  * @example
@@ -22,18 +22,19 @@
  *
  * @since 0.1.0
  */
-import * as AiError from "effect/ai/AiError"
 import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import type * as GoogleAuthLibrary from "google-auth-library"
+import { guardedFetch } from "../internal/llm/fetch.ts"
 import { baseUrl, configError, load, optionalKey, optionalString } from "../internal/llm/provider.ts"
 import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
 import * as ModelList from "./ModelList.ts"
-import type { Settings } from "./Settings.ts"
+import type { Authorize, Settings } from "./Settings.ts"
 
 /**
  * A Gemini model on Vertex AI by its name.
@@ -47,7 +48,7 @@ export const model = (
 ): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
   checkModel("Vertex.model", name, settings)
   return AiSdk.layer(
-    Effect.map(provider, ({ secrets, vertex }) => ({ model: vertex(name), provider: "vertex", settings, secrets }))
+    Effect.map(provider, ({ vertex, ...origin }) => ({ ...origin, model: vertex(name), settings }))
   )
 }
 
@@ -64,18 +65,12 @@ export const embeddings = (
 ): AiSdkEmbedding.EmbeddingLayer<Config.ConfigError | AiSdk.PackageMissing> => {
   checkEmbeddings("Vertex.embeddings", name, settings)
   return AiSdkEmbedding.layer(
-    Effect.map(provider, ({ secrets, vertex }) => ({
-      model: vertex.embeddingModel(name),
-      provider: "vertex",
-      settings,
-      secrets
-    }))
+    Effect.map(provider, ({ vertex, ...origin }) => ({ ...origin, model: vertex.embeddingModel(name), settings }))
   )
 }
 
 /**
- * Google's own models on Vertex AI. Signing in for it needs the package `google-auth-library`, unless a key or a token
- * is set.
+ * Google's own models on Vertex AI.
  *
  * @since 0.1.0
  * @category models
@@ -85,11 +80,11 @@ export const models: ModelList.ModelList<Config.ConfigError | AiSdk.PackageMissi
   return yield* ModelList.make({
     provider: "vertex",
     url: `${resolved.host}/v1beta1/publishers/google/models?pageSize=1000`,
-    headers: yield* authHeaders(resolved),
+    headers: resolved._tag === "Project" ? { "x-goog-user-project": resolved.project } : {},
+    authorize: yield* authorize(resolved),
     schema: Body,
     toModels: ({ publisherModels }) => publisherModels.map(toModel),
-    nextPage: ({ nextPageToken }) => nextPageToken ? { pageToken: nextPageToken } : undefined,
-    secrets: secretsOf(resolved)
+    nextPage: ({ nextPageToken }) => nextPageToken ? { pageToken: nextPageToken } : undefined
   })
 })
 
@@ -153,72 +148,72 @@ const vendorHost = (location: string): string => {
     : `${location}-aiplatform.googleapis.com`
 }
 
-const secretsOf = (connection: Connection): ReadonlyArray<Redacted.Redacted> =>
-  connection._tag === "Express" ? [connection.key] : connection.token === undefined ? [] : [connection.token]
-
 const provider = Effect.gen(function*() {
-  const { createGoogleVertex } = yield* load(
-    "Vertex",
-    "@ai-sdk/google-vertex",
-    () => import("@ai-sdk/google-vertex")
-  )
+  const { createGoogleVertex } = yield* load("Vertex", "@ai-sdk/google-vertex", () => import("@ai-sdk/google-vertex"))
   const resolved = yield* connection
-  const secrets = secretsOf(resolved)
+  const origin = { provider: "vertex", authorize: yield* authorize(resolved) }
   if (resolved._tag === "Express") {
-    const { host, key } = resolved
-    return {
-      vertex: createGoogleVertex({ baseURL: `${host}/v1/publishers/google`, apiKey: Redacted.value(key) }),
-      secrets
-    }
+    const apiKey = Redacted.value(resolved.key)
+    const baseURL = `${resolved.host}/v1/publishers/google`
+    return { ...origin, vertex: createGoogleVertex({ baseURL, apiKey, fetch: guardedFetch }) }
   }
-  const { host, location, project, token } = resolved
+  const { host, location, project } = resolved
   return {
+    ...origin,
     vertex: createGoogleVertex({
       baseURL: `${host}/v1beta1/projects/${encodeURIComponent(project)}/locations/${location}/publishers/google`,
       project,
       location,
+      fetch: guardedFetch,
       // An empty key keeps the package from looking for one in the environment by itself.
       apiKey: "",
-      ...(token && { googleAuthOptions: { authClient: yield* bearer(token) } })
-    }),
-    secrets
+      googleAuthOptions: { authClient: yield* idleClient }
+    })
   }
 })
 
 const googleAuth = load("Vertex", "google-auth-library", () => import("google-auth-library"))
 
-const bearer = Effect.fnUntraced(function*(token: Redacted.Redacted) {
-  const { OAuth2Client } = yield* googleAuth
+/** The package signs requests by itself; this client gives it a token that never leaves, because ours takes its place. */
+const idleClient = Effect.map(googleAuth, ({ OAuth2Client }) => {
   const client = new OAuth2Client()
-  client.setCredentials({ access_token: Redacted.value(token) })
+  client.setCredentials({ access_token: "none" })
   return client
 })
 
-/** The headers of a request. Default credentials are read again for each request, because their tokens expire. */
-const authHeaders = (
-  connection: Connection
-): Effect.Effect<
-  ModelList.RequestHeaders | Effect.Effect<ModelList.RequestHeaders, AiError.AiError>,
-  AiSdk.PackageMissing
-> => {
-  if (connection._tag === "Express") return Effect.succeed({ "x-goog-api-key": Redacted.value(connection.key) })
+const authorize = (connection: Connection): Effect.Effect<Authorize, AiSdk.PackageMissing> => {
+  if (connection._tag === "Express") return Effect.succeed(Effect.succeed({ "x-goog-api-key": connection.key }))
   const { project, token } = connection
-  const signed = (token: string) => ({ authorization: `Bearer ${token}`, "x-goog-user-project": project })
-  if (token !== undefined) return Effect.succeed(signed(Redacted.value(token)))
-  return Effect.map(googleAuth, ({ GoogleAuth }) => {
-    const auth = new GoogleAuth({ projectId: project, scopes: ["https://www.googleapis.com/auth/cloud-platform"] })
-    return Effect.tryPromise({ try: () => auth.getAccessToken(), catch: notSignedIn }).pipe(
-      Effect.map((token) => signed(token ?? ""))
-    )
-  })
+  if (token !== undefined) return Effect.succeed(Effect.succeed(bearer(Redacted.value(token))))
+  return Effect.map(googleAuth, (library) => Effect.map(defaultCredentials(library, project), bearer))
 }
 
-const notSignedIn = (error: unknown): AiError.AiError =>
-  AiError.make({
-    module: "vertex",
-    method: "models",
-    reason: new AiError.AuthenticationError({
-      kind: "MissingKey",
-      description: error instanceof Error ? error.message : "no default credentials"
-    })
+const bearer = (token: string) => ({ authorization: Redacted.make(`Bearer ${token}`) })
+
+/** The token of the default credentials, read again for each request, because it expires. */
+const defaultCredentials = ({ GoogleAuth }: Pick<typeof GoogleAuthLibrary, "GoogleAuth">, projectId: string) => {
+  let waiting = 0
+  let requests = new AbortController()
+  const auth = new GoogleAuth({
+    projectId,
+    scopes: ["https://www.googleapis.com/auth/cloud-platform"],
+    clientOptions: {
+      transporterOptions: {
+        fetchImplementation: (input, init) => guardedFetch(input, { ...init, signal: requests.signal })
+      }
+    }
   })
+  // Runs at the same time share a request for a token: the last of them to leave ends it.
+  return Effect.acquireUseRelease(
+    Effect.sync(() => {
+      waiting++
+    }),
+    () => Effect.tryPromise({ try: async () => await auth.getAccessToken() ?? "", catch: (error) => error }),
+    () =>
+      Effect.sync(() => {
+        if (--waiting > 0) return
+        requests.abort()
+        requests = new AbortController()
+      })
+  )
+}

@@ -209,6 +209,20 @@ const checks: Readonly<Record<string, Effect.Effect<void, BrokenPromise | Memory
     yield* expect(found.length <= 2, `the limit is 2, got ${found.length} entries`)
   }),
 
+  "an entry that was taken out is as if it had never been there": Effect.gen(function*() {
+    const memory = yield* Memory.Memory
+    const entries = exchanges(30)
+    yield* memory.append([...entries, searched])
+    yield* memory.window
+    yield* memory.retract
+    yield* checkWindow(entries, yield* memory.window)
+    const found = yield* memory.search(Transcript.text(searched))
+    yield* expect(found.every((entry) => toKey(entry) !== toKey(searched)), "a search must not find what was taken out")
+    const more = [searched, says("Noted.")]
+    yield* memory.append(more)
+    yield* checkWindow([...entries, ...more], yield* memory.window)
+  }),
+
   "a cleared memory is as good as new": Effect.gen(function*() {
     const memory = yield* Memory.Memory
     yield* memory.append([searched, ...exchanges(30)])

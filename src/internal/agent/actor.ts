@@ -15,7 +15,7 @@ import * as Transcript from "../../Transcript.ts"
 import { errorMessage } from "../errorMessage.ts"
 import * as Pushed from "../pushed.ts"
 import type { Agent } from "./agent.ts"
-import { type AgentBehavior, protocol, type Request } from "./protocol.ts"
+import { type AgentBehavior, type Input, protocol, type Request } from "./protocol.ts"
 
 /**
  * How an agent or a team runs as an actor.
@@ -37,7 +37,8 @@ export interface PromptHandler<R> {
     transcript: Ref.Ref<Transcript.Transcript>,
     emit: Pushed.Emit<AgentEvent>
   ) => Effect.Effect<unknown, AgentError, R>
-  readonly reset: Effect.Effect<void>
+  /** Goes on with another conversation, in whatever keeps one beside the transcript. */
+  readonly restore: (transcript: Transcript.Transcript) => Effect.Effect<void>
 }
 
 /** The Agent protocol over a handler of prompts. */
@@ -49,7 +50,9 @@ export const serve = <E, R>(
   const behavior = protocol.behavior(
     Effect.gen(function*() {
       const transcript = yield* Ref.make(Transcript.empty)
-      const { reset, run } = yield* handler
+      const { restore, run } = yield* handler
+      const goOnWith = (conversation: Transcript.Transcript) =>
+        Effect.andThen(Ref.set(transcript, conversation), restore(conversation))
       const events = (request: Request): Pushed.Source<AgentEvent, AgentError, R> => (emit) => {
         const { as, history } = request
         const conversation = history === undefined ? transcript : Ref.makeUnsafe(history)
@@ -59,7 +62,8 @@ export const serve = <E, R>(
         Run: (request: Request) => Pushed.make(events(request)),
         Prompt: (request: Request) => responseOf(events(request)),
         Transcript: () => Ref.get(transcript),
-        Reset: () => Effect.andThen(Ref.set(transcript, Transcript.empty), reset)
+        Restore: ({ transcript }) => goOnWith(transcript),
+        Reset: () => goOnWith(Transcript.empty)
       }
     }),
     // A run may take as long as it likes; its own limits say otherwise.
@@ -89,10 +93,11 @@ export const behaviorWith = <E, R>(
           const options = { transcript, output, memory: history === undefined ? memory : undefined }
           return Effect.mapError(
             Pushed.runForEach(built.run(input, options), emit),
-            (error) => toAgentError(agent.name, error)
+            (error) => toAgentError(agent.name, input, error)
           )
         },
-        reset: memory === undefined ? Effect.void : memory.clear
+        restore: ({ entries }) =>
+          memory === undefined ? Effect.void : Effect.andThen(memory.clear, memory.append(entries))
       }
       return handler
     }),
@@ -121,12 +126,12 @@ const renameText = (events: ReadonlyArray<AgentEvent>, name: string, as: string)
   events.map((event) => event._tag === "TextDelta" && event.agent === name ? { ...event, agent: as } : event)
 
 /** Any other error comes from a model that was to be built in the run. */
-const toAgentError = (agent: string, error: unknown): AgentError => {
+const toAgentError = (agent: string, input: Input, error: unknown): AgentError => {
   if (error instanceof AgentError) return error
   const reason = new AiError.UnknownError({ description: errorMessage(error) })
   return new AgentError({
     agent,
     reason: new ModelFailed({ error: AiError.make({ module: "Agent", method: agent, reason }) }),
-    transcript: Transcript.empty
+    transcript: Transcript.make([Transcript.user(input)])
   })
 }

@@ -126,7 +126,9 @@ export interface TurnPlan<out E = never, out R = never> {
 export interface RunOptions {
   /**
    * The conversation that the run continues and writes to: the prompt when it starts, each turn when it ends. A run
-   * that fails or is interrupted leaves its entries so far, ready for the next one. Default: a new one.
+   * that is interrupted leaves its entries so far, ready for the next one. So does a run that fails, but for what the
+   * model may never read: a prompt that it has answered nothing to is taken out again (the error has it), and results
+   * of tools that it refused are replaced by a text that says so. Default: a new one.
    */
   readonly transcript?: Ref.Ref<Transcript.Transcript> | undefined
   /**

@@ -24,7 +24,7 @@ import * as Transcript from "../../Transcript.ts"
 import { estimateTokens } from "../estimateTokens.ts"
 import * as Guardrails from "./guardrails.ts"
 import { outputTool, withOutput } from "./output.ts"
-import { type AgentRun, fail } from "./run.ts"
+import { type AgentRun, fail, leaveOut } from "./run.ts"
 import { sameName } from "./toolName.ts"
 import * as Turn from "./turn.ts"
 
@@ -46,7 +46,11 @@ export const callModel = Effect.fnUntraced(function*<E, R>(
       if (guarded) yield* checkText(run, turn)
       return turn
     }
-    if (!(yield* recovered(run, attempts, answered.failure))) return yield* fail(run, answered.failure)
+    if (!(yield* recovered(run, attempts, answered.failure))) {
+      const why = refusalOf(answered.failure)
+      if (why !== undefined && !Turn.says(turn)) yield* leaveOut(run, why)
+      return yield* fail(run, answered.failure)
+    }
     yield* run.emit([{ _tag: "TurnRestarted", agent: name, turn: number, reason: answered.failure.message }])
   }
 })
@@ -200,12 +204,26 @@ const checkText = Effect.fnUntraced(function*<E, R>(
   if (checked._tag === "Failure") {
     // A text that must not go out must not be remembered either.
     run.turn = undefined
+    run.answered = true
     return yield* fail(run, checked.failure)
   }
   Turn.release(turn, checked.success)
   const released: AgentEvent = { _tag: "TextDelta", agent: turn.agent, delta: checked.success }
   yield* run.emit([released])
 })
+
+/** Why the model does not read the conversation as it is, and will not on another try. */
+const refusalOf = (reason: Reason): string | undefined => {
+  if (reason._tag !== "ModelFailed") return undefined
+  switch (reason.error.reason._tag) {
+    case "ContentPolicyError":
+      return "content policy"
+    case "InvalidRequestError":
+      return reason.error.reason.constraint ?? "invalid request"
+    default:
+      return undefined
+  }
+}
 
 /** The state that retries of one turn share: the place in the schedule. */
 interface Attempts<R> {

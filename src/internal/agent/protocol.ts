@@ -67,7 +67,7 @@ export type Request = typeof Request.Type
  * The messages that agents and teams understand:
  *
  * - `Run` streams the events of a run, `Prompt` answers with the response of the same run.
- * - `Transcript` gives the conversation so far, `Reset` forgets it.
+ * - `Transcript` gives the conversation so far, `Restore` puts another in its place, `Reset` forgets it.
  *
  * They are handled one at a time, so a prompt that arrives during a run waits in the mailbox, or meets its policy.
  *
@@ -78,6 +78,7 @@ export const protocol = Actor.make("Agent", [
   Rpc.make("Run", { payload: Request, success: AgentEvent, error: AgentError, stream: true }),
   Rpc.make("Prompt", { payload: Request, success: AgentResponse, error: AgentError }),
   Rpc.make("Transcript", { success: Transcript.Transcript }),
+  Rpc.make("Restore", { payload: { transcript: Transcript.Transcript } }),
   Rpc.make("Reset")
 ])
 

@@ -39,6 +39,8 @@ export interface AgentRun<E, R> {
   readonly ownTools: ReadonlyMap<string, Tool<string, R>>
   /** The tools of this turn. */
   tools: ReadonlyMap<string, Tool<string, R>>
+  /** Whether the model has said anything, however little of it may be kept. */
+  answered: boolean
   /** The turn under way, until it is in the transcript. */
   turn: Turn.Turn | undefined
   /** The transcript that requests carry instead of the first `at` entries. */
@@ -63,8 +65,35 @@ export const write = <E, R>(run: AgentRun<E, R>): Effect.Effect<void> =>
   Effect.suspend(() => {
     if (run.turn === undefined) return Effect.void
     const entry = Turn.toEntry(run.turn)
+    run.answered ||= Turn.says(run.turn)
     run.turn = undefined
     return entry.content.length === 0 ? Effect.void : record(run, entry)
+  })
+
+/** Takes the prompt out of the conversation again, after a run that failed before the model said anything. */
+export const takeBack = <E, R>({ added, answered, memory, transcript }: AgentRun<E, R>): Effect.Effect<void> => {
+  if (answered) return Effect.void
+  const taken = Ref.update(transcript, ({ entries }) => Transcript.make(entries.filter((entry) => entry !== added[0])))
+  return memory === undefined ? taken : Effect.andThen(taken, memory.retract)
+}
+
+/**
+ * Puts a text that says so in the place of the results that the model has refused to read, since the conversation would
+ * carry them for good.
+ */
+export const leaveOut = <E, R>(run: AgentRun<E, R>, why: string): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    const { added, memory, transcript } = run
+    const newest = added.at(-1)
+    if (newest?._tag !== "Answer") return Effect.void
+    const entry = Transcript.leaveOutResults(newest, `This result is left out: the model refused it (${why})`)
+    added[added.length - 1] = entry
+    const replaced = Ref.update(
+      transcript,
+      ({ entries }) => Transcript.make(entries.map((other) => other === newest ? entry : other))
+    )
+    if (memory === undefined) return replaced
+    return Effect.andThen(replaced, Effect.andThen(memory.retract, memory.append([entry])))
   })
 
 /** Ends the run with an error that carries the entries that it added until then. */

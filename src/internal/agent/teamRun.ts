@@ -5,7 +5,9 @@
  */
 import * as Prompt from "effect/ai/Prompt"
 import type * as Response from "effect/ai/Response"
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Ref from "effect/Ref"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
@@ -139,7 +141,8 @@ export const make = <M extends Member, R = never>(
             attributes: { "gen_ai.agent.name": name, "troupe.team": plan.kind }
           }, { captureStackTrace: false })
         ),
-      reset: Effect.forEach(started, resetMember, { discard: true })
+      restore: (transcript: Transcript.Transcript) =>
+        Effect.forEach(started, (member) => restoreMember(member, transcript), { discard: true })
     }
   })
   // A list of members can't carry what each one fails with and requires; the signature, which saw them one by one, can.
@@ -244,9 +247,9 @@ const start = (name: string, member: Member): Effect.Effect<Started, unknown, un
   )
 }
 
-/** A member that has stopped has no conversation to forget. */
-const resetMember = ({ owned, ref }: Started): Effect.Effect<void> =>
-  owned ? Effect.ignore(ref.ask("Reset")) : Effect.void
+/** A member that has stopped has no conversation to go on with. */
+const restoreMember = ({ owned, ref }: Started, transcript: Transcript.Transcript): Effect.Effect<void> =>
+  owned ? Effect.ignore(ref.ask("Restore", { transcript })) : Effect.void
 
 const perform = <R>(
   team: string,
@@ -260,16 +263,22 @@ const perform = <R>(
     const added: Array<Transcript.Entry> = [prompt]
     const run: TeamRun = { team, request, emit, transcript, added, speaker: undefined, heard: [], usages: [], turns: 0 }
     if (Transcript.isBlank(prompt)) return fail(run, new EmptyPrompt())
-    // However the run ends, the conversation has the prompt and the answer as far as it came.
-    const write = Effect.suspend(() => {
+    // The conversation gets the answer as far as it came, and no prompt that nobody answered, unless its user left.
+    const write = (exit: Exit.Exit<unknown, unknown>) => {
       added.push(...run.heard.map(Turn.toEntry).filter(({ content }) => content.length > 0))
-      return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...added))
-    })
+      const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
+      const kept = failed ? added.slice(0, answeredOf(run)) : added
+      return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...kept))
+    }
     return Effect.flatMap(
-      Effect.ensuring(Effect.map(answer(run), (answer) => settle(run, answer)), write),
+      Effect.onExit(Effect.map(answer(run), (answer) => settle(run, answer)), write),
       (response) => emit([{ _tag: "Completed", agent: team, response }])
     )
   })
+
+/** How many of the entries that the run adds are answered: all until the last answer, or the prompt by a member. */
+const answeredOf = ({ added, turns }: TeamRun): number =>
+  Math.max(added.findLastIndex(({ _tag }) => _tag === "Answer") + 1, turns > 0 ? 1 : 0)
 
 const settle = (run: TeamRun, { entries, finishReason, output, text }: Answer): AgentResponse => {
   run.added.push(...entries ?? [toEntry(run, text)])

@@ -116,6 +116,10 @@ export const text = (self: Turn): string => {
   return text
 }
 
+/** Whether there is anything of an answer: text, whole reasoning, a file or a call. */
+export const says = (self: Turn): boolean =>
+  self.content.some((block) => block.type === "text" ? block.text !== "" : block.type !== "reasoning" || block.closed)
+
 /** Lets the text out, as its guardrails want it. */
 export const release = (self: Turn, passed: string): void => {
   self.held = false

@@ -4,6 +4,7 @@
  * @internal
  */
 import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -32,7 +33,7 @@ import * as Guardrails from "./guardrails.ts"
 import { callModel } from "./modelCall.ts"
 import { outputOf, withOutput } from "./output.ts"
 import type { Input } from "./protocol.ts"
-import { type AgentRun, fail, record, write } from "./run.ts"
+import { type AgentRun, fail, record, takeBack, write } from "./run.ts"
 import { callTools } from "./toolCalls.ts"
 import { sameName } from "./toolName.ts"
 import * as Turn from "./turn.ts"
@@ -43,14 +44,17 @@ export const events = <E, R>(
   input: Input,
   options: RunOptions = {}
 ): Stream.Stream<AgentEvent, AgentError | E, R> =>
-  Pushed.make((emit) =>
-    Effect.flatMap(begin(agent, input, options, emit), (run) => withinTime(run, turns(run))).pipe(
-      Effect.scoped,
-      Effect.flatMap((response) => emit([{ _tag: "Completed", agent: agent.name, response }])),
-      Effect.withSpan(`invoke_agent ${agent.name}`, { attributes: { "gen_ai.agent.name": agent.name } }, {
-        captureStackTrace: false
-      })
-    ), bufferSize)
+  Pushed.make(
+    (emit) =>
+      Effect.flatMap(begin(agent, input, options, emit), (run) => whole(run, withinTime(run, turns(run)))).pipe(
+        Effect.scoped,
+        Effect.flatMap((response) => emit([{ _tag: "Completed", agent: agent.name, response }])),
+        Effect.withSpan(`invoke_agent ${agent.name}`, { attributes: { "gen_ai.agent.name": agent.name } }, {
+          captureStackTrace: false
+        })
+      ),
+    bufferSize
+  )
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -95,6 +99,7 @@ const begin = Effect.fnUntraced(function*<E, R>(
     budgets: Budget.join(yield* Budget.Current, agent.budget),
     output: options.output,
     turn: undefined,
+    answered: false,
     compacted: undefined,
     usages: [],
     toolCalls: 0,
@@ -135,6 +140,10 @@ const models = <E, R>() =>
         Context.get(LanguageModel.LanguageModel)
       )
   })
+
+/** A run that fails leaves no prompt without an answer behind; one that is interrupted does. */
+const whole = <A, E, R>(run: AgentRun<E, R>, turns: Effect.Effect<A, AgentError | E, R>) =>
+  Effect.onError(turns, (cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : takeBack(run))
 
 const turns = <E, R>(run: AgentRun<E, R>): Effect.Effect<AgentResponse, AgentError | E, R> =>
   Effect.ensuring(

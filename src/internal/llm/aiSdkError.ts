@@ -21,14 +21,14 @@ import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
-import type * as Redacted from "effect/Redacted"
-import { isSecretField, redactText } from "./redact.ts"
+import { refusalIn } from "./fetch.ts"
+import { isSecretField, redactText, type Secrets } from "./redact.ts"
 import { fromHeaders, fromMillis } from "./retryAfter.ts"
 
 export interface Origin {
   readonly provider: string
   readonly method: "generateText" | "streamText" | "embedMany" | "models"
-  readonly secrets: ReadonlyArray<Redacted.Redacted>
+  readonly secrets: Secrets
 }
 
 /** What `InvalidRequestError.constraint` says when the prompt is longer than the model can read. */
@@ -111,7 +111,9 @@ interface Failure {
 }
 
 const toReason = (error: unknown, origin: Origin, now: number): AiError.AiErrorReason => {
-  const description = redactText(messageOf(error), origin.secrets).slice(0, maxDescription)
+  const refusal = refusalIn(error)
+  const description = redactText(refusal?.message ?? messageOf(error), origin.secrets).slice(0, maxDescription)
+  if (refusal !== undefined && refusal.status < 400) return notTaken(description, refusal.status)
   if (APICallError.isInstance(error)) return fromCall(error, description, origin, now)
   if (AISDKError.isInstance(error)) return fromSdk(error, description)
   if (isNetworkFailure(error)) return network(undefined, description)
@@ -141,6 +143,9 @@ const bodyOf = ({ data, responseBody }: APICallError): unknown => {
     return data
   }
 }
+
+const notTaken = (description: string, status: number) =>
+  new AiError.InvalidResponseError({ description, http: { response: { status, headers: {} } } })
 
 const fromSdk = (error: AISDKError, description: string): AiError.AiErrorReason => {
   if (LoadAPIKeyError.isInstance(error)) return new AiError.AuthenticationError({ kind: "MissingKey", description })

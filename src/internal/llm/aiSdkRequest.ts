@@ -57,12 +57,14 @@ export const toCallOptions = (
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const toSettings = (settings: Settings): Omit<LanguageModelV4CallOptions, "prompt"> =>
-  definedOnly({
-    ...settings,
+const toSettings = (settings: Settings): Omit<LanguageModelV4CallOptions, "prompt"> => {
+  const { maxResponseBytes: _, ...call } = settings
+  return definedOnly({
+    ...call,
     headers: settings.headers && reveal(settings.headers),
     stopSequences: settings.stopSequences && [...settings.stopSequences]
   })
+}
 
 const toResponseFormat = (
   { objectName, schema }: Extract<LanguageModel.ProviderOptions["responseFormat"], { type: "json" }>,

@@ -1,31 +1,47 @@
 /**
- * Blots out secrets in texts that people and files get to see: errors, logs, cassettes.
+ * Blots out secrets in texts that people and files get to see: errors, logs, spans, cassettes.
  *
  * @internal
  */
+import * as Base64 from "effect/encoding/Base64"
 import { isObject, isString } from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
+import * as RegExp_ from "effect/RegExp"
+import type { Headers } from "../../Llm/Settings.ts"
 
 /** Whether a field or header is named like a secret. */
 export const isSecretField = (name: string): boolean => secretField.test(name)
+
+/** Secrets in every form in which a text may have them: as they are, and encoded for URLs, JSON and base64. */
+export interface Secrets {
+  readonly pattern: RegExp | undefined
+}
+
+export const noSecrets: Secrets = { pattern: undefined }
+
+export const secretsFrom = (secrets: ReadonlyArray<Redacted.Redacted>): Secrets => {
+  const values = secrets.map((secret) => Redacted.value(secret).trim()).filter((value) => value !== "")
+  if (values.length === 0) return noSecrets
+  // Of `Bearer abc` and `abc` the longer one is looked for first.
+  const forms = [...new Set(values)].sort((a, b) => b.length - a.length).flatMap(formsOf)
+  return { pattern: new RegExp(forms.join("|"), "g") }
+}
+
+/** Replaces the secrets in a name or an id, which may else look like anything. */
+export const redactName = (name: string, { pattern }: Secrets): string =>
+  pattern === undefined ? name : name.replace(pattern, replacement)
 
 /**
  * Replaces secrets in a text: those handed in, what looks like the key or token of a common service, and what stands in
  * a JSON field that is named like a secret.
  */
-export const redactText = (text: string, secrets: ReadonlyArray<Redacted.Redacted> = []): string => {
-  let safe = text
-  for (const secret of secrets) {
-    const value = Redacted.value(secret).trim()
-    if (value !== "") safe = safe.replaceAll(value, replacement)
-  }
-  return safe.replace(secretText, replacement).replace(secretFieldText, `$1${replacement}`)
-}
+export const redactText = (text: string, secrets: Secrets = noSecrets): string =>
+  redactName(text, secrets).replace(secretText, replacement).replace(secretFieldText, `$1${replacement}`)
 
 /**
  * Replaces secrets in every text and every name of a JSON value, and every text in a field that is named like a secret.
  */
-export const redactJson = (value: unknown, secrets: ReadonlyArray<Redacted.Redacted> = []): unknown => {
+export const redactJson = (value: unknown, secrets: Secrets = noSecrets): unknown => {
   if (isString(value)) return redactText(value, secrets)
   if (Array.isArray(value)) return value.map((item) => redactJson(item, secrets))
   if (!isObject(value)) return value
@@ -36,9 +52,6 @@ export const redactJson = (value: unknown, secrets: ReadonlyArray<Redacted.Redac
     ])
   )
 }
-
-/** Headers of settings, some of which are secrets. */
-export type Headers = Readonly<Record<string, string | Redacted.Redacted>>
 
 /** The headers as they go out. */
 export const reveal = (headers: Headers): Record<string, string> =>
@@ -65,6 +78,47 @@ export const secretsOf = (headers: Headers): ReadonlyArray<Redacted.Redacted> =>
 // As Effect writes a `Redacted`.
 const replacement = "<redacted>"
 
+const utf8 = new TextEncoder()
+
+/** The sources of the patterns that find a secret. */
+const formsOf = (value: string): ReadonlyArray<string> => [
+  Array.from(value, charPattern).join(""),
+  ...[0, 1, 2].flatMap((offset) => base64Pattern(value, offset))
+]
+
+/** A character as it is, after a backslash, or percent-encoded. */
+const charPattern = (char: string): string =>
+  /[A-Za-z0-9]/.test(char)
+    ? char
+    : `(?:\\\\?${RegExp_.escape(char)}|${percentPattern(char)}${char === " " ? "|\\+" : ""})`
+
+/** Percent-encoded once or more often, with digits in capitals or not. */
+const percentPattern = (char: string): string =>
+  Array.from(utf8.encode(char), (byte) => {
+    const hex = byte.toString(16).padStart(2, "0")
+    return `%(?:25)*${hex.replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`)}`
+  }).join("")
+
+/** Shorter ones are found in texts that have nothing to do with the secret. */
+const minBase64 = 8
+
+/**
+ * What all base64 texts have in common in which so many bytes (modulo 3) stand before the secret, with what follows it
+ * up to the end of its last byte.
+ */
+const base64Pattern = (value: string, before: number): ReadonlyArray<string> => {
+  const bytes = utf8.encode(value)
+  const padded = new Uint8Array(before + bytes.length)
+  padded.set(bytes, before)
+  const own = Base64.encode(padded).slice(Math.ceil(before * 8 / 6), Math.floor(padded.length * 8 / 6))
+  if (own.length < minBase64) return []
+  const rest = padded.length % 3 === 0 ? "" : "[\\w+/-]?"
+  return [`${Array.from(own, base64CharPattern).join("")}${rest}(?:=|${percentPattern("=")}){0,2}`]
+}
+
+const base64CharPattern = (char: string): string =>
+  char === "+" ? `(?:-|${charPattern(char)})` : char === "/" ? `(?:_|${charPattern(char)})` : char
+
 /** Names of fields whose text is always a secret. */
 const secretName = [
   /(?:proxy-)?authorization/,
@@ -85,7 +139,7 @@ const secretText = new RegExp(
   [
     /\b(?:sk|pk|rk|gsk|xai|pplx|hf|r8|ghp|gho|ghs|github_pat|glpat|xox[abpsr]|whsec)[-_][\w-]{16,}/,
     /\bAIza[\w-]{30,}/,
-    /\bya29\.[\w-]{20,}/,
+    /\b(?:ya29|AQ)\.(?=[\w.-]{12})[\w-]+(?:\.[\w-]+)*/,
     /\b(?:AKIA|ASIA)[A-Z0-9]{16}\b/,
     /\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]+/,
     /(?<=\b(?:Bearer|Basic)\s)[\w+/=.~-]{8,}/,

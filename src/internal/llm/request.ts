@@ -22,7 +22,7 @@ export interface RequestJson {
   readonly toolChoice: Schema.Json
   /** The name and the JSON schema of a structured answer. */
   readonly object?: Schema.Json
-  /** The settings of the request, without the headers: they may carry secrets. */
+  /** The settings of the request that shape its answer; headers may carry secrets. */
   readonly settings?: Schema.Json
 }
 
@@ -53,7 +53,7 @@ const make = (
   object: { readonly objectName: string | undefined; readonly schema: Schema.Top } | undefined
 ): Effect.Effect<RequestJson> =>
   Effect.map(RequestSettings, (all) => {
-    const { headers: _, ...settings } = all
+    const { headers: _, maxResponseBytes: _2, ...settings } = all
     return {
       prompt: encodePrompt(prompt),
       tools: tools.map(toolJson),

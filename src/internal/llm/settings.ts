@@ -8,12 +8,14 @@ import type { Settings } from "../../Llm/Settings.ts"
 import * as Check from "../check.ts"
 
 /** Throws a `RangeError` that names the setting no model takes. */
-export const checkSettings = (where: string, { maxOutputTokens, seed, temperature, topP }: Settings): void => {
+export const checkSettings = (where: string, settings: Settings): void => {
+  const { maxOutputTokens, maxResponseBytes, seed, temperature, topP } = settings
   if (temperature !== undefined && !(temperature >= 0 && Number.isFinite(temperature))) {
     Check.fail(where, "temperature", "a number of at least 0", temperature)
   }
   if (topP !== undefined && !(topP >= 0 && topP <= 1)) Check.fail(where, "topP", "between 0 and 1", topP)
   if (maxOutputTokens !== undefined) Check.positiveInteger(where, "maxOutputTokens", maxOutputTokens)
+  if (maxResponseBytes !== undefined) Check.positiveInteger(where, "maxResponseBytes", maxResponseBytes)
   if (seed !== undefined && !Number.isSafeInteger(seed)) Check.fail(where, "seed", "an integer", seed)
 }
 
@@ -27,9 +29,13 @@ export const checkModel = (where: string, name: string, settings: Settings): voi
 export const checkEmbeddings = (
   where: string,
   name: string,
-  { dimensions }: { readonly dimensions?: number | undefined }
+  { dimensions, maxResponseBytes }: {
+    readonly dimensions?: number | undefined
+    readonly maxResponseBytes?: number | undefined
+  }
 ): void => {
   Check.notEmpty(where, "name", name)
+  if (maxResponseBytes !== undefined) Check.positiveInteger(where, "maxResponseBytes", maxResponseBytes)
   if (dimensions !== undefined) Check.positiveInteger(where, "dimensions", dimensions)
 }
 
