@@ -165,7 +165,8 @@ const options = Effect.fnUntraced(function*(deployment: string, { api = "respons
     model: azure[api](deployment),
     settings: api === "responses" ? unstored(settings) : settings,
     codecTransformer: toCodecOpenAI,
-    strictTools: "whenPossible"
+    strictTools: "whenPossible",
+    jsonOutput: "always"
   } as const
 })
 
