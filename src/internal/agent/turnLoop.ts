@@ -40,6 +40,7 @@ import { callTools } from "./toolCalls.ts"
 import { placeRun } from "./toolContext.ts"
 import { sameName } from "./toolName.ts"
 import * as Turn from "./turn.ts"
+import { waitingRun } from "./waiting.ts"
 
 /** The events of one run. */
 export const events = <E, R>(
@@ -109,6 +110,7 @@ const begin = Effect.fnUntraced(function*<E, R>(
     output: options.output,
     turn: undefined,
     answered: false,
+    waiting: undefined,
     compacted: undefined,
     usages: [],
     toolCalls: 0,
@@ -155,6 +157,8 @@ const turns = <E, R>(run: AgentRun<E, R>): Effect.Effect<AgentResponse, AgentErr
   Effect.ensuring(
     Effect.gen(function*() {
       const { finalAnswer, maxTurns = 10 } = run.agent.limits
+      // Not before: a run with a limit of time has a fiber of its own, which nobody waits for longer than that.
+      run.waiting = yield* waitingRun
       for (let number = 1;; number++) {
         const last = finalAnswer === true && (number >= maxTurns || run.outOfCalls)
         const turn = yield* callModel(run, number, last)
