@@ -29,6 +29,7 @@ import * as Prices from "../../Llm/Prices.ts"
 import * as Transcript from "../../Transcript.ts"
 import * as Pushed from "../pushed.ts"
 import { type AgentSpec, namedModel, type RunOptions } from "./agent.ts"
+import { costOf } from "./cost.ts"
 import * as Guardrails from "./guardrails.ts"
 import { callModel } from "./modelCall.ts"
 import { outputOf, withOutput } from "./output.ts"
@@ -177,16 +178,15 @@ const finished = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn, prices: Prices.Pri
   const { reason, usage } = turn.finish!
   const { duration, timeToFirstPart } = turn.timing!
   run.usages.push(usage)
-  // The name that the answer came with may be more precise than the one that was asked for.
-  const models = [turn.model, turn.asked].filter((name) => name !== undefined)
-  const cost = models.map((name) => Prices.cost(prices, name, usage)).find((cost) => cost !== undefined)
+  const model = turn.model ?? turn.asked
+  const cost = costOf(usage, [turn.model, turn.asked], prices)
   return {
     ...run.at.self,
     _tag: "TurnFinished",
     turn: turn.number,
     finishReason: reason,
     usage,
-    ...(models[0] !== undefined && { model: models[0] }),
+    ...(model !== undefined && { model }),
     ...(cost !== undefined && { cost }),
     duration,
     timeToFirstPart
