@@ -66,6 +66,8 @@ export interface Tool<out Name extends string, out R = never> {
   readonly effect: EffectClass
   /** Whether some of its calls wait for `Approvals`. */
   readonly needsApproval: boolean
+  /** Tells why it does not take these arguments, if it doesn't. */
+  readonly problemOf: (params: unknown) => Effect.Effect<string | undefined, never, R>
   /** Runs one call with the arguments as the model wrote them. Fails only where a failure shall fail the run. */
   readonly handle: (params: unknown, callId: string) => Effect.Effect<Outcome, ToolFailed, R>
 }
@@ -212,6 +214,7 @@ export function fn(
     effect: options.effect ?? "once",
     needsApproval: needsApproval !== false,
     definition: AiTool.make(name, { description: options.description, parameters, success }),
+    problemOf: problemOf(decode),
     handle: Effect.fnUntraced(function*(params) {
       const decoded = yield* Effect.result(decode(params))
       if (decoded._tag === "Failure") return invalidArguments(name, decoded.failure.message)
@@ -468,6 +471,7 @@ export function fromMcp<R>(
           effect,
           needsApproval: needsApproval !== false,
           definition,
+          problemOf: problemOfArguments,
           handle: (params) =>
             Effect.suspend(() =>
               asks(tool, params)
@@ -558,17 +562,13 @@ const onceApproved = Effect.fnUntraced(function*<R, R2>(
   run: (params: unknown) => Effect.Effect<Outcome, ToolFailed, R>,
   problemOf: (params: unknown) => Effect.Effect<string | undefined, never, R2>
 ) {
-  const { at, emit, id, maxDepth, name } = yield* CurrentTool
+  const { at, emit, id, maxDepth, name, path } = yield* CurrentTool
   const services = yield* Effect.context<R2>()
   let approval = ""
-  const decision = yield* approvals.request({
-    agent: at.self.agent,
-    tool: name,
-    callId: id,
-    params,
+  const decision = yield* approvals.request({ ...at.self, path, call: id, tool: name, params }, {
     problemOf: (params) => Effect.provideContext(problemOf(params), services),
-    announce: (pending) => {
-      approval = pending.id
+    requested: (request) => {
+      approval = request.id
       return emit([{ ...at.self, _tag: "ApprovalRequested", approval, id, name, params }])
     }
   })
@@ -642,6 +642,8 @@ const fromHandler = <E, R>(
     definition,
     effect: "once",
     needsApproval: definition.needsApproval !== undefined && definition.needsApproval !== false,
+    // Its arguments are decoded where they are handled.
+    problemOf: () => Effect.undefined,
     handle: Effect.fnUntraced(function*(params, callId) {
       if (!(yield* asksApproval(definition, params, callId))) return yield* run(params, callId)
       // A toolkit doesn't say in its type whether a tool needs approval; an agent looks before its run starts.

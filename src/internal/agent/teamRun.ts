@@ -26,7 +26,11 @@ import { pathOf, type RunPlace } from "./place.ts"
 import type { AgentBehavior, AgentRef, Input, Request } from "./protocol.ts"
 import { placeRun } from "./toolContext.ts"
 import * as Turn from "./turn.ts"
+<<<<<<< HEAD
 import { waitAs, waitingRun } from "./waiting.ts"
+=======
+import { watched } from "./watched.ts"
+>>>>>>> main
 
 /**
  * Who can be in a team: an agent or a behavior (of an agent or of a team), which the team starts as its child, or the
@@ -272,18 +276,26 @@ const perform = <R>(
   members: ReadonlyArray<Started>,
   request: Request,
   transcript: Ref.Ref<Transcript.Transcript>,
-  emit: TeamRun["emit"]
+  listener: TeamRun["emit"]
 ): Effect.Effect<void, AgentError, R> =>
+<<<<<<< HEAD
   Effect.flatMap(
     Effect.zip(placeRun(team, { parent: request.parent, as: request.as }), waitingRun),
     ([at, waiting]) => {
+=======
+  Effect.flatMap(placeRun(team, { parent: request.parent, as: request.as }), (at) =>
+    watched(at, listener, (emit) => {
+>>>>>>> main
       const prompt = Transcript.user(request.input)
       const added: Array<Transcript.Entry> = [prompt]
       const run: TeamRun = {
         at,
         request,
         emit,
+<<<<<<< HEAD
         waiting,
+=======
+>>>>>>> main
         transcript,
         added,
         prompts: new Map(),
@@ -307,8 +319,12 @@ const perform = <R>(
         Effect.onExit(answered, write),
         (response) => emit([{ ...at.self, _tag: "Completed", response }])
       )
+<<<<<<< HEAD
     }
   )
+=======
+    }))
+>>>>>>> main
 
 /** How many of the entries that the run adds are answered: all until the last answer, or the prompt by a member. */
 const answeredOf = ({ added, turns }: TeamRun): number =>

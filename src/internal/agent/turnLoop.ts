@@ -41,6 +41,7 @@ import { placeRun } from "./toolContext.ts"
 import { sameName } from "./toolName.ts"
 import * as Turn from "./turn.ts"
 import { waitingRun } from "./waiting.ts"
+import { watched } from "./watched.ts"
 
 /** The events of one run. */
 export const events = <E, R>(
@@ -51,12 +52,15 @@ export const events = <E, R>(
   Pushed.make(
     (emit) =>
       Effect.flatMap(placeRun(agent.name, options.origin), (at) =>
-        emit([{ ...at.self, _tag: "RunStarted" }]).pipe(
-          Effect.andThen(begin(agent, at, input, options, emit)),
-          Effect.flatMap((run) => whole(run, withinTime(run, turns(run)))),
-          Effect.scoped,
-          Effect.flatMap((response) => emit([{ ...at.self, _tag: "Completed", response }]))
-        )).pipe(
+        watched(at, emit, (emit) =>
+          emit([{ ...at.self, _tag: "RunStarted" }]).pipe(
+            Effect.andThen(begin(agent, at, input, options, emit)),
+            Effect.flatMap((run) =>
+              whole(run, withinTime(run, turns(run)))
+            ),
+            Effect.scoped,
+            Effect.flatMap((response) => emit([{ ...at.self, _tag: "Completed", response }]))
+          ))).pipe(
           Effect.withSpan(`invoke_agent ${agent.name}`, { attributes: { "gen_ai.agent.name": agent.name } }, {
             captureStackTrace: false
           })
