@@ -11,10 +11,10 @@ import * as Budget from "../../Budget.ts"
 import * as Tool from "../../Tool.ts"
 import { bound, deepArguments, isDeeper } from "./bounds.ts"
 import * as Guardrails from "./guardrails.ts"
-import { outputTool } from "./output.ts"
 import { callPath } from "./place.ts"
 import type { AgentRun } from "./run.ts"
 import { CurrentTool } from "./toolContext.ts"
+import { outputTool } from "./toolName.ts"
 import * as Turn from "./turn.ts"
 
 /** Runs the calls of a turn. `last` is a turn whose results no model will read. */
