@@ -1,14 +1,15 @@
 /**
  * Traces model calls by OpenTelemetry's conventions for generative AI.
  *
- * The calls of this package's providers need nothing for it: the span that `effect/ai` makes of each says provider,
- * model, response id, finish reason, tokens (cached and reasoning ones too), time to the first part of a stream, and
- * the cost where the price is known, in `gen_ai.*` attributes. No prompt and no answer is in it. The spans go wherever
- * Effect's tracer sends them.
+ * The calls of this package's models need nothing for it. Each is a client span `chat MODEL` (or `embeddings MODEL`)
+ * that says provider, model, settings, conversation, response id, finish reason, tokens (cached and reasoning ones
+ * too), time to the first part of a stream, and the cost where the price is known, in `gen_ai.*` attributes; a run is a
+ * span `invoke_agent AGENT`, a tool call a span `execute_tool TOOL`. No prompt and no answer is in them, unless
+ * {@link RecordContent} says so. The metrics `gen_ai.client.token.usage` and `gen_ai.client.operation.duration` count
+ * the same calls. All of it goes wherever Effect's tracer and metrics go.
  *
- * `trace` says the same on a client span `chat MODEL` of its own, around any layer's calls: those of a model that says
- * nothing itself, or all attempts of a retry. The spans inside of it leave it to that one, so that no token counts
- * twice.
+ * `trace` makes such a span around any layer's calls: those of a model that says nothing itself, or all attempts of a
+ * retry. The calls inside of it leave it to that one, so that no token counts twice.
  *
  * @example
  * ```ts

@@ -23,6 +23,7 @@ import * as Pushed from "../pushed.ts"
 import { type BehaviorOptions, serve } from "./actor.ts"
 import { pathOf, type RunPlace } from "./place.ts"
 import type { AgentBehavior, AgentRef, Input, Request } from "./protocol.ts"
+import { inAgentSpan } from "./spans.ts"
 import { placeRun } from "./toolContext.ts"
 import * as Turn from "./turn.ts"
 
@@ -146,14 +147,16 @@ export const make = <M extends Member, R = never>(
       started.push(yield* Effect.provideService(starting, Budget.Current, budgets))
     }
     return {
-      run: (request: Request, transcript: Ref.Ref<Transcript.Transcript>, emit: TeamRun["emit"]) =>
-        perform(name, plan, started, request, transcript, emit).pipe(
-          Effect.provideService(Budget.Current, budgets),
-          Effect.scoped,
-          Effect.withSpan(`invoke_agent ${name}`, {
-            attributes: { "gen_ai.agent.name": name, "troupe.team": plan.kind }
-          }, { captureStackTrace: false })
-        ),
+      run: (request: Request, transcript: Ref.Ref<Transcript.Transcript>, emit: TeamRun["emit"], actor: string) =>
+        Effect.flatMap(placeRun(name, { parent: request.parent, as: request.as }), (at) =>
+          inAgentSpan(
+            at,
+            { id: actor, description: options.description, team: plan.kind },
+            perform(at, plan, started, request, transcript, emit).pipe(
+              Effect.provideService(Budget.Current, budgets),
+              Effect.scoped
+            )
+          )),
       restore: (transcript: Transcript.Transcript) =>
         Effect.forEach(started, (member) => restoreMember(member, transcript), { discard: true })
     }
@@ -262,14 +265,14 @@ const restoreMember = ({ owned, ref }: Started, transcript: Transcript.Transcrip
   owned ? Effect.ignore(ref.ask("Restore", { transcript })) : Effect.void
 
 const perform = <R>(
-  team: string,
+  at: RunPlace,
   { answer, shared = false }: Plan<R>,
   members: ReadonlyArray<Started>,
   request: Request,
   transcript: Ref.Ref<Transcript.Transcript>,
   emit: TeamRun["emit"]
 ): Effect.Effect<void, AgentError, R> =>
-  Effect.flatMap(placeRun(team, { parent: request.parent, as: request.as }), (at) => {
+  Effect.suspend(() => {
     const prompt = Transcript.user(request.input)
     const added: Array<Transcript.Entry> = [prompt]
     const run: TeamRun = {

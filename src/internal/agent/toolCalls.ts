@@ -14,6 +14,7 @@ import * as Guardrails from "./guardrails.ts"
 import { outputTool } from "./output.ts"
 import { callPath } from "./place.ts"
 import type { AgentRun } from "./run.ts"
+import { inToolSpan } from "./spans.ts"
 import { CurrentTool } from "./toolContext.ts"
 import * as Turn from "./turn.ts"
 
@@ -53,7 +54,7 @@ const callTool = <E, R>(
   if (tool === undefined) return Effect.succeed({ result: "Received", isFailure: false })
   run.toolCalls++
   const { id, name } = call.part
-  return guarded(run, tool, call).pipe(
+  const answered = guarded(run, tool, call).pipe(
     Effect.map((outcome) => bound(outcome, run.agent.bounds)),
     Effect.flatMap((outcome) => checkAnswer(run, outcome)),
     paid(run),
@@ -66,11 +67,9 @@ const callTool = <E, R>(
       maxDepth: run.agent.bounds.maxDepth,
       conversation: Ref.get(run.transcript),
       emit: emitFrom(run)
-    }),
-    Effect.withSpan(`execute_tool ${name}`, {
-      attributes: { "gen_ai.tool.name": name, "gen_ai.tool.call.id": id }
-    }, { captureStackTrace: false })
+    })
   )
+  return inToolSpan(run.at, tool.definition, call.part, answered)
 }
 
 /** Events of a tool go to the run's reader; the usage of agents inside of it counts for the run. */

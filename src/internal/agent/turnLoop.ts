@@ -35,6 +35,7 @@ import { outputOf, withOutput } from "./output.ts"
 import type { RunPlace } from "./place.ts"
 import type { Input } from "./protocol.ts"
 import { type AgentRun, fail, record, takeBack, write } from "./run.ts"
+import { inAgentSpan } from "./spans.ts"
 import { callTools } from "./toolCalls.ts"
 import { placeRun } from "./toolContext.ts"
 import { sameName } from "./toolName.ts"
@@ -48,17 +49,15 @@ export const events = <E, R>(
 ): Stream.Stream<AgentEvent, AgentError | E, R> =>
   Pushed.make(
     (emit) =>
-      Effect.flatMap(placeRun(agent.name, options.origin), (at) =>
-        emit([{ ...at.self, _tag: "RunStarted" }]).pipe(
+      Effect.flatMap(placeRun(agent.name, options.origin), (at) => {
+        const whole = emit([{ ...at.self, _tag: "RunStarted" }]).pipe(
           Effect.andThen(begin(agent, at, input, options, emit)),
-          Effect.flatMap((run) => whole(run, withinTime(run, turns(run)))),
+          Effect.flatMap((run) => keeping(run, withinTime(run, turns(run)))),
           Effect.scoped,
           Effect.flatMap((response) => emit([{ ...at.self, _tag: "Completed", response }]))
-        )).pipe(
-          Effect.withSpan(`invoke_agent ${agent.name}`, { attributes: { "gen_ai.agent.name": agent.name } }, {
-            captureStackTrace: false
-          })
-        ),
+        )
+        return inAgentSpan(at, { id: options.origin?.actor, description: agent.description }, whole)
+      }),
     bufferSize
   )
 
@@ -147,7 +146,7 @@ const models = <E, R>() =>
   })
 
 /** A run that fails leaves no prompt without an answer behind; one that is interrupted does. */
-const whole = <A, E, R>(run: AgentRun<E, R>, turns: Effect.Effect<A, AgentError | E, R>) =>
+const keeping = <A, E, R>(run: AgentRun<E, R>, turns: Effect.Effect<A, AgentError | E, R>) =>
   Effect.onError(turns, (cause) => Cause.hasInterruptsOnly(cause) ? Effect.void : takeBack(run))
 
 const turns = <E, R>(run: AgentRun<E, R>): Effect.Effect<AgentResponse, AgentError | E, R> =>
