@@ -20,6 +20,7 @@ import * as Budget from "../../Budget.ts"
 import * as Transcript from "../../Transcript.ts"
 import * as check from "../check.ts"
 import * as Pushed from "../pushed.ts"
+import type { Shown } from "../shown.ts"
 import { type BehaviorOptions, serve } from "./actor.ts"
 import { pathOf, type RunPlace } from "./place.ts"
 import type { AgentBehavior, AgentRef, Input, Request } from "./protocol.ts"
@@ -65,22 +66,25 @@ export interface Reply {
  * @since 0.1.0
  * @category type utils
  */
-export type TeamError<M extends Member> =
+export type TeamError<M extends Member> = Shown<
   | (M extends Agent<infer E, infer _R> ? E : M extends AgentBehavior<infer E, infer _R> ? E : never)
   | Actor.SpawnError
+>
 
 /**
- * The requirements of a team: those of its members.
+ * The requirements of a team: those of its members, and its own.
  *
  * @since 0.1.0
  * @category type utils
  */
-export type TeamServices<M extends Member> =
+export type TeamServices<M extends Member, R = never> = Shown<
+  | R
   | Exclude<
     M extends Agent<infer _E, infer R> ? R : M extends AgentBehavior<infer _E, infer R> ? R : never,
     Scope.Scope
   >
   | ActorSystem
+>
 
 /** One prompt under way through a team. */
 export interface TeamRun {
@@ -136,7 +140,7 @@ export const make = <M extends Member, R = never>(
   name: string,
   plan: Plan<R>,
   options: TeamOptions
-): AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>> => {
+): AgentBehavior<TeamError<M>, TeamServices<M, Exclude<R, Scope.Scope>>> => {
   check.notEmpty(`Team.${plan.kind}`, "name", name)
   const handler = Effect.gen(function*() {
     const budgets = Budget.join(yield* Budget.Current, options.budget)
@@ -159,7 +163,7 @@ export const make = <M extends Member, R = never>(
     }
   })
   // A list of members can't carry what each one fails with and requires; the signature, which saw them one by one, can.
-  return serve(name, handler, options) as AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>>
+  return serve(name, handler, options) as AgentBehavior<TeamError<M>, TeamServices<M, Exclude<R, Scope.Scope>>>
 }
 
 /**
