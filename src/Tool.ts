@@ -32,6 +32,7 @@ import { type EffectClass, failure, type Outcome } from "./internal/agent/outcom
 import type { AgentRef, Input } from "./internal/agent/protocol.ts"
 import { CurrentTool, parentIn } from "./internal/agent/toolContext.ts"
 import { checkName, toToolName } from "./internal/agent/toolName.ts"
+import { waitAs, waitingRun } from "./internal/agent/waiting.ts"
 import * as check from "./internal/check.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import * as Pushed from "./internal/pushed.ts"
@@ -65,6 +66,8 @@ export interface Tool<out Name extends string, out R = never> {
   readonly effect: EffectClass
   /** Whether some of its calls wait for `Approvals`. */
   readonly needsApproval: boolean
+  /** Tells why it does not take these arguments, if it doesn't. */
+  readonly problemOf: (params: unknown) => Effect.Effect<string | undefined, never, R>
   /** Runs one call with the arguments as the model wrote them. Fails only where a failure shall fail the run. */
   readonly handle: (params: unknown, callId: string) => Effect.Effect<Outcome, ToolFailed, R>
 }
@@ -211,6 +214,7 @@ export function fn(
     effect: options.effect ?? "once",
     needsApproval: needsApproval !== false,
     definition: AiTool.make(name, { description: options.description, parameters, success }),
+    problemOf: problemOf(decode),
     handle: Effect.fnUntraced(function*(params) {
       const decoded = yield* Effect.result(decode(params))
       if (decoded._tag === "Failure") return invalidArguments(name, decoded.failure.message)
@@ -279,10 +283,10 @@ export function fromAgent<R>(target: Runnable<R> | AgentRef, options: FromAgentO
     timeout: options.timeout
   }, ({ prompt }) =>
     Effect.flatMap(CurrentTool, (tool) => {
-      const events: Stream.Stream<AgentEvent, unknown, R> = "run" in target
-        ? target.run(prompt)
-        : target.stream("Run", { input: prompt, parent: parentIn(tool, name) })
-      return Effect.map(forward(events, tool.emit), ({ text }) => text)
+      const answered: Effect.Effect<Answer, unknown, R> = "run" in target
+        ? forward(target.run(prompt), tool.emit)
+        : waitFor(target.stream("Run", { input: prompt, parent: parentIn(tool, name) }), tool.emit)
+      return Effect.map(answered, ({ text }) => text)
     }))
 }
 
@@ -308,9 +312,7 @@ export interface FromAgentOptions {
   readonly description: string
   /** Default: the agent's name, with "_" for characters that no tool's name can have. */
   readonly name?: string | undefined
-  /**
-   * Fails a call that takes longer; two actors that ask each other would otherwise wait for ever. Default: for ever.
-   */
+  /** Fails a call that takes longer. Default: for ever. Actors that ask each other in a circle need none. */
   readonly timeout?: Duration.Input | undefined
 }
 
@@ -342,7 +344,7 @@ export const handoff = <const Name extends string>(
       const parent = parentIn(tool, options.name)
       const history = yield* tool.conversation
       const events = ref.stream("Run", { input: message, history, parent, as: tool.at.voice })
-      const { output, text } = yield* forward(events, tool.emit)
+      const { output, text } = yield* waitFor(events, tool.emit)
       const outcome: Outcome = {
         result: text,
         isFailure: false,
@@ -469,6 +471,7 @@ export function fromMcp<R>(
           effect,
           needsApproval: needsApproval !== false,
           definition,
+          problemOf: problemOfArguments,
           handle: (params) =>
             Effect.suspend(() =>
               asks(tool, params)
@@ -559,17 +562,13 @@ const onceApproved = Effect.fnUntraced(function*<R, R2>(
   run: (params: unknown) => Effect.Effect<Outcome, ToolFailed, R>,
   problemOf: (params: unknown) => Effect.Effect<string | undefined, never, R2>
 ) {
-  const { at, emit, id, maxDepth, name } = yield* CurrentTool
+  const { at, emit, id, maxDepth, name, path } = yield* CurrentTool
   const services = yield* Effect.context<R2>()
   let approval = ""
-  const decision = yield* approvals.request({
-    agent: at.self.agent,
-    tool: name,
-    callId: id,
-    params,
+  const decision = yield* approvals.request({ ...at.self, path, call: id, tool: name, params }, {
     problemOf: (params) => Effect.provideContext(problemOf(params), services),
-    announce: (pending) => {
-      approval = pending.id
+    requested: (request) => {
+      approval = request.id
       return emit([{ ...at.self, _tag: "ApprovalRequested", approval, id, name, params }])
     }
   })
@@ -588,12 +587,20 @@ const onceApproved = Effect.fnUntraced(function*<R, R2>(
   }
 })
 
+type Answer = Pick<AgentResponse, "text" | "output">
+
+/** The same for the run of another actor. */
+const waitFor = <E>(
+  events: Stream.Stream<AgentEvent, E>,
+  emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
+): Effect.Effect<Answer, E> => Effect.flatMap(waitingRun, (run) => waitAs(run, forward(events, emit)))
+
 /** Emits the events of a run inside of this one, all but the last, and gives its answer. */
 const forward = <E, R>(
   events: Stream.Stream<AgentEvent, E, R>,
   emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
-): Effect.Effect<Pick<AgentResponse, "text" | "output">, E, R> => {
-  let answer: Pick<AgentResponse, "text" | "output"> = { text: "" }
+): Effect.Effect<Answer, E, R> => {
+  let answer: Answer = { text: "" }
   const each = Pushed.runForEach(events, (batch) => {
     const last = batch.at(-1)
     if (last?._tag !== "Completed") return emit(batch)
@@ -635,6 +642,8 @@ const fromHandler = <E, R>(
     definition,
     effect: "once",
     needsApproval: definition.needsApproval !== undefined && definition.needsApproval !== false,
+    // Its arguments are decoded where they are handled.
+    problemOf: () => Effect.undefined,
     handle: Effect.fnUntraced(function*(params, callId) {
       if (!(yield* asksApproval(definition, params, callId))) return yield* run(params, callId)
       // A toolkit doesn't say in its type whether a tool needs approval; an agent looks before its run starts.

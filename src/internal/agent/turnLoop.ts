@@ -40,6 +40,8 @@ import { callTools } from "./toolCalls.ts"
 import { placeRun } from "./toolContext.ts"
 import { sameName } from "./toolName.ts"
 import * as Turn from "./turn.ts"
+import { waitingRun } from "./waiting.ts"
+import { watched } from "./watched.ts"
 
 /** The events of one run. */
 export const events = <E, R>(
@@ -50,12 +52,15 @@ export const events = <E, R>(
   Pushed.make(
     (emit) =>
       Effect.flatMap(placeRun(agent.name, options.origin), (at) =>
-        emit([{ ...at.self, _tag: "RunStarted" }]).pipe(
-          Effect.andThen(begin(agent, at, input, options, emit)),
-          Effect.flatMap((run) => whole(run, withinTime(run, turns(run)))),
-          Effect.scoped,
-          Effect.flatMap((response) => emit([{ ...at.self, _tag: "Completed", response }]))
-        )).pipe(
+        watched(at, emit, (emit) =>
+          emit([{ ...at.self, _tag: "RunStarted" }]).pipe(
+            Effect.andThen(begin(agent, at, input, options, emit)),
+            Effect.flatMap((run) =>
+              whole(run, withinTime(run, turns(run)))
+            ),
+            Effect.scoped,
+            Effect.flatMap((response) => emit([{ ...at.self, _tag: "Completed", response }]))
+          ))).pipe(
           Effect.withSpan(`invoke_agent ${agent.name}`, { attributes: { "gen_ai.agent.name": agent.name } }, {
             captureStackTrace: false
           })
@@ -109,6 +114,7 @@ const begin = Effect.fnUntraced(function*<E, R>(
     output: options.output,
     turn: undefined,
     answered: false,
+    waiting: undefined,
     compacted: undefined,
     usages: [],
     toolCalls: 0,
@@ -155,6 +161,8 @@ const turns = <E, R>(run: AgentRun<E, R>): Effect.Effect<AgentResponse, AgentErr
   Effect.ensuring(
     Effect.gen(function*() {
       const { finalAnswer, maxTurns = 10 } = run.agent.limits
+      // Not before: a run with a limit of time has a fiber of its own, which nobody waits for longer than that.
+      run.waiting = yield* waitingRun
       for (let number = 1;; number++) {
         const last = finalAnswer === true && (number >= maxTurns || run.outOfCalls)
         const turn = yield* callModel(run, number, last)
