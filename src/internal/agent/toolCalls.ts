@@ -11,11 +11,11 @@ import * as Budget from "../../Budget.ts"
 import * as Tool from "../../Tool.ts"
 import { bound, deepArguments, isDeeper } from "./bounds.ts"
 import * as Guardrails from "./guardrails.ts"
-import { outputTool } from "./output.ts"
 import { callPath } from "./place.ts"
 import type { AgentRun } from "./run.ts"
 import { inToolSpan } from "./spans.ts"
 import { CurrentTool } from "./toolContext.ts"
+import { outputTool } from "./toolName.ts"
 import * as Turn from "./turn.ts"
 
 /** Runs the calls of a turn. `last` is a turn whose results no model will read. */
@@ -54,20 +54,24 @@ const callTool = <E, R>(
   if (tool === undefined) return Effect.succeed({ result: "Received", isFailure: false })
   run.toolCalls++
   const { id, name } = call.part
-  const answered = guarded(run, tool, call).pipe(
-    Effect.map((outcome) => bound(outcome, run.agent.bounds)),
-    Effect.flatMap((outcome) => checkAnswer(run, outcome)),
-    paid(run),
-    Effect.provideService(CurrentTool, {
-      at: run.at,
-      id,
-      name,
-      path: callPath(run.at, turn.number, id),
-      runs: new Map(),
-      maxDepth: run.agent.bounds.maxDepth,
-      conversation: Ref.get(run.transcript),
-      emit: emitFrom(run)
-    })
+  const { waiting } = run
+  const answered = Effect.withFiber((fiber) =>
+    guarded(run, tool, call).pipe(
+      Effect.map((outcome) => bound(outcome, run.agent.bounds)),
+      Effect.flatMap((outcome) => checkAnswer(run, outcome)),
+      paid(run),
+      Effect.provideService(CurrentTool, {
+        at: run.at,
+        id,
+        name,
+        path: callPath(run.at, turn.number, id),
+        runs: new Map(),
+        waiting: waiting && { fiber, run: waiting },
+        maxDepth: run.agent.bounds.maxDepth,
+        conversation: Ref.get(run.transcript),
+        emit: emitFrom(run)
+      })
+    )
   )
   return inToolSpan(run.at, tool.definition, call.part, answered)
 }
