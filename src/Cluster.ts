@@ -157,18 +157,18 @@ const entityOf = (protocol: Erased.Protocol) => {
   return Entity.fromRpcGroup(protocol.name, RpcGroup.make(...rpcs, Alive).annotateMerge(protocol.group.annotations))
 }
 
-interface Request {
+interface EntityRequest {
   readonly payload: unknown
 }
 
 const makeHandlers = Effect.fnUntraced(function*(behavior: Erased.Behavior) {
   const { protocol } = behavior
   const { actor, alive } = yield* makeActivation(behavior)
-  const asked = Erased.handlers<Request>(protocol, {
+  const asked = Erased.handlers<EntityRequest>(protocol, {
     unary: ({ _tag: tag }) => ({ payload }) => Effect.flatMap(actor(tag), (ref) => ref.ask(tag, payload)),
     stream: ({ _tag: tag }) => ({ payload }) => Stream.unwrap(Effect.map(actor(tag), (ref) => ref.stream(tag, payload)))
   })
-  const told = Erased.handlers<Request>(protocol, {
+  const told = Erased.handlers<EntityRequest>(protocol, {
     unary: ({ _tag: tag }) => ({ payload }) => Effect.flatMap(actor(tag), (ref) => ref.tell(tag, payload))
   })
   return { ...asked, ...Record.mapKeys(told, tellTag), [Alive._tag]: () => alive as never }

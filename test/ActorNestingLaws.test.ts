@@ -7,7 +7,7 @@ import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Supervisor from "../src/Supervisor.ts"
 import { TestActor } from "../src/testing/index.ts"
-import { type Common, countsOf, optionsWith, playCommon, supervisors } from "./fixtures/actorLaws.ts"
+import { type Common, countsOf, optionsWith, parameters, playCommon, supervisors } from "./fixtures/actorLaws.ts"
 
 /** Actors 0 to 3, each the child of the one before. A handler sends only to actors further down, so none waits for itself. */
 const levels = 4
@@ -262,7 +262,7 @@ const check = (ends: ReadonlyArray<Plan["end"]>, law: (played: Played) => void) 
             )
           )
       ),
-      { numRuns: 300 }
+      parameters
     )
   )
 

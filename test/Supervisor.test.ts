@@ -57,6 +57,18 @@ describe("Supervisor", () => {
       assert.isTrue(reason._tag === "Crashed" && Cause.squash(reason.cause) === "the last")
     })))
 
+  it.effect("restart: each next incarnation waits for its delay of the schedule", () =>
+    run(Effect.gen(function*() {
+      const ref = yield* Actor.spawn(makeWorker("w", [], Supervisor.restart(Schedule.spaced("1 second"))))
+      for (let i = 0; i < 5; i++) {
+        yield* crash(ref)
+        yield* pass("999 millis")
+        assert.strictEqual((yield* TestActor.inspect(ref)).state, "Restarting")
+        yield* pass("1 millis")
+        assert.deepStrictEqual(yield* settle(ref.ask("Add")), Exit.succeed(1))
+      }
+    })))
+
   it.effect("restart: the schedule starts afresh after a healthy window, and not before", () =>
     run(Effect.gen(function*() {
       const policy = Supervisor.restart(Schedule.recurs(1), { window: "1 minute" })

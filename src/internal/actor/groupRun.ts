@@ -85,7 +85,7 @@ export const setup = <E, R>(
 
 const startChild = (group: Group, spec: ChildSpec): Effect.Effect<Cell.Cell, unknown> =>
   Effect.map(Spawn.spawn(group.cell, { ...spec.definition, inGroup: true }, spec.name), (cell) => {
-    ;(cell.watchers ??= new Map()).set(group, () => {
+    Lifecycle.watch(cell, group, () => {
       Message.urge(Message.make(group.cell, "Ended", cell, undefined, undefined, undefined))
       Lifecycle.wake(group.cell)
     })

@@ -204,8 +204,15 @@ export const start = (cell: Cell.Cell): Effect.Effect<void, unknown> =>
       if (wait !== undefined) wait.status = "done"
       return Effect.asVoid(exit)
     }
-    if (wait !== undefined) fiber.addObserver(() => wait.status = "done")
-    return Effect.asVoid(Effect.onInterrupt(Fiber.join(fiber), () => Fiber.interrupt(fiber)))
+    return Effect.callback<void, unknown>((resume) => {
+      fiber.addObserver((exit) => {
+        if (wait !== undefined) wait.status = "done"
+        Message.resume(cell, resume, Effect.asVoid(exit))
+      })
+      // Nor does its spawner wait for a setup that is abandoned.
+      watch(cell, fiber, () => incarnation.abandoned !== undefined && Message.resume(cell, resume, refuse(cell)))
+      return Fiber.interrupt(fiber)
+    })
   })
 
 /** A run that spawns waits for the setup. */
@@ -414,14 +421,16 @@ const restartOn = (cell: Cell.Cell, cause: Cause.Cause<unknown>, directive: Rest
   return Supervision.hasSucceeded(delay) ? startAfter(delay.value) : Effect.flatMap(delay, startAfter)
 }
 
-const backOff = (cell: Cell.Cell, delay: Duration.Duration): Effect.Effect<unknown> => {
-  const { state } = cell
-  if (state._tag !== "Restarting") return Effect.void
-  const ended = Effect.callback<void>((resume) => {
-    state.backoff = () => resume(Effect.void)
-    return Effect.sync(() => state.backoff = undefined)
+/** Waits before the next incarnation, until an operator restarts the actor. */
+const backOff = (cell: Cell.Cell, delay: Duration.Duration): Effect.Effect<void> => {
+  const requested = Effect.callback<void>((resume) => {
+    // The restart that this is a part of may have been stopped meanwhile.
+    if (cell.state._tag !== "Restarting") return
+    const restarting = cell.state
+    restarting.backoff = () => resume(Effect.void)
+    return Effect.sync(() => restarting.backoff = undefined)
   })
-  return Effect.raceFirst(ended, Effect.sleep(delay))
+  return Effect.raceFirst(requested, Effect.sleep(delay))
 }
 
 const startNext = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
@@ -487,12 +496,14 @@ export const awaitStopped = (cell: Cell.Cell): Effect.Effect<Cell.Terminated> =>
   Effect.callback((resume) => {
     if (cell.state._tag === "Stopped") return resume(Effect.succeed(cell.state.terminated))
     const key = {}
-    ;(cell.watchers ??= new Map()).set(
-      key,
-      (terminated: Cell.Terminated) => Message.resume(cell, resume, Effect.succeed(terminated))
-    )
+    watch(cell, key, (terminated) => Message.resume(cell, resume, Effect.succeed(terminated)))
     return Effect.sync(() => cell.watchers?.delete(key))
   })
+
+/** Calls the watcher when the actor has ended, unless its key is deleted before. */
+export const watch = (cell: Cell.Cell, key: unknown, watcher: (terminated: Cell.Terminated) => void): void => {
+  ;(cell.watchers ??= new Map()).set(key, watcher)
+}
 
 /**
  * Ends the actor as `requestStop` does. What has not ended after the system's `shutdownTimeout` is interrupted, all of

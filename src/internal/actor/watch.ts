@@ -31,7 +31,7 @@ export const watch = (watcher: Cell, watched: Cell, onTerminated: (terminated: T
     }
   }
   if (watched.state._tag === "Stopped") return notify(watched.state.terminated)
-  ;(watched.watchers ??= new Map()).set(incarnation, notify)
+  Lifecycle.watch(watched, incarnation, notify)
   ;(incarnation.watching ??= new Set()).add(watched)
 }
 
