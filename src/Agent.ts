@@ -8,7 +8,6 @@
  *
  * @since 0.1.0
  */
-import * as LanguageModel from "effect/ai/LanguageModel"
 import * as McpServer from "effect/ai/McpServer"
 import * as AiTool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
@@ -27,10 +26,19 @@ import type { ActorSystem } from "./ActorSystem.ts"
 import { AgentError, InvalidOutput } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import { type BehaviorOptions, behaviorWith, responseOf } from "./internal/agent/actor.ts"
-import { type Agent, type AgentSpec, isAgent, type Limits, type RunOptions, TypeId } from "./internal/agent/agent.ts"
+import {
+  type Agent,
+  type AgentSpec,
+  isAgent,
+  type Limits,
+  namedModel,
+  type RunOptions,
+  TypeId
+} from "./internal/agent/agent.ts"
 import { defaultBounds } from "./internal/agent/bounds.ts"
 import type { AnyTool, Changed, Failure, Options, Requirements } from "./internal/agent/options.ts"
 import type { AgentBehavior, AgentRef, Input, LocalAgentRef, Output } from "./internal/agent/protocol.ts"
+import { CurrentTool, parentIn } from "./internal/agent/toolContext.ts"
 import { checkName, toToolName } from "./internal/agent/toolName.ts"
 import * as TurnLoop from "./internal/agent/turnLoop.ts"
 import * as check from "./internal/check.ts"
@@ -129,7 +137,7 @@ export function make(name: string, options: Options = {}): Agent<unknown, unknow
       ? Effect.succeed(tools)
       : Effect.map(Effect.forEach(tools, withHandlers), Arr.flatten),
     model: options.model === undefined
-      ? { _tag: "Ambient", service: LanguageModel.LanguageModel }
+      ? { _tag: "Ambient", service: Effect.contextWith((services) => Effect.succeed(namedModel(services))) }
       : { _tag: "Own", layer: options.model },
     limits: options,
     bounds: {
@@ -316,7 +324,7 @@ export const spawn = <E, R>(
  * @category actors
  */
 export const ask = (ref: AgentRef, input: Input): Effect.Effect<AgentResponse, AgentError | Actor.ActorError> =>
-  ref.ask("Prompt", { input })
+  Effect.flatMap(CurrentTool, (tool) => ref.ask("Prompt", { input, parent: parentIn(tool, tool.name) }))
 
 /**
  * Prompts an agent or a team and streams the events of its run, no faster than they are read. Leaving the stream stops
@@ -326,7 +334,9 @@ export const ask = (ref: AgentRef, input: Input): Effect.Effect<AgentResponse, A
  * @category actors
  */
 export const stream = (ref: AgentRef, input: Input): Stream.Stream<AgentEvent, AgentError | Actor.ActorError> =>
-  ref.stream("Run", { input })
+  Pushed.unwrap(
+    Effect.map(CurrentTool, (tool) => ref.stream("Run", { input, parent: parentIn(tool, tool.name) }))
+  )
 
 /**
  * The conversation of an agent or a team so far. Answered between runs.
@@ -440,7 +450,7 @@ const build = Effect.fnUntraced(function*<E, R>(spec: AgentSpec<E, R>, tools: Re
   const definitions = [...spec.definitions, ...tools.map((tool) => tool.definition)]
   const model = spec.model._tag === "Ambient"
     ? yield* spec.model.service
-    : Context.get(yield* Layer.build(spec.model.layer), LanguageModel.LanguageModel)
+    : namedModel(yield* Layer.build(spec.model.layer))
   const built: AgentSpec<E, R> = {
     ...spec,
     definitions,

@@ -1,44 +1,152 @@
 /**
  * The events of a run.
  *
- * A run is a stream of these events. They are plain values with a `_tag`, they name the agent that they come from (so
- * that the events of nested agents can be told apart), and they encode to JSON, so that they cross process borders.
+ * A run is a stream of these events. They are plain values with a `_tag`, and they encode to JSON, so that they cross
+ * process borders. Each one places itself: it has the id of its run and the name of its agent, and where the run is
+ * inside of another one (in a tool, or of a member of a team), that run and call. So events of agents at any depth can
+ * be told apart in one stream.
  *
  * @since 0.1.0
  */
 import * as Response from "effect/ai/Response"
 import * as Schema from "effect/Schema"
+import * as Decision from "./internal/agent/decision.ts"
 import * as Transcript from "./Transcript.ts"
 
-const agent = Schema.String
+/**
+ * The run that another run is inside of, and its tool call where it is one that runs the other.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Parent = Schema.Struct({ run: Schema.String, call: Schema.optionalKey(Schema.String) })
 
 /**
- * A piece of the answer's text, in order.
+ * @since 0.1.0
+ * @category models
+ */
+export type Parent = typeof Parent.Type
+
+/**
+ * The fields that every event has: the id of its run, the name of the run's agent (or team), and the parent of a run
+ * that is inside of another one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Place = Schema.Struct({
+  run: Schema.String,
+  agent: Schema.String,
+  parent: Schema.optionalKey(Parent)
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Place = typeof Place.Type
+
+const place = Place.fields
+
+/** Data that only its provider reads, which wants to see it again with the next request. */
+const metadata = Schema.optionalKey(Response.ProviderMetadata)
+
+/**
+ * A run begins: always its first event.
  *
  * @since 0.1.0
  * @category events
  */
-export const TextDelta = Schema.TaggedStruct("TextDelta", { agent, delta: Schema.String })
+export const RunStarted = Schema.TaggedStruct("RunStarted", place)
 
 /**
- * A piece of the model's reasoning, where the provider shows it.
+ * A piece of the answer's text, in order. `id` is that of its block: a turn may have several, and no two blocks in a
+ * stream have the same.
+ *
+ * A member that speaks for its team streams its text under the team's run and name. `delta` is empty where only
+ * `metadata` is new.
  *
  * @since 0.1.0
  * @category events
  */
-export const ReasoningDelta = Schema.TaggedStruct("ReasoningDelta", { agent, delta: Schema.String })
+export const TextDelta = Schema.TaggedStruct("TextDelta", {
+  ...place,
+  id: Schema.String,
+  delta: Schema.String,
+  metadata
+})
 
 /**
- * The model calls a tool. `params` are the arguments as the model wrote them.
+ * A piece of the model's reasoning, where the provider shows it. `id` is that of its block, as in `TextDelta`.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const ReasoningDelta = Schema.TaggedStruct("ReasoningDelta", {
+  ...place,
+  id: Schema.String,
+  delta: Schema.String,
+  metadata
+})
+
+/**
+ * A source that the model names for its answer: a page by its `url`, or a document.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const Source = Schema.TaggedStruct("Source", {
+  ...place,
+  id: Schema.String,
+  sourceType: Schema.Literals(["url", "document"]),
+  title: Schema.String,
+  url: Schema.optionalKey(Schema.String),
+  mediaType: Schema.optionalKey(Schema.String),
+  fileName: Schema.optionalKey(Schema.String),
+  metadata
+})
+
+/**
+ * A file that the model made, such as an image. `data` is base64 in JSON.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const File = Schema.TaggedStruct("File", {
+  ...place,
+  mediaType: Schema.String,
+  data: Schema.Uint8ArrayFromBase64,
+  metadata
+})
+
+/**
+ * A piece of the arguments of a tool call, as JSON text, while the model writes them. `id` is that of the call, whose
+ * `ToolCall` follows when it is whole. Not every provider streams arguments.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const ToolParamsDelta = Schema.TaggedStruct("ToolParamsDelta", {
+  ...place,
+  id: Schema.String,
+  name: Schema.String,
+  delta: Schema.String
+})
+
+/**
+ * The model calls a tool. `params` are the arguments as the model wrote them. A tool that is `providerExecuted` is run
+ * by the provider itself.
  *
  * @since 0.1.0
  * @category events
  */
 export const ToolCall = Schema.TaggedStruct("ToolCall", {
-  agent,
+  ...place,
   id: Schema.String,
   name: Schema.String,
-  params: Schema.Unknown
+  params: Schema.Unknown,
+  providerExecuted: Schema.Boolean,
+  metadata
 })
 
 /**
@@ -48,7 +156,7 @@ export const ToolCall = Schema.TaggedStruct("ToolCall", {
  * @category events
  */
 export const ToolProgress = Schema.TaggedStruct("ToolProgress", {
-  agent,
+  ...place,
   id: Schema.String,
   name: Schema.String,
   data: Schema.Unknown
@@ -61,7 +169,7 @@ export const ToolProgress = Schema.TaggedStruct("ToolProgress", {
  * @category events
  */
 export const ApprovalRequested = Schema.TaggedStruct("ApprovalRequested", {
-  agent,
+  ...place,
   approval: Schema.String,
   id: Schema.String,
   name: Schema.String,
@@ -69,17 +177,34 @@ export const ApprovalRequested = Schema.TaggedStruct("ApprovalRequested", {
 })
 
 /**
- * The result of a tool call, in the order of the calls. The `result` of a failure is its message.
+ * A tool call waits no longer: it was approved (with other arguments, where the decision has `params`), rejected, or
+ * nobody decided in time.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const ApprovalDecided = Schema.TaggedStruct("ApprovalDecided", {
+  ...place,
+  approval: Schema.String,
+  id: Schema.String,
+  name: Schema.String,
+  decision: Decision.Decision
+})
+
+/**
+ * The result of a tool call, as soon as there is one: a quick call does not wait for a slow one before it (the
+ * transcript keeps the calls' order). The `result` of a failure is its message.
  *
  * @since 0.1.0
  * @category events
  */
 export const ToolResult = Schema.TaggedStruct("ToolResult", {
-  agent,
+  ...place,
   id: Schema.String,
   name: Schema.String,
   result: Schema.Unknown,
-  isFailure: Schema.Boolean
+  isFailure: Schema.Boolean,
+  metadata
 })
 
 /**
@@ -88,19 +213,31 @@ export const ToolResult = Schema.TaggedStruct("ToolResult", {
  * @since 0.1.0
  * @category events
  */
-export const TurnRestarted = Schema.TaggedStruct("TurnRestarted", { agent, turn: Schema.Int, reason: Schema.String })
+export const TurnRestarted = Schema.TaggedStruct("TurnRestarted", {
+  ...place,
+  turn: Schema.Int,
+  reason: Schema.String
+})
 
 /**
- * One model call and the tools that it asked for are done. `turn` counts from 1, `usage` is that of the model call.
+ * One model call and the tools that it asked for are done. `turn` counts from 1; everything else is of the model call.
+ *
+ * `model` is the one that answered, as far as it says so, `cost` is in US dollars, where `Prices` knows its price.
+ * `duration` and `timeToFirstPart` are milliseconds from the request to the end of the answer, and to its beginning, by
+ * a clock that is never set back.
  *
  * @since 0.1.0
  * @category events
  */
 export const TurnFinished = Schema.TaggedStruct("TurnFinished", {
-  agent,
+  ...place,
   turn: Schema.Int,
   finishReason: Response.FinishReason,
-  usage: Response.Usage
+  usage: Response.Usage,
+  model: Schema.optionalKey(Schema.String),
+  cost: Schema.optionalKey(Schema.Finite),
+  duration: Schema.Finite,
+  timeToFirstPart: Schema.Finite
 })
 
 /**
@@ -114,7 +251,7 @@ export const TurnFinished = Schema.TaggedStruct("TurnFinished", {
  * @category models
  */
 export const AgentResponse = Schema.Struct({
-  agent,
+  agent: Schema.String,
   text: Schema.String,
   finishReason: Response.FinishReason,
   turns: Schema.Int,
@@ -136,7 +273,7 @@ export type AgentResponse = typeof AgentResponse.Type
  * @since 0.1.0
  * @category events
  */
-export const Completed = Schema.TaggedStruct("Completed", { agent, response: AgentResponse })
+export const Completed = Schema.TaggedStruct("Completed", { ...place, response: AgentResponse })
 
 /**
  * Any event of a run.
@@ -145,11 +282,16 @@ export const Completed = Schema.TaggedStruct("Completed", { agent, response: Age
  * @category events
  */
 export const AgentEvent = Schema.Union([
+  RunStarted,
   TextDelta,
   ReasoningDelta,
+  Source,
+  File,
+  ToolParamsDelta,
   ToolCall,
   ToolProgress,
   ApprovalRequested,
+  ApprovalDecided,
   ToolResult,
   TurnRestarted,
   TurnFinished,

@@ -15,7 +15,13 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
+import type { Decision } from "./internal/agent/decision.ts"
 import { positiveDuration } from "./internal/check.ts"
+
+export {
+  /** @since 0.1.0 @category models */
+  Decision
+} from "./internal/agent/decision.ts"
 
 /**
  * A tool call that waits for a decision. Times are milliseconds of Effect's clock.
@@ -33,17 +39,6 @@ export interface Pending {
   readonly requestedAt: number
   readonly expiresAt: number | undefined
 }
-
-/**
- * A decision. `params` are there where it changed the arguments.
- *
- * @since 0.1.0
- * @category models
- */
-export type Decision =
-  | { readonly _tag: "Approved"; readonly params?: unknown }
-  | { readonly _tag: "Rejected"; readonly message: string }
-  | { readonly _tag: "Expired" }
 
 /**
  * A tool's request for a decision.

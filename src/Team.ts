@@ -7,7 +7,7 @@
  *
  * The events of the members are in the team's stream while they happen, each marked with the agent that it comes from,
  * except for `Completed`, which is there once, at the end, and is the team's. The answer's text is in the `TextDelta`
- * events that are marked with the team's name. Usage and turns are those of all members together.
+ * events of the team's own run. Usage and turns are those of all members together.
  * Interrupting the team interrupts every member that is at work.
  *
  * A team that can't work (no members, no rounds) throws a `RangeError` where it is made. A member whose actor doesn't
@@ -112,10 +112,10 @@ export const pipeline = <const Members extends ReadonlyArray<Member>>(
   return TeamRun.make<Members[number]>(name, {
     kind: "pipeline",
     members: TeamRun.named(members),
-    answer: Effect.fnUntraced(function*(refs, run) {
+    answer: Effect.fnUntraced(function*(members, run) {
       let { input } = run.request
-      for (const ref of refs.slice(0, -1)) input = (yield* TeamRun.prompt(run, ref, { input })).text
-      return yield* TeamRun.answer(run, refs.at(-1)!, input)
+      for (const member of members.slice(0, -1)) input = (yield* TeamRun.prompt(run, member, { input })).text
+      return yield* TeamRun.answer(run, members.at(-1)!, input)
     })
   }, options)
 }
@@ -141,12 +141,11 @@ export const broadcast = <const Members extends ReadonlyArray<Member>>(
 ): Team<Members[number]> => {
   checkCount("Team.broadcast", "members", members, 1)
   const { join = joinTexts, onFailure = "fail" } = options
-  const named = TeamRun.named(members)
   return TeamRun.make<Members[number]>(name, {
     kind: "broadcast",
-    members: named,
-    answer: Effect.fnUntraced(function*(refs, run) {
-      const replies = yield* TeamRun.gather(run, named, refs, onFailure)
+    members: TeamRun.named(members),
+    answer: Effect.fnUntraced(function*(members, run) {
+      const replies = yield* TeamRun.gather(run, members, onFailure)
       const [failure, ...others] = replies.flatMap(({ result }) => Result.isFailure(result) ? [result.failure] : [])
       if (failure !== undefined && others.length === replies.length - 1) return yield* failure
       return yield* TeamRun.emitAnswer(run, { text: join(replies), finishReason: "stop" })
@@ -184,12 +183,12 @@ export const router = <const Members extends Record<string, Member>, Classifier 
   return TeamRun.make<Members[keyof Members] | Classifier>(name, {
     kind: "router",
     members: classifier === undefined ? entries : [...entries, ["classifier", classifier]],
-    answer: Effect.fnUntraced(function*(refs, run) {
+    answer: Effect.fnUntraced(function*(started, run) {
       const { input } = run.request
       const index = key === undefined
-        ? yield* choose(run, refs.at(-1)!, entries)
+        ? yield* choose(run, started.at(-1)!, entries)
         : memberOf(entries, key(input))
-      return yield* TeamRun.answer(run, refs[index]!, input)
+      return yield* TeamRun.answer(run, started[index]!, input)
     })
   }, options)
 }
@@ -237,11 +236,11 @@ export const hierarchy = <const Workers extends Record<string, Member>, Lead ext
   return TeamRun.make<Workers[keyof Workers] | Lead>(name, {
     kind: "hierarchy",
     members: [...entries, ["lead", callsWorkers ? (refs) => behaviorWith(leader, workerTools(entries, refs)) : lead]],
-    answer: Effect.fnUntraced(function*(refs, run) {
+    answer: Effect.fnUntraced(function*(members, run) {
       const { input } = run.request
-      if (callsWorkers) return yield* TeamRun.answer(run, refs.at(-1)!, input)
-      const replies = yield* TeamRun.gather(run, entries, refs, "fail")
-      return yield* TeamRun.answer(run, refs.at(-1)!, leadPrompt(input, replies))
+      if (callsWorkers) return yield* TeamRun.answer(run, members.at(-1)!, input)
+      const replies = yield* TeamRun.gather(run, members.slice(0, -1), "fail")
+      return yield* TeamRun.answer(run, members.at(-1)!, leadPrompt(input, replies))
     })
   }, options)
 }
@@ -290,9 +289,10 @@ export const handoff = <const Members extends Record<string, Member>>(
       name,
       isAgent(member) ? behaviorWith(member, handoffTools(entries.filter(([other]) => other !== name))) : member
     ]),
-    answer: (refs, run) =>
+    shared: true,
+    answer: (started, run) =>
       Effect.flatMap(Ref.get(run.transcript), (conversation) =>
-        converse(run, refs, entries, {
+        converse(run, started, entries, {
           index: holderIn(conversation, entries) ?? entries.findIndex(([name]) => name === start),
           maxHandoffs,
           conversation
@@ -327,17 +327,17 @@ export const debate = <
   return TeamRun.make<Debaters[number] | Arbiter>(name, {
     kind: "debate",
     members: TeamRun.named([...debaters, arbiter]),
-    answer: Effect.fnUntraced(function*(refs, run) {
+    answer: Effect.fnUntraced(function*(members, run) {
       const { input } = run.request
       const said: Array<Statement> = []
       for (let round = 1; round <= rounds; round++) {
-        for (const ref of refs.slice(0, -1)) {
+        for (const member of members.slice(0, -1)) {
           const task = `It is your turn in round ${round} of ${rounds}. Make your point and answer the others.`
-          const { agent, text } = yield* TeamRun.prompt(run, ref, { input: debatePrompt(input, said, task) })
+          const { agent, text } = yield* TeamRun.prompt(run, member, { input: debatePrompt(input, said, task) })
           said.push({ agent, round, text })
         }
       }
-      return yield* TeamRun.answer(run, refs.at(-1)!, debatePrompt(input, said, "The debate is over. Decide it."))
+      return yield* TeamRun.answer(run, members.at(-1)!, debatePrompt(input, said, "The debate is over. Decide it."))
     })
   }, options)
 }
@@ -396,10 +396,10 @@ export const loop = <M extends Member, const Rounds extends number, U extends Un
   return TeamRun.make<M, UntilServices<U>>(name, {
     kind: "loop",
     members: TeamRun.named([member]),
-    answer: Effect.fnUntraced(function*([ref], run) {
+    answer: Effect.fnUntraced(function*([started], run) {
       let { input } = run.request
       for (let round = 1; round <= maxRounds; round++) {
-        const response = yield* TeamRun.prompt(run, ref!, { input, output: run.request.output })
+        const response = yield* TeamRun.prompt(run, started!, { input, output: run.request.output })
         const done = until(response, round)
         if (Effect.isEffect(done) ? yield* done : done) return yield* TeamRun.emitAnswer(run, toAnswer(response))
         input = response.text
@@ -465,7 +465,7 @@ const choicePrompt = (input: Input, members: ReadonlyArray<NamedMember>): Input 
 
 /** Asks for a member's name, and once more where the answer is none. */
 const choose = Effect.fnUntraced(
-  function*(run: TeamRun.TeamRun, classifier: AgentRef, members: ReadonlyArray<NamedMember>) {
+  function*(run: TeamRun.TeamRun, classifier: TeamRun.Started, members: ReadonlyArray<NamedMember>) {
     const question = choicePrompt(run.request.input, members)
     const first = choiceOf(yield* TeamRun.prompt(run, classifier, { input: question }), members)
     if (first.index >= 0) return first.index
@@ -543,7 +543,7 @@ const holderIn = (conversation: Transcript.Transcript, members: ReadonlyArray<Na
 
 const converse = Effect.fnUntraced(function*(
   run: TeamRun.TeamRun,
-  refs: ReadonlyArray<AgentRef>,
+  started: ReadonlyArray<TeamRun.Started>,
   members: ReadonlyArray<NamedMember>,
   begin: { readonly index: number; readonly maxHandoffs: number; readonly conversation: Transcript.Transcript }
 ) {
@@ -551,11 +551,9 @@ const converse = Effect.fnUntraced(function*(
   let { input } = run.request
   for (let handoffs = 0; handoffs <= begin.maxHandoffs; handoffs++) {
     if (handoffs > 0) run.added.push(Transcript.user(input))
-    const [name, member] = members[index]!
-    run.speaker = isAgent(member) ? member.name : "agent" in member ? member.agent : undefined
-    const request = { input, history, output: run.request.output, as: run.team }
+    const request = { input, history, output: run.request.output, as: run.at.voice }
     const response: AgentResponse = yield* Effect.tapError(
-      TeamRun.prompt(run, refs[index]!, request),
+      TeamRun.prompt(run, started[index]!, request),
       (error) => Effect.sync(() => error.reason._tag !== "MemberFailed" && TeamRun.adopt(run, error.transcript.entries))
     )
     const { entries } = response.transcript
@@ -563,7 +561,7 @@ const converse = Effect.fnUntraced(function*(
     const next = handoffIn(entries.at(-1), members)
     if (next === undefined) return { ...toAnswer(response), entries: [] }
     history = Transcript.append(history, ...entries)
-    input = `${name} has handed over to you: ${next.message}`
+    input = `${started[index]!.name} has handed over to you: ${next.message}`
     index = next.index
   }
   return yield* TeamRun.fail(run, new TeamLimitExceeded({ limit: "maxHandoffs", max: begin.maxHandoffs }))

@@ -29,7 +29,7 @@ import { deepArguments, isDeeper } from "./internal/agent/bounds.ts"
 import { discover } from "./internal/agent/mcpTools.ts"
 import { type EffectClass, failure, type Outcome } from "./internal/agent/outcome.ts"
 import type { AgentRef, Input } from "./internal/agent/protocol.ts"
-import { CurrentTool } from "./internal/agent/toolContext.ts"
+import { CurrentTool, parentIn } from "./internal/agent/toolContext.ts"
 import { checkName, toToolName } from "./internal/agent/toolName.ts"
 import * as check from "./internal/check.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
@@ -240,8 +240,14 @@ export function fn(
 export const emit = (data: unknown): Effect.Effect<void> =>
   Effect.flatMap(
     CurrentTool,
-    ({ agent, emit, id, maxDepth, name }) =>
-      emit([{ _tag: "ToolProgress", agent, id, name, data: isDeeper(data, maxDepth) ? "(nested too deep)" : data }])
+    ({ at, emit, id, maxDepth, name }) =>
+      emit([{
+        ...at.self,
+        _tag: "ToolProgress",
+        id,
+        name,
+        data: isDeeper(data, maxDepth) ? "(nested too deep)" : data
+      }])
   )
 
 /**
@@ -267,11 +273,11 @@ export function fromAgent<R>(target: Runnable<R> | AgentRef, options: FromAgentO
     success: Schema.String,
     timeout: options.timeout
   }, ({ prompt }) =>
-    Effect.flatMap(CurrentTool, ({ emit }) => {
+    Effect.flatMap(CurrentTool, (tool) => {
       const events: Stream.Stream<AgentEvent, unknown, R> = "run" in target
         ? target.run(prompt)
-        : target.stream("Run", { input: prompt })
-      return Effect.map(forward(events, emit), ({ text }) => text)
+        : target.stream("Run", { input: prompt, parent: parentIn(tool, name) })
+      return Effect.map(forward(events, tool.emit), ({ text }) => text)
     }))
 }
 
@@ -327,9 +333,11 @@ export const handoff = <const Name extends string>(
     options.name,
     { timeout: options.timeout },
     Effect.fnUntraced(function*(message: string) {
-      const { agent, conversation, emit } = yield* CurrentTool
-      const events = ref.stream("Run", { input: message, history: yield* conversation, as: agent })
-      const { output, text } = yield* forward(events, emit)
+      const tool = yield* CurrentTool
+      const parent = parentIn(tool, options.name)
+      const history = yield* tool.conversation
+      const events = ref.stream("Run", { input: message, history, parent, as: tool.at.voice })
+      const { output, text } = yield* forward(events, tool.emit)
       const outcome: Outcome = {
         result: text,
         isFailure: false,
@@ -482,16 +490,21 @@ const onceApproved = Effect.fnUntraced(function*<R, R2>(
   run: (params: unknown) => Effect.Effect<Outcome, ToolFailed, R>,
   problemOf: (params: unknown) => Effect.Effect<string | undefined, never, R2>
 ) {
-  const { agent, emit, id, maxDepth, name } = yield* CurrentTool
+  const { at, emit, id, maxDepth, name } = yield* CurrentTool
   const services = yield* Effect.context<R2>()
+  let approval = ""
   const decision = yield* approvals.request({
-    agent,
+    agent: at.self.agent,
     tool: name,
     callId: id,
     params,
     problemOf: (params) => Effect.provideContext(problemOf(params), services),
-    announce: (pending) => emit([{ _tag: "ApprovalRequested", agent, approval: pending.id, id, name, params }])
+    announce: (pending) => {
+      approval = pending.id
+      return emit([{ ...at.self, _tag: "ApprovalRequested", approval, id, name, params }])
+    }
   })
+  yield* emit([{ ...at.self, _tag: "ApprovalDecided", approval, id, name, decision }])
   switch (decision._tag) {
     case "Rejected":
       return failure(`Not run: the call was rejected: ${decision.message}`)

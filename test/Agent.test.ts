@@ -34,7 +34,14 @@ describe("Agent", () => {
   it.effect("a run without tools streams the answer's text and completes with it", () =>
     Effect.gen(function*() {
       const events = yield* collect(Agent.run(Agent.make("poet"), "A line?"))
-      assert.deepStrictEqual(tags(events), ["TextDelta", "TextDelta", "TextDelta", "TurnFinished", "Completed"])
+      assert.deepStrictEqual(tags(events), [
+        "RunStarted",
+        "TextDelta",
+        "TextDelta",
+        "TextDelta",
+        "TurnFinished",
+        "Completed"
+      ])
       const last = events.at(-1)!
       assert(last._tag === "Completed")
       assert.strictEqual(last.response.text, "Roses are red.")
@@ -46,6 +53,7 @@ describe("Agent", () => {
     Effect.gen(function*() {
       const events = yield* collect(Agent.run(assistant, "Weather in Lagos?"))
       assert.deepStrictEqual(tags(events), [
+        "RunStarted",
         "ToolCall",
         "ToolResult",
         "TurnFinished",
@@ -56,6 +64,7 @@ describe("Agent", () => {
       ])
       assert.deepStrictEqual(toolResults(events)[0], {
         _tag: "ToolResult",
+        run: events[0]!.run,
         agent: "assistant",
         id: "call_1",
         name: "get_weather",
@@ -84,21 +93,33 @@ describe("Agent", () => {
       [Scripted.text("18 degrees."), Scripted.usage(100, 10)]
     ]))))
 
-  it.effect("the calls of one turn run at once and their results keep the calls' order", () =>
+  it.effect("the calls of one turn run at once, and a quick one's result is told while a call before it still runs", () =>
     Effect.gen(function*() {
-      const second = yield* Latch.make()
-      // The first call can only end after the second one has.
+      const told = yield* Latch.make()
       const agent = Agent.make("assistant", {
         tools: [
-          Tool.fn("slow", { description: "", success: Schema.String }, () => Effect.as(second.await, "slow")),
-          Tool.fn("fast", { description: "", success: Schema.String }, () => Effect.as(second.open, "fast"))
+          Tool.fn("waits", { description: "", success: Schema.String }, () => Effect.as(told.await, "first")),
+          Tool.fn("quick", { description: "", success: Schema.String }, () => Effect.succeed("second"))
         ]
       })
-      const events = yield* collect(Agent.run(agent, "Both!"))
-      assert.deepStrictEqual(toolResults(events).map((event) => event.result), ["slow", "fast"])
-    }).pipe(Effect.provide(Scripted.model([[Scripted.toolCall("slow", {}), Scripted.toolCall("fast", {})], "Done."]))))
+      // This reader lets the first call go on only when it has seen the result of the second.
+      const events = yield* collect(Stream.tap(
+        Agent.run(agent, "Both!"),
+        (event) => event._tag === "ToolResult" && event.name === "quick" ? told.open : Effect.void
+      ))
+      assert.deepStrictEqual(toolResults(events).map(({ result }) => result), ["second", "first"])
+      const last = events.at(-1)
+      assert(last?._tag === "Completed")
+      assert.deepStrictEqual(lines(last.response.transcript).slice(1, 3), [
+        "waits gave \"first\"",
+        "quick gave \"second\""
+      ])
+    }).pipe(Effect.provide(Scripted.model([
+      [Scripted.toolCall("waits", {}), Scripted.toolCall("quick", {})],
+      "Done."
+    ]))))
 
-  it.effect.prop("a reader of any kind, however slow, has results in the calls' order", [
+  it.effect.prop("a reader of any kind, however slow, has each result once, and the transcript the calls' order", [
     Schema.Literals(["run", "pushed", "actor", "team"]),
     Schema.Array(Schema.Literals([0, 1, 5])),
     Schema.Array(Schema.Literals([0, 3]))
@@ -110,7 +131,11 @@ describe("Agent", () => {
       )
       const agent = Agent.make("a", { tools })
       const seen: Array<unknown> = []
+      const transcript = yield* Ref.make(Transcript.empty)
       const read = Effect.fnUntraced(function*(event: AgentEvent) {
+        if (event._tag === "Completed") {
+          yield* Ref.set(transcript, event.response.transcript)
+        }
         if (event._tag !== "ToolResult") {
           return
         }
@@ -136,7 +161,12 @@ describe("Agent", () => {
         yield* TestClock.adjust("1 second")
       }
       yield* Fiber.join(fiber)
-      assert.deepStrictEqual(seen, durations.map((_, index) => index))
+      assert.sameMembers(seen, durations.map((_, index) => index))
+      if (kind === "team") return
+      assert.deepStrictEqual(
+        lines(yield* Ref.get(transcript)).slice(1, -1),
+        durations.map((_, index) => `tool_${index} gave ${index}`)
+      )
     }).pipe(Effect.provide([
       Scripted.model([durations.map((_, index) => Scripted.toolCall(`tool_${index}`, {})), "Done."]),
       ActorSystem.layer({ name: "test" })
@@ -240,7 +270,7 @@ describe("Agent", () => {
         Effect.flip
       )
       assert.strictEqual(error.reason._tag, "ModelFailed")
-      assert.deepStrictEqual(tags(seen), ["TextDelta", "TextDelta"])
+      assert.deepStrictEqual(tags(seen), ["RunStarted", "TextDelta", "TextDelta"])
       assert.deepStrictEqual(lines(error.transcript), ["user: Weather?", "text: Let me"])
       assert.deepStrictEqual(lines(yield* Ref.get(transcript)), ["user: Weather?", "text: Let me"])
     }).pipe(Effect.provide(Scripted.model([[
@@ -285,7 +315,7 @@ describe("Agent", () => {
   it.effect("reasoning streams as its own events, and its metadata goes back with the next request", () =>
     Effect.gen(function*() {
       const events = yield* collect(Agent.run(assistant, "Weather?"))
-      assert.strictEqual(events[0]!._tag, "ReasoningDelta")
+      assert.strictEqual(events[1]!._tag, "ReasoningDelta")
       const [, second] = yield* Effect.flatten(Scripted.Requests)
       const answer = second!.prompt.content[2]!
       assert(answer.role === "assistant")

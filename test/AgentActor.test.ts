@@ -50,7 +50,14 @@ describe("Agent actor", () => {
   it.effect("streams the same run that a prompt answers with", () =>
     Effect.gen(function*() {
       const events = yield* collect(Agent.stream(yield* Agent.spawn(poet), "A line?"))
-      assert.deepStrictEqual(tags(events), ["TextDelta", "TextDelta", "TextDelta", "TurnFinished", "Completed"])
+      assert.deepStrictEqual(tags(events), [
+        "RunStarted",
+        "TextDelta",
+        "TextDelta",
+        "TextDelta",
+        "TurnFinished",
+        "Completed"
+      ])
       const response = yield* Agent.ask(yield* Agent.spawn(poet), "A line?")
       assert.deepStrictEqual(response, only(events, "Completed")[0]!.response)
     }).pipe(run(() => "Roses are red.")))
@@ -60,6 +67,7 @@ describe("Agent actor", () => {
       const ref = yield* Agent.spawn(poet)
       const events = yield* Queue.unbounded<AgentEvent>()
       yield* Effect.forkChild(Stream.runForEach(Agent.stream(ref, "?"), (event) => Queue.offer(events, event)))
+      assert.strictEqual((yield* Queue.take(events))._tag, "RunStarted")
       assert.strictEqual((yield* Queue.take(events))._tag, "TextDelta")
       assert.strictEqual(yield* Queue.size(events), 0)
       yield* TestClock.adjust("1 second")
@@ -170,11 +178,13 @@ describe("Agent actor", () => {
       assert.deepStrictEqual(second!.prompt.content.map(({ role }) => role), ["user", "user"])
     }).pipe(run(() => "Yes.")))
 
-  it.effect("speaks under another name when told to, for its text only", () =>
+  it.effect("speaks in the place of another run when told to, for its text only", () =>
     Effect.gen(function*() {
       const ref = yield* Agent.spawn(Agent.make("worker", { tools: [weather] }))
-      const events = yield* collect(ref.stream("Run", { input: "Weather?", as: "team" }))
+      const events = yield* collect(ref.stream("Run", { input: "Weather?", as: { run: "team-run", agent: "team" } }))
+      assert.deepStrictEqual(only(events, "TextDelta").map(({ run }) => run), ["team-run"])
       assert.deepStrictEqual(events.map(({ _tag, agent }) => [_tag, agent]), [
+        ["RunStarted", "worker"],
         ["ToolCall", "worker"],
         ["ToolResult", "worker"],
         ["TurnFinished", "worker"],
@@ -204,15 +214,26 @@ describe("Agent actor", () => {
     const bytes = new Uint8Array([1, 2, 255])
     const input = [Prompt.textPart({ text: "Look" }), Prompt.filePart({ mediaType: "image/png", data: bytes })]
     const history = Transcript.make([Transcript.user("Before")])
-    const request = roundTrip(Agent.Request, { input, history, as: "team", output: { jsonSchema: { type: "object" } } })
+    const as = { run: "1", agent: "team", parent: { run: "0", call: "call_1" } }
+    const parent = { run: "1", path: "team/a" }
+    const output = { jsonSchema: { type: "object" } }
+    const request = roundTrip(Agent.Request, { input, history, parent, as, output })
     assert.deepStrictEqual(request.history?.entries, history.entries)
-    assert.strictEqual(request.as, "team")
+    assert.deepStrictEqual(request.as, as)
+    assert.deepStrictEqual(request.parent, parent)
     assert.deepStrictEqual(request.input, input)
     const actorError = new Actor.ActorError({ actor: "/user/a", tag: "Run", reason: { _tag: "Stopped" } })
     const error = new AgentError({ agent: "a", reason: new MemberFailed({ error: actorError }), transcript: history })
     assert.strictEqual(roundTrip(AgentError, error).message, "agent a: Run to /user/a: the actor has stopped")
-    const event: AgentEvent = { _tag: "TextDelta", agent: "a", delta: "x" }
-    assert.deepStrictEqual(roundTrip(AgentEvent, event), event)
+    const place = { run: "2", agent: "a", parent: { run: "1" } }
+    const sent: ReadonlyArray<AgentEvent> = [
+      { ...place, _tag: "RunStarted" },
+      { ...place, _tag: "TextDelta", id: "2-1", delta: "x", metadata: { provider: { signature: "s" } } },
+      { ...place, _tag: "File", mediaType: "image/png", data: bytes },
+      { ...place, _tag: "Source", id: "1", sourceType: "url", title: "Home", url: "https://example.com/" },
+      { ...place, _tag: "ApprovalDecided", approval: "1", id: "2", name: "pay", decision: { _tag: "Approved" } }
+    ]
+    for (const event of sent) assert.deepStrictEqual(roundTrip(AgentEvent, event), event)
   })
 
   it("what it requires and fails with is in the types", () => {
@@ -270,8 +291,8 @@ describe("Interrupting an agent actor", () => {
           )) as typeof model.streamText
       })
       const ref = yield* Effect.provideService(Agent.spawn(poet), LanguageModel.LanguageModel, watched)
-      const said = yield* Stream.runCollect(Stream.take(Agent.stream(ref, "1"), 1))
-      assert.deepStrictEqual(tags(said), ["TextDelta"])
+      const said = yield* Stream.runCollect(Stream.take(Agent.stream(ref, "1"), 2))
+      assert.deepStrictEqual(tags(said), ["RunStarted", "TextDelta"])
       assert.strictEqual(released, 1)
       assert.strictEqual((yield* Agent.ask(ref, "2")).text, "Yes.")
       assert.deepStrictEqual(lines(yield* Agent.transcript(ref)), ["user: 1", "text: Half", "user: 2", "text: Yes."])

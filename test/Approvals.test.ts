@@ -47,10 +47,11 @@ describe("Approvals", () => {
       assert.deepInclude(pending, { agent: "payer", tool: "pay", callId: "call_1", params: { amount: 100 } })
       yield* approvals.approve(pending!.id)
       const events = yield* Fiber.join(fiber)
-      assert.deepStrictEqual(results(events), ["paid 100", "paid 1"])
+      assert.deepStrictEqual(results(events), ["paid 1", "paid 100"])
       assert.deepStrictEqual(yield* approvals.list, [])
       assert.deepStrictEqual(only(events, "ApprovalRequested"), [{
         _tag: "ApprovalRequested",
+        run: events[0]!.run,
         agent: "payer",
         approval: pending!.id,
         id: "call_1",

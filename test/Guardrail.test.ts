@@ -96,11 +96,9 @@ describe("Guardrail", () => {
         guardrails: [card]
       })
       const events = yield* collect(Agent.run(agent, "Card?"))
-      assert.deepStrictEqual(only(events, "TextDelta"), [{
-        _tag: "TextDelta",
-        agent: "assistant",
-        delta: "It is ####."
-      }])
+      assert.deepStrictEqual(only(events, "TextDelta").map(({ agent, delta, run }) => [run, agent, delta]), [
+        [events[0]!.run, "assistant", "It is ####."]
+      ])
       assert.strictEqual(only(events, "Completed")[0]!.response.text, "It is ####.")
       const error = yield* Effect.flip(collect(Agent.run(agent, "Card?")))
       assert.strictEqual(error.reason._tag, "GuardrailTripped")

@@ -21,7 +21,14 @@ describe("Recover", () => {
       const fiber = yield* collect(Agent.run(agent, "Hi")).pipe(Effect.forkChild)
       yield* TestClock.adjust("1 second")
       const events = yield* Fiber.join(fiber)
-      assert.deepStrictEqual(tags(events), ["TextDelta", "TurnRestarted", "TextDelta", "TurnFinished", "Completed"])
+      assert.deepStrictEqual(tags(events), [
+        "RunStarted",
+        "TextDelta",
+        "TurnRestarted",
+        "TextDelta",
+        "TurnFinished",
+        "Completed"
+      ])
       assert.deepStrictEqual(lines(only(events, "Completed")[0]!.response.transcript), ["user: Hi", "text: Hello."])
     }).pipe(Effect.provide(Scripted.model([[Scripted.text("Hel"), Scripted.fail(overloaded)], "Hello."]))))
 

@@ -1,6 +1,6 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Result, Schedule, Schema, Stream } from "effect"
-import type { LanguageModel } from "effect/ai"
+import type { LanguageModel, Response } from "effect/ai"
 import * as Actor from "../src/Actor.ts"
 import type * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
@@ -11,7 +11,7 @@ import * as Recover from "../src/Recover.ts"
 import * as Team from "../src/Team.ts"
 import * as Tool from "../src/Tool.ts"
 import { pass } from "./fixtures/actors.ts"
-import { collect, lines, only, weather } from "./fixtures/agents.ts"
+import { collect, lines, modelOf, only, weather } from "./fixtures/agents.ts"
 import { refused } from "./fixtures/badOptions.ts"
 import { actor, play, questions, textBy } from "./fixtures/teams.ts"
 
@@ -43,8 +43,11 @@ describe("Team.pipeline", () => {
       const ref = yield* Actor.spawn(Team.pipeline("essay", [a, b]))
       const events = yield* collect(Agent.stream(ref, "Go"))
       assert.deepStrictEqual(events.map(({ _tag, agent }) => `${agent} ${_tag}`), [
+        "essay RunStarted",
+        "a RunStarted",
         "a TextDelta",
         "a TurnFinished",
+        "b RunStarted",
         "essay TextDelta",
         "b TurnFinished",
         "essay Completed"
@@ -349,6 +352,54 @@ describe("Team.handoff that breaks off", () => {
       a: [Scripted.toolCall("handoff", { to: "billing", message: "Look" })],
       b: [[Scripted.text("Wait."), Scripted.toolCall("charge", {})], Scripted.toolCall("hang", {}), "Done."]
     })))
+
+  it.effect("whole reasoning, calls of the provider's own tools and what it wants to see again are kept as they are", () =>
+    Effect.gen(function*() {
+      const signed = (signature: string) => ({ metadata: { anthropic: { signature } } })
+      const model = modelOf(Stream.concat(
+        Stream.fromIterable<Response.StreamPartEncoded>([
+          { type: "reasoning-start", id: "0" },
+          { type: "reasoning-delta", id: "0", delta: "I look it up." },
+          { type: "reasoning-end", id: "0", ...signed("s") },
+          { type: "tool-call", id: "p1", name: "web_search", params: {}, providerExecuted: true, ...signed("c") },
+          {
+            type: "tool-result",
+            id: "p1",
+            name: "web_search",
+            result: "found",
+            isFailure: false,
+            providerExecuted: true
+          },
+          { type: "tool-call", id: "p2", name: "web_search", params: {}, providerExecuted: true },
+          { type: "reasoning-start", id: "1" },
+          { type: "reasoning-delta", id: "1", delta: "And now I" }
+        ]),
+        Stream.never
+      ))
+      // A ref is heard as any other member is.
+      const triage = yield* Agent.spawn(Agent.make("a", { model }))
+      const ref = yield* Actor.spawn(Team.handoff("support", { triage }))
+      const asker = yield* Effect.forkChild(Agent.ask(ref, "Hi"))
+      yield* pass(0)
+      yield* Fiber.interrupt(asker)
+      const [, answer] = (yield* Agent.transcript(ref)).entries
+      assert(answer?._tag === "Answer")
+      assert.strictEqual(answer.agent, "a")
+      assert.deepStrictEqual(
+        answer.content.map((part) =>
+          part.type === "tool-use"
+            ? [part.id, part.providerExecuted, part.result, part.options]
+            : part.type === "reasoning"
+            ? [part.text, part.options]
+            : part.type
+        ),
+        [
+          ["I look it up.", { anthropic: { signature: "s" } }],
+          ["p1", true, "found", { anthropic: { signature: "c" } }],
+          ["p2", true, "Interrupted before the tool answered", {}]
+        ]
+      )
+    }).pipe(play({})))
 
   it.effect("crashed, a member that is a behavior leaves its calls there too", () =>
     Effect.gen(function*() {

@@ -26,6 +26,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { errorMessage } from "../internal/errorMessage.ts"
+import { keepRequests, unpacking } from "../internal/llm/approvalRequests.ts"
 import { guardedFetch } from "../internal/llm/fetch.ts"
 import { configError, load, optionalUrl, requiredKey } from "../internal/llm/provider.ts"
 import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
@@ -155,14 +156,18 @@ const provider = Effect.gen(function*() {
   const { authorize, key, url } = yield* connection
   // The package asks for a token only where a request has none.
   const access = key === undefined ? { tokenProvider: async () => "" } : { apiKey: Redacted.value(key) }
-  return { azure: createAzure({ baseURL: url, fetch: guardedFetch, ...access }), provider: "azure", authorize }
+  return {
+    azure: createAzure({ baseURL: url, fetch: unpacking(guardedFetch), ...access }),
+    provider: "azure",
+    authorize
+  }
 })
 
 const options = Effect.fnUntraced(function*(deployment: string, { api = "responses", ...settings }: Settings) {
   const { azure, ...origin } = yield* provider
   return {
     ...origin,
-    model: azure[api](deployment),
+    model: api === "responses" ? keepRequests(azure.responses(deployment), "azure") : azure.chat(deployment),
     settings: api === "responses" ? unstored(settings) : settings,
     codecTransformer: toCodecOpenAI,
     strictTools: "whenPossible"

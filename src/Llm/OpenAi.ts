@@ -22,6 +22,7 @@ import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
+import { keepRequests, unpacking } from "../internal/llm/approvalRequests.ts"
 import { guardedFetch } from "../internal/llm/fetch.ts"
 import { load, missingKey, optionalKey, optionalUrl } from "../internal/llm/provider.ts"
 import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
@@ -120,14 +121,14 @@ const connection = Effect.gen(function*() {
 const provider = Effect.gen(function*() {
   const { createOpenAI } = yield* load("OpenAi", "@ai-sdk/openai", () => import("@ai-sdk/openai"))
   const { apiKey, baseUrl, ...rest } = yield* connection
-  return { ...rest, openai: createOpenAI({ baseURL: baseUrl, apiKey, fetch: guardedFetch }) }
+  return { ...rest, openai: createOpenAI({ baseURL: baseUrl, apiKey, fetch: unpacking(guardedFetch) }) }
 })
 
 const options = Effect.fnUntraced(function*(name: string, { api, ...settings }: Settings) {
   const { isOpenAi, openai, secrets } = yield* provider
   const useResponses = api === undefined ? isOpenAi : api === "responses"
   return {
-    model: useResponses ? openai.responses(name) : openai.chat(name),
+    model: useResponses ? keepRequests(openai.responses(name), "openai") : openai.chat(name),
     provider: "openai",
     settings: useResponses ? unstored(settings) : settings,
     codecTransformer: toCodecOpenAI,

@@ -32,6 +32,18 @@ export const withSource = <A, E, R>(stream: () => Stream.Stream<A, E, R>, source
   // `Stream.suspend` would do the same, but enters each of its streams in a `WeakMap`.
   Object.assign(Stream.fromChannel(Channel.suspend(() => Stream.toChannel(stream()))), { [SourceTypeId]: source })
 
+/** A stream that an effect gives; reading it costs no more than reading that one. */
+export const unwrap = <A, E, R>(effect: Effect.Effect<Stream.Stream<A, E, R>>): Stream.Stream<A, E, R> =>
+  Object.assign(
+    Stream.fromChannel<ReadonlyArray<A> & readonly [A, ...Array<A>], E, R>(Channel.fromTransform((upstream, scope) =>
+      Effect.flatMap(effect, (stream) => Channel.toTransform(Stream.toChannel(stream))(upstream, scope))
+    )),
+    {
+      [SourceTypeId]: (emit: Emit<A>) =>
+        Effect.flatMap(effect, (stream) => runForEach(stream, emit))
+    }
+  )
+
 /** Runs a stream and hands on its items, batch by batch. */
 export const runForEach = <A, E, R>(stream: Stream.Stream<A, E, R>, emit: Emit<A>): Effect.Effect<unknown, E, R> => {
   const source = sourceOf(stream)

@@ -104,7 +104,7 @@ describe("AiSdkHistory", () => {
         assert.deepStrictEqual(content, [
           {
             type: "text",
-            text: `[The provider ran the tool WebSearch with {"query":"rain"}, and gave: ` +
+            text: `[The provider's tool WebSearch was called with {"query":"rain"}, and gave: ` +
               `[{"type":"web_search_result","url":"https://a.test","title":null}]]`
           },
           { type: "text", text: "It rains." }
@@ -122,7 +122,10 @@ describe("AiSdkHistory", () => {
       assert.deepStrictEqual(stored.map(({ type }) => type), ["tool-call", "tool-result"])
       const unstored = yield* read("openai.responses", history, { providerOptions: { openai: { store: false } } })
       assert.deepStrictEqual(unstored, [
-        { type: "text", text: `[The provider ran the tool file_search with {}, and gave: {"results":["12 tonnes"]}]` }
+        {
+          type: "text",
+          text: `[The provider's tool file_search was called with {}, and gave: {"results":["12 tonnes"]}]`
+        }
       ])
     }))
 
@@ -134,7 +137,7 @@ describe("AiSdkHistory", () => {
       assert.deepInclude(open.prompts[0]?.at(-1), { role: "assistant" })
       assert.include(JSON.stringify(open.prompts[0]), `"toolCallId":"s1"`)
       assert.deepStrictEqual(yield* read("anthropic.messages", history), [
-        { type: "text", text: `[The provider ran the tool WebSearch with {"query":"rain"}, and gave no result.]` }
+        { type: "text", text: `[The provider's tool WebSearch was called with {"query":"rain"}, and gave no result.]` }
       ])
     }))
 

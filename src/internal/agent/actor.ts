@@ -54,9 +54,8 @@ export const serve = <E, R>(
       const goOnWith = (conversation: Transcript.Transcript) =>
         Effect.andThen(Ref.set(transcript, conversation), restore(conversation))
       const events = (request: Request): Pushed.Source<AgentEvent, AgentError, R> => (emit) => {
-        const { as, history } = request
-        const conversation = history === undefined ? transcript : Ref.makeUnsafe(history)
-        return run(request, conversation, as === undefined ? emit : (events) => emit(renameText(events, name, as)))
+        const { history } = request
+        return run(request, history === undefined ? transcript : Ref.makeUnsafe(history), emit)
       }
       return {
         Run: (request: Request) => Pushed.make(events(request)),
@@ -89,8 +88,9 @@ export const behaviorWith = <E, R>(
       const built = yield* agent.build(tools)
       const memory = yield* built.memory
       const handler: PromptHandler<R> = {
-        run: ({ history, input, output }, transcript, emit) => {
-          const options = { transcript, output, memory: history === undefined ? memory : undefined }
+        run: ({ as, history, input, output, parent }, transcript, emit) => {
+          const origin = { parent, as }
+          const options = { transcript, output, memory: history === undefined ? memory : undefined, origin }
           return Effect.mapError(
             Pushed.runForEach(built.run(input, options), emit),
             (error) => toAgentError(agent.name, input, error)
@@ -121,9 +121,6 @@ export const responseOf = <E, R>(events: Pushed.Source<AgentEvent, E, R>): Effec
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
-
-const renameText = (events: ReadonlyArray<AgentEvent>, name: string, as: string): ReadonlyArray<AgentEvent> =>
-  events.map((event) => event._tag === "TextDelta" && event.agent === name ? { ...event, agent: as } : event)
 
 /** Any other error comes from a model that was to be built in the run. */
 const toAgentError = (agent: string, input: Input, error: unknown): AgentError => {

@@ -3,12 +3,15 @@
  *
  * @internal
  */
-import type * as LanguageModel from "effect/ai/LanguageModel"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Model from "effect/ai/Model"
 import type * as AiTool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import type * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
@@ -23,6 +26,7 @@ import type { Reason, Recovery } from "../../Recover.ts"
 import type { Tool } from "../../Tool.ts"
 import type * as Transcript from "../../Transcript.ts"
 import type { Bounds } from "./bounds.ts"
+import type { Origin } from "./place.ts"
 import type { Input, Output } from "./protocol.ts"
 
 export const TypeId = "~effect-troupe/Agent"
@@ -140,6 +144,12 @@ export interface RunOptions {
    * Asks for an answer of this shape, unchecked, in the response's `output`. `Agent.object` checks it. Default: text.
    */
   readonly output?: Output | undefined
+  /**
+   * Where the run takes place. Default: inside of the tool call around it, if there is one.
+   *
+   * @internal
+   */
+  readonly origin?: Origin | undefined
 }
 
 /**
@@ -149,6 +159,17 @@ export interface RunOptions {
  * @category guards
  */
 export const isAgent = (u: unknown): u is Agent<unknown, unknown> => hasProperty(u, TypeId)
+
+/** A model, and its name where its layer tells it. */
+export interface NamedModel {
+  readonly service: LanguageModel.LanguageModel
+  readonly name: string | undefined
+}
+
+export const namedModel = (services: Context.Context<LanguageModel.LanguageModel>): NamedModel => ({
+  service: Context.get(services, LanguageModel.LanguageModel),
+  name: Option.getOrUndefined(Context.getOption(services, Model.ModelName))
+})
 
 /** The options of `Agent.make`, ready to be run. */
 export interface AgentSpec<out E, out R> {
@@ -161,7 +182,7 @@ export interface AgentSpec<out E, out R> {
   /** Its own model, else that of the context. */
   readonly model:
     | { readonly _tag: "Own"; readonly layer: Layer.Layer<LanguageModel.LanguageModel, E, R> }
-    | { readonly _tag: "Ambient"; readonly service: Effect.Effect<LanguageModel.LanguageModel, never, R> }
+    | { readonly _tag: "Ambient"; readonly service: Effect.Effect<NamedModel, never, R> }
   readonly limits: Limits
   readonly bounds: Bounds
   readonly settings: Settings | undefined

@@ -9,6 +9,7 @@ import type * as Prompt from "effect/ai/Prompt"
 import * as Response from "effect/ai/Response"
 import type * as AiTool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Ref from "effect/Ref"
@@ -16,12 +17,13 @@ import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import type { AgentError } from "../../AgentError.ts"
 import { InvalidAgent, ModelFailed } from "../../AgentError.ts"
-import type { AgentEvent } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
 import { RequestSettings, type Settings } from "../../Llm/Settings.ts"
 import type { Reason, Recovery } from "../../Recover.ts"
 import * as Transcript from "../../Transcript.ts"
 import { estimateTokens } from "../estimateTokens.ts"
+import { isContent } from "../llm/callSpan.ts"
+import type { NamedModel } from "./agent.ts"
 import * as Guardrails from "./guardrails.ts"
 import { outputTool, withOutput } from "./output.ts"
 import { type AgentRun, fail, leaveOut } from "./run.ts"
@@ -34,11 +36,11 @@ export const callModel = Effect.fnUntraced(function*<E, R>(
   number: number,
   last: boolean
 ): Effect.fn.Return<Turn.Turn, AgentError | E, R> {
-  const { guardrails, name } = run.agent
+  const { guardrails } = run.agent
   const guarded = Guardrails.checksOutput(guardrails)
   const attempts: Attempts<R> = { step: undefined }
   while (true) {
-    const turn = Turn.make(name, number, guarded, run.agent.bounds.maxDepth)
+    const turn = Turn.make(run.at, number, { held: guarded, maxDepth: run.agent.bounds.maxDepth })
     run.turn = turn
     const request = yield* plan(run, number, last)
     const answered = yield* Effect.result(paid(run, turn, request))
@@ -51,7 +53,12 @@ export const callModel = Effect.fnUntraced(function*<E, R>(
       if (why !== undefined && !Turn.says(turn)) yield* leaveOut(run, why)
       return yield* fail(run, answered.failure)
     }
-    yield* run.emit([{ _tag: "TurnRestarted", agent: name, turn: number, reason: answered.failure.message }])
+    yield* run.emit([{
+      ...run.at.self,
+      _tag: "TurnRestarted",
+      turn: number,
+      reason: answered.failure.message
+    }])
   }
 })
 
@@ -61,7 +68,7 @@ export const callModel = Effect.fnUntraced(function*<E, R>(
 
 /** One request to the model. */
 interface ModelRequest {
-  readonly model: LanguageModel.LanguageModel
+  readonly model: NamedModel
   readonly prompt: Prompt.Prompt
   /** An estimate, since a provider's own count comes only with the answer; 0 where there is no budget. */
   readonly inputTokens: number
@@ -126,7 +133,8 @@ const read = <E, R>(
   turn: Turn.Turn,
   { model, prompt, settings, toolChoice, toolkit }: ModelRequest
 ): Effect.Effect<void, ModelFailed> => {
-  const parts = model.streamText({
+  turn.asked = model.name
+  const parts = model.service.streamText({
     prompt,
     toolkit,
     toolChoice,
@@ -135,17 +143,39 @@ const read = <E, R>(
     // With resolution off no tool's schema runs, so their requirements do not apply here.
   }) as Stream.Stream<Turn.Part, AiError.AiError>
   const whole = Effect.suspend(() => turn.finish === undefined ? Effect.fail(cutOff(turn.agent)) : Effect.void)
-  return Stream.runForEachArray(parts, (parts) => {
-    const told = run.emit(Turn.absorb(turn, parts))
-    return turn.error === undefined ? told : Effect.andThen(told, Effect.fail(turn.error))
-  }).pipe(
-    Effect.andThen(whole),
-    Effect.mapError((error) => new ModelFailed({ error })),
-    settings === undefined
-      ? (self) => self
-      : Effect.updateService(RequestSettings, (ambient) => ({ ...ambient, ...settings }))
-  )
+  return timed(turn, (note) =>
+    Stream.runForEachArray(parts, (parts) => {
+      note(parts)
+      const told = run.emit(Turn.absorb(turn, parts))
+      return turn.error === undefined ? told : Effect.andThen(told, Effect.fail(turn.error))
+    })).pipe(
+      Effect.andThen(whole),
+      Effect.mapError((error) => new ModelFailed({ error })),
+      settings === undefined
+        ? (self) => self
+        : Effect.updateService(RequestSettings, (ambient) => ({ ...ambient, ...settings }))
+    )
 }
+
+/** Measures a model call by the monotonic clock. `note` gets its parts as they come. */
+const timed = <A, E, R>(
+  turn: Turn.Turn,
+  call: (note: (parts: ReadonlyArray<Turn.Part>) => void) => Effect.Effect<A, E, R>
+): Effect.Effect<A, E, R> =>
+  Effect.withFiber((fiber) => {
+    const clock = fiber.getRef(Clock.Clock)
+    const startedAt = clock.monotonicTimeNanosUnsafe()
+    const sinceStart = () => Number(clock.monotonicTimeNanosUnsafe() - startedAt) / 1_000_000
+    let timeToFirstPart: number | undefined
+    const note = (parts: ReadonlyArray<Turn.Part>) => {
+      if (timeToFirstPart === undefined && parts.some(isContent)) timeToFirstPart = sinceStart()
+    }
+    return Effect.map(call(note), (answer) => {
+      const duration = sinceStart()
+      turn.timing = { duration, timeToFirstPart: timeToFirstPart ?? duration }
+      return answer
+    })
+  })
 
 const cutOff = (agent: string): AiError.AiError =>
   AiError.make({
@@ -208,8 +238,7 @@ const checkText = Effect.fnUntraced(function*<E, R>(
     return yield* fail(run, checked.failure)
   }
   Turn.release(turn, checked.success)
-  const released: AgentEvent = { _tag: "TextDelta", agent: turn.agent, delta: checked.success }
-  yield* run.emit([released])
+  yield* run.emit([Turn.toText(run.at, checked.success)])
 })
 
 /** Why the model does not read the conversation as it is, and will not on another try. */
@@ -247,7 +276,7 @@ const recovered = Effect.fnUntraced(function*<E, R>(
       return yield* Pull.catchDone(Effect.as(attempts.step(reason), true), () => Effect.succeed(false))
     case "WithModel": {
       const model = yield* run.modelOf(choice.model)
-      const changed = model !== run.model
+      const changed = model.service !== run.model.service
       run.model = model
       return changed
     }

@@ -8,8 +8,9 @@ import * as Rpc from "effect/rpc/Rpc"
 import * as Schema from "effect/Schema"
 import * as Actor from "../../Actor.ts"
 import { AgentError } from "../../AgentError.ts"
-import { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
+import { AgentEvent, AgentResponse, Place } from "../../AgentEvent.ts"
 import * as Transcript from "../../Transcript.ts"
+import { RunParent } from "./place.ts"
 
 /**
  * A prompt: a text, or texts and files.
@@ -44,8 +45,10 @@ export type Output = typeof Output.Type
  *
  * - `output` asks for an answer of this shape, unchecked, in the response's `output`. `Agent.object` checks it.
  * - `history` is a conversation to answer in instead of the actor's own, which then stays as it is.
- * - `as` is the name that marks the answer's text (`TextDelta`) instead of the agent's own: so a member speaks for its
- *   team.
+ * - `parent` is the run that the prompt comes from, with the tool call where it is one that prompts, and the path of the
+ *   new run (see `Tap`).
+ * - `as` is the run under whose place the answer's text (`TextDelta`) goes out instead of its own: so a member speaks
+ *   for its team.
  *
  * @since 0.1.0
  * @category models
@@ -54,7 +57,8 @@ export const Request = Schema.Struct({
   input: Input,
   output: Schema.optional(Output),
   history: Schema.optional(Transcript.Transcript),
-  as: Schema.optional(Schema.String)
+  parent: Schema.optional(RunParent),
+  as: Schema.optional(Place)
 })
 
 /**

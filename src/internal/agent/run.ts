@@ -14,13 +14,15 @@ import type { Budget } from "../../Budget.ts"
 import type { Memory } from "../../Memory.ts"
 import type { Tool } from "../../Tool.ts"
 import * as Transcript from "../../Transcript.ts"
-import type { AgentSpec } from "./agent.ts"
+import type { AgentSpec, NamedModel } from "./agent.ts"
+import type { RunPlace } from "./place.ts"
 import type { Output } from "./protocol.ts"
 import * as Turn from "./turn.ts"
 
 /** One run under way. */
 export interface AgentRun<E, R> {
   readonly agent: AgentSpec<E, R>
+  readonly at: RunPlace
   readonly emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
   readonly transcript: Ref.Ref<Transcript.Transcript>
   readonly memory: Memory["Service"] | undefined
@@ -29,12 +31,8 @@ export interface AgentRun<E, R> {
   readonly budgets: ReadonlyArray<Budget>
   /** The answer that the run is asked for, where it is not text. */
   readonly output: Output | undefined
-  readonly modelOf: (layer: Layer.Layer<LanguageModel.LanguageModel, E, R>) => Effect.Effect<
-    LanguageModel.LanguageModel,
-    E,
-    R
-  >
-  model: LanguageModel.LanguageModel
+  readonly modelOf: (layer: Layer.Layer<LanguageModel.LanguageModel, E, R>) => Effect.Effect<NamedModel, E, R>
+  model: NamedModel
   /** The tools of a turn that is given no others. */
   readonly ownTools: ReadonlyMap<string, Tool<string, R>>
   /** The tools of this turn. */

@@ -15,13 +15,15 @@ import * as Actor from "../../Actor.ts"
 import type { ActorSystem } from "../../ActorSystem.ts"
 import { type Agent, behavior, isAgent } from "../../Agent.ts"
 import { AgentError, type AgentErrorReason, EmptyPrompt, MemberFailed } from "../../AgentError.ts"
-import type { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
+import type { AgentEvent, AgentResponse, Place } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
 import * as Transcript from "../../Transcript.ts"
 import * as check from "../check.ts"
 import * as Pushed from "../pushed.ts"
 import { type BehaviorOptions, serve } from "./actor.ts"
+import { pathOf, type RunPlace } from "./place.ts"
 import type { AgentBehavior, AgentRef, Input, Request } from "./protocol.ts"
+import { placeRun } from "./toolContext.ts"
 import * as Turn from "./turn.ts"
 
 /**
@@ -82,15 +84,18 @@ export type TeamServices<M extends Member> =
 
 /** One prompt under way through a team. */
 export interface TeamRun {
-  readonly team: string
+  readonly at: RunPlace
   readonly request: Request
   readonly emit: Pushed.Emit<AgentEvent>
   /** The conversation before the run. */
   readonly transcript: Ref.Ref<Transcript.Transcript>
   /** The entries that the run adds to the conversation: the prompt, then the answers. */
   readonly added: Array<Transcript.Entry>
-  /** The agent that answers in the team's own conversation, where there is one. */
-  speaker: string | undefined
+  /** How many prompts each member has had. */
+  readonly prompts: Map<string, number>
+  /** Whether members answer in the team's own conversation; then the run that does it now. */
+  readonly shared: boolean
+  speaker: Place | undefined
   /** The answer's turns as far as they were heard, for the transcript of a run that breaks off. */
   readonly heard: Array<Turn.Turn>
   readonly usages: Array<Response.Usage>
@@ -106,15 +111,24 @@ export interface Answer extends Pick<AgentResponse, "text" | "finishReason" | "o
 
 export type NamedMember = readonly [name: string, member: Member]
 
+/** A member that can be prompted. `owned` is one that the team has started itself. */
+export interface Started {
+  readonly name: string
+  readonly ref: AgentRef
+  readonly owned: boolean
+}
+
 /** How a team works: who is in it, and how a prompt is answered. */
 export interface Plan<R> {
   readonly kind: string
+  /** Whether members answer in the team's own conversation. Default: no. */
+  readonly shared?: boolean | undefined
   /** Who is started as a child gets the name in the actor tree. A function gets the refs of those before. */
   readonly members: ReadonlyArray<
     readonly [name: string, member: Member | ((refs: ReadonlyArray<AgentRef>) => Member)]
   >
-  /** Gets the refs in the members' order. */
-  readonly answer: (refs: ReadonlyArray<AgentRef>, run: TeamRun) => Effect.Effect<Answer, AgentError, R>
+  /** Gets the members in their order. */
+  readonly answer: (members: ReadonlyArray<Started>, run: TeamRun) => Effect.Effect<Answer, AgentError, R>
 }
 
 /** A behavior with the Agent protocol. */
@@ -131,10 +145,9 @@ export const make = <M extends Member, R = never>(
       const starting = start(name, typeof member === "function" ? member(started.map(toRef)) : member)
       started.push(yield* Effect.provideService(starting, Budget.Current, budgets))
     }
-    const refs = started.map(toRef)
     return {
       run: (request: Request, transcript: Ref.Ref<Transcript.Transcript>, emit: TeamRun["emit"]) =>
-        perform(name, request, transcript, emit, (run) => plan.answer(refs, run)).pipe(
+        perform(name, plan, started, request, transcript, emit).pipe(
           Effect.provideService(Budget.Current, budgets),
           Effect.scoped,
           Effect.withSpan(`invoke_agent ${name}`, {
@@ -169,10 +182,13 @@ export const named = (members: ReadonlyArray<Member>): ReadonlyArray<NamedMember
  */
 export const prompt = (
   run: TeamRun,
-  ref: AgentRef,
+  { name, ref }: Started,
   request: Partial<Request> & Pick<Request, "input">
 ): Effect.Effect<AgentResponse, AgentError> =>
   Effect.suspend(() => {
+    const count = (run.prompts.get(name) ?? 0) + 1
+    run.prompts.set(name, count)
+    const parent = { run: run.at.self.run, path: pathOf(run.at.path, name, count) }
     let response: AgentResponse | undefined
     const relay = (events: ReadonlyArray<AgentEvent>) => {
       for (const event of events) note(run, event)
@@ -181,31 +197,30 @@ export const prompt = (
       response = last.response
       return events.length === 1 ? Effect.void : run.emit(events.slice(0, -1))
     }
-    return Pushed.runForEach(ref.stream("Run", { history: run.request.history, ...request }), relay).pipe(
+    return Pushed.runForEach(ref.stream("Run", { history: run.request.history, ...request, parent }), relay).pipe(
       Effect.catchTag("ActorError", (error) => fail(run, new MemberFailed({ error }))),
       Effect.flatMap(() => response === undefined ? cutOff(run, ref) : Effect.succeed(response))
     )
   })
 
-/** Lets a member speak for the team: its answer, streamed under the team's name, is the team's. */
-export const answer = (run: TeamRun, ref: AgentRef, input: Input): Effect.Effect<Answer, AgentError> =>
-  prompt(run, ref, { input, output: run.request.output, as: run.team })
+/** Lets a member speak for the team: its answer, streamed under the team's run and name, is the team's. */
+export const answer = (run: TeamRun, member: Started, input: Input): Effect.Effect<Answer, AgentError> =>
+  prompt(run, member, { input, output: run.request.output, as: run.at.voice })
 
 /** Answers with a text that no member has streamed as the answer. */
 export const emitAnswer = (run: TeamRun, answer: Answer): Effect.Effect<Answer> =>
-  Effect.as(run.emit([{ _tag: "TextDelta", agent: run.team, delta: answer.text }]), answer)
+  Effect.as(run.emit([Turn.toText(run.at, answer.text)]), answer)
 
 /** Prompts members at once with the team's own prompt. `"fail"` ends all with the first failure. */
 export const gather = (
   run: TeamRun,
-  members: ReadonlyArray<NamedMember>,
-  refs: ReadonlyArray<AgentRef>,
+  members: ReadonlyArray<Started>,
   onFailure: "fail" | "collect"
 ): Effect.Effect<ReadonlyArray<Reply>, AgentError> =>
-  Effect.forEach(members, ([member], index) => {
-    const reply = prompt(run, refs[index]!, { input: run.request.input })
+  Effect.forEach(members, (member) => {
+    const reply = prompt(run, member, { input: run.request.input })
     return Effect.map(onFailure === "fail" ? Effect.map(reply, Result.succeed) : Effect.result(reply), (result) => ({
-      member,
+      member: member.name,
       text: Result.isSuccess(result) ? result.success.text : result.failure.message,
       result
     }))
@@ -222,16 +237,11 @@ export const descriptionOf = (member: Member): string | undefined =>
   isAgent(member) || isBehavior(member) ? member.description : undefined
 
 export const fail = (run: TeamRun, reason: AgentErrorReason): Effect.Effect<never, AgentError> =>
-  Effect.fail(new AgentError({ agent: run.team, reason, transcript: Transcript.make(run.added) }))
+  Effect.fail(new AgentError({ agent: run.at.self.agent, reason, transcript: Transcript.make(run.added) }))
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
-
-interface Started {
-  readonly ref: AgentRef
-  readonly owned: boolean
-}
 
 const toRef = ({ ref }: Started): AgentRef => ref
 
@@ -240,10 +250,10 @@ const isBehavior = (member: Member): member is AgentBehavior<unknown, unknown> =
 const nameOf = (member: Member): string => isAgent(member) ? member.name : isBehavior(member) ? member.agent : "member"
 
 const start = (name: string, member: Member): Effect.Effect<Started, unknown, unknown> => {
-  if (!isAgent(member) && !isBehavior(member)) return Effect.succeed({ ref: member, owned: false })
+  if (!isAgent(member) && !isBehavior(member)) return Effect.succeed({ name, ref: member, owned: false })
   return Effect.map(
     Actor.spawn(isAgent(member) ? behavior(member) : member, { name }),
-    (ref) => ({ ref, owned: true })
+    (ref) => ({ name, ref, owned: true })
   )
 }
 
@@ -253,16 +263,30 @@ const restoreMember = ({ owned, ref }: Started, transcript: Transcript.Transcrip
 
 const perform = <R>(
   team: string,
+  { answer, shared = false }: Plan<R>,
+  members: ReadonlyArray<Started>,
   request: Request,
   transcript: Ref.Ref<Transcript.Transcript>,
-  emit: TeamRun["emit"],
-  answer: (run: TeamRun) => Effect.Effect<Answer, AgentError, R>
+  emit: TeamRun["emit"]
 ): Effect.Effect<void, AgentError, R> =>
-  Effect.suspend(() => {
+  Effect.flatMap(placeRun(team, { parent: request.parent, as: request.as }), (at) => {
     const prompt = Transcript.user(request.input)
     const added: Array<Transcript.Entry> = [prompt]
-    const run: TeamRun = { team, request, emit, transcript, added, speaker: undefined, heard: [], usages: [], turns: 0 }
-    if (Transcript.isBlank(prompt)) return fail(run, new EmptyPrompt())
+    const run: TeamRun = {
+      at,
+      request,
+      emit,
+      transcript,
+      added,
+      prompts: new Map(),
+      shared,
+      speaker: undefined,
+      heard: [],
+      usages: [],
+      turns: 0
+    }
+    const started = emit([{ ...at.self, _tag: "RunStarted" }])
+    if (Transcript.isBlank(prompt)) return Effect.andThen(started, fail(run, new EmptyPrompt()))
     // The conversation gets the answer as far as it came, and no prompt that nobody answered, unless its user left.
     const write = (exit: Exit.Exit<unknown, unknown>) => {
       added.push(...run.heard.map(Turn.toEntry).filter(({ content }) => content.length > 0))
@@ -270,9 +294,10 @@ const perform = <R>(
       const kept = failed ? added.slice(0, answeredOf(run)) : added
       return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...kept))
     }
+    const answered = Effect.map(Effect.andThen(started, answer(members, run)), (answer) => settle(run, answer))
     return Effect.flatMap(
-      Effect.onExit(Effect.map(answer(run), (answer) => settle(run, answer)), write),
-      (response) => emit([{ _tag: "Completed", agent: team, response }])
+      Effect.onExit(answered, write),
+      (response) => emit([{ ...at.self, _tag: "Completed", response }])
     )
   })
 
@@ -284,7 +309,7 @@ const settle = (run: TeamRun, { entries, finishReason, output, text }: Answer): 
   run.added.push(...entries ?? [toEntry(run, text)])
   run.heard.length = 0
   return {
-    agent: run.team,
+    agent: run.at.self.agent,
     text,
     finishReason,
     turns: run.turns,
@@ -299,21 +324,25 @@ const note = (run: TeamRun, event: AgentEvent): void => {
     run.usages.push(event.usage)
     run.turns++
   }
-  if (event.agent === (event._tag === "TextDelta" ? run.team : run.speaker)) hear(run, event)
+  if (event._tag === "RunStarted") {
+    if (run.shared && event.parent?.run === run.at.self.run) run.speaker = event
+  } else if (event.run === (event._tag === "TextDelta" ? run.at.voice.run : run.speaker?.run)) hear(run, event)
 }
 
 const hear = (run: TeamRun, event: AgentEvent): void => {
   const { heard } = run
-  if (event._tag === "TurnRestarted") heard.pop()
-  if (heard.length === 0 || event._tag === "TurnFinished" || event._tag === "TurnRestarted") {
-    heard.push(Turn.make(run.speaker ?? run.team, heard.length + 1, false))
-  }
+  const { agent } = run.speaker ?? run.at.self
+  if (heard.length === 0) heard.push(Turn.make(run.at, 1, { agent }))
   Turn.hear(heard.at(-1)!, event)
+  if (event._tag === "TurnRestarted") heard.pop()
+  if (event._tag === "TurnFinished" || event._tag === "TurnRestarted") {
+    heard.push(Turn.make(run.at, heard.length + 1, { agent }))
+  }
 }
 
 const toEntry = (run: TeamRun, text: string): Transcript.Entry => ({
   _tag: "Answer",
-  agent: run.team,
+  agent: run.at.self.agent,
   content: text === "" ? [] : [Prompt.textPart({ text })]
 })
 

@@ -1,17 +1,18 @@
 /**
- * The tools' part of a turn: runs the calls at once and tells their results in the calls' order.
+ * The tools' part of a turn: runs the calls at once and tells each result as soon as it is there.
  *
  * @internal
  */
 import * as Effect from "effect/Effect"
 import * as Ref from "effect/Ref"
 import type { GuardrailTripped, ToolFailed } from "../../AgentError.ts"
-import type { AgentEvent } from "../../AgentEvent.ts"
+import type { AgentEvent, Place } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
 import * as Tool from "../../Tool.ts"
 import { bound, deepArguments, isDeeper } from "./bounds.ts"
 import * as Guardrails from "./guardrails.ts"
 import { outputTool } from "./output.ts"
+import { callPath } from "./place.ts"
 import type { AgentRun } from "./run.ts"
 import { CurrentTool } from "./toolContext.ts"
 import * as Turn from "./turn.ts"
@@ -27,7 +28,7 @@ export const callTools = <E, R>(
     Effect.forEach(turn.calls, (call) =>
       Effect.flatMap(callTool(run, turn, call, last), (outcome) => {
         Turn.settle(call, outcome)
-        return tell(run, turn)
+        return run.emit([Turn.toResult(turn, call, outcome)])
       }), {
       concurrency: turn.calls.length === 1 ? 1 : run.agent.limits.toolConcurrency ?? "unbounded",
       discard: true
@@ -39,20 +40,6 @@ export const callTools = <E, R>(
 
 /** A failure of a call that ends the run. */
 type CallError = ToolFailed | GuardrailTripped | Budget.BudgetExceeded
-
-/**
- * Tells the results that are due: one call's fiber at a time, so that a reader who takes his time has them in order.
- */
-const tell = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn): Effect.Effect<void> =>
-  Effect.suspend(() => {
-    const due = turn.telling ? [] : Turn.dueResults(turn)
-    if (due.length === 0) return Effect.void
-    turn.telling = true
-    return Effect.flatMap(run.emit(due), () => {
-      turn.telling = false
-      return tell(run, turn)
-    })
-  })
 
 const callTool = <E, R>(
   run: AgentRun<E, R>,
@@ -71,9 +58,11 @@ const callTool = <E, R>(
     Effect.flatMap((outcome) => checkAnswer(run, outcome)),
     paid(run),
     Effect.provideService(CurrentTool, {
-      agent: turn.agent,
+      at: run.at,
       id,
       name,
+      path: callPath(run.at, turn.number, id),
+      runs: new Map(),
       maxDepth: run.agent.bounds.maxDepth,
       conversation: Ref.get(run.transcript),
       emit: emitFrom(run)
@@ -89,15 +78,15 @@ const emitFrom = <E, R>(run: AgentRun<E, R>) => (events: ReadonlyArray<AgentEven
   for (const event of events) {
     if (event._tag === "TurnFinished") run.usages.push(event.usage)
   }
-  return run.emit(Guardrails.checksOutput(run.agent.guardrails) ? events.filter(isNotOf(run.agent.name)) : events)
+  return run.emit(Guardrails.checksOutput(run.agent.guardrails) ? events.filter(isNotBy(run.at.voice)) : events)
 }
 
-/** Text of a tool in the agent's name waits for the agent's guardrails. */
-const isNotOf = (agent: string) => (event: AgentEvent): boolean => event._tag !== "TextDelta" || event.agent !== agent
+/** Text of a tool in the run's name waits for the agent's guardrails. */
+const isNotBy = ({ run }: Place) => (event: AgentEvent): boolean => event._tag !== "TextDelta" || event.run !== run
 
 /** An answer that a tool gave for the agent passes by the same guardrails as its own. */
 const checkAnswer = <E, R>(
-  { agent, emit }: AgentRun<E, R>,
+  { agent, at, emit }: AgentRun<E, R>,
   outcome: Tool.Outcome
 ): Effect.Effect<Tool.Outcome, GuardrailTripped, R> => {
   const { answer } = outcome
@@ -106,7 +95,7 @@ const checkAnswer = <E, R>(
   }
   return Effect.flatMap(Guardrails.checkOutput(agent.guardrails, answer.text), (text) =>
     Effect.as(
-      emit([{ _tag: "TextDelta", agent: agent.name, delta: text }]),
+      emit([Turn.toText(at, text)]),
       { ...outcome, result: text, answer: { ...answer, text } }
     ))
 }

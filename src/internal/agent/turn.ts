@@ -13,6 +13,7 @@ import type * as Transcript from "../../Transcript.ts"
 import { errorMessage } from "../errorMessage.ts"
 import { deepArguments, deepResult, defaultBounds, isDeeper } from "./bounds.ts"
 import type { Outcome } from "./outcome.ts"
+import { nextBlock, type RunPlace } from "./place.ts"
 
 export type Part = Response.StreamPart<Record<string, AiTool.Any>, "deferred">
 
@@ -30,6 +31,9 @@ export interface TurnCall {
 }
 
 export interface Turn {
+  /** The run that it is a turn of, and where its events come from. */
+  readonly at: RunPlace
+  /** Who answers. */
   readonly agent: string
   readonly number: number
   /** How deep the JSON of its calls may be nested. */
@@ -38,26 +42,44 @@ export interface Turn {
   readonly blocks: Map<string, Block>
   /** The calls that are ours to answer, in the model's order. */
   readonly calls: Array<TurnCall>
-  /** How many results of `calls` were told. */
-  told: number
-  /** Whether somebody tells results now. */
-  telling: boolean
+  /** The names of the calls whose arguments are under way, by their ids. */
+  readonly called: Map<string, string>
   /** Whether the text waits for its guardrails: nobody may see it yet. */
   held: boolean
+  /** The name of the model that is asked, and of the one that answers, as far as they say so. */
+  asked: string | undefined
+  model: string | undefined
+  /** How the model call went, in milliseconds, once it is over. */
+  timing: { readonly duration: number; readonly timeToFirstPart: number } | undefined
   finish: Response.FinishPart | undefined
   error: AiError.AiError | undefined
 }
 
-export const make = (agent: string, number: number, held: boolean, maxDepth = defaultBounds.maxDepth): Turn => ({
+/** How a turn differs from the default. */
+export interface Options {
+  /** Who answers. Default: the agent of the run. */
+  readonly agent?: string
+  readonly held?: boolean
+  readonly maxDepth?: number
+}
+
+export const make = (
+  at: RunPlace,
+  number: number,
+  { agent = at.self.agent, held = false, maxDepth = defaultBounds.maxDepth }: Options = {}
+): Turn => ({
+  at,
   agent,
   number,
   maxDepth,
   content: [],
   blocks: new Map(),
   calls: [],
-  told: 0,
-  telling: false,
+  called: new Map(),
   held,
+  asked: undefined,
+  model: undefined,
+  timing: undefined,
   finish: undefined,
   error: undefined
 })
@@ -72,22 +94,32 @@ export const absorb = (self: Turn, parts: ReadonlyArray<Part>): Array<AgentEvent
 /** Takes in an event of somebody else's run. */
 export const hear = (self: Turn, event: AgentEvent): void => {
   switch (event._tag) {
-    case "TextDelta": {
-      const last = self.content.at(-1)
-      const block = last?.type === "text" ? last : open(self, "text", "", {})
+    case "TextDelta":
+    case "ReasoningDelta": {
+      const type = event._tag === "TextDelta" ? "text" : "reasoning"
+      const block = self.blocks.get(blockKey(type, event.id)) ?? openNext(self, type, event.id)
       block.text += event.delta
+      block.options = mergeOptions(block.options, event.metadata ?? {})
       return
+    }
+    case "File": {
+      const { data, mediaType, metadata = {} } = event
+      closeLast(self)
+      return void self.content.push({ type: "file", part: Response.makePart("file", { data, mediaType, metadata }) })
     }
     case "ToolCall": {
-      const { id, name, params } = event
-      absorbCall(self, Response.toolCallPart({ id, name, params, providerExecuted: false }), [])
-      return
+      const { id, metadata = {}, name, params, providerExecuted } = event
+      closeLast(self)
+      return absorbCall(self, Response.toolCallPart({ id, name, params, providerExecuted, metadata }), [])
     }
     case "ToolResult": {
-      const call = self.calls.find(({ outcome, part }) => part.id === event.id && outcome === undefined)
-      if (call !== undefined) settle(call, { result: event.result, isFailure: event.isFailure })
-      return
+      const call = callOf(self, event.id)
+      if (call === undefined) return
+      call.resultOptions = event.metadata ?? {}
+      return settle(call, { result: event.result, isFailure: event.isFailure })
     }
+    case "TurnFinished":
+      return closeLast(self)
   }
 }
 
@@ -97,15 +129,24 @@ export const settle = (call: TurnCall, outcome: Outcome): void => {
   if (outcome.params !== undefined) call.params = outcome.params
 }
 
-/** The results to tell now, in the calls' order: up to the first call that has none. */
-export const dueResults = (self: Turn): Array<AgentEvent> => {
-  const events: Array<AgentEvent> = []
-  for (let call = self.calls[self.told]; call?.outcome !== undefined; call = self.calls[self.told]) {
-    events.push(toResult(self, call, call.outcome))
-    self.told++
-  }
-  return events
-}
+/** The event of a call's result. */
+export const toResult = ({ at }: Turn, { part, resultOptions }: TurnCall, outcome: Outcome): AgentEvent => ({
+  ...at.self,
+  _tag: "ToolResult",
+  id: part.id,
+  name: part.name,
+  result: outcome.result,
+  isFailure: outcome.isFailure,
+  ...(!isEmpty(resultOptions) && { metadata: resultOptions })
+})
+
+/** The event of a text that is said in one piece. */
+export const toText = (at: RunPlace, delta: string): AgentEvent => ({
+  ...at.voice,
+  _tag: "TextDelta",
+  id: nextBlock(at),
+  delta
+})
 
 /** The text so far. */
 export const text = (self: Turn): string => {
@@ -184,8 +225,11 @@ export const sumUsage = (usages: ReadonlyArray<Response.Usage>): Response.Usage 
 /** A text or reasoning block under way; `closed` once the provider said that it is whole. */
 interface Block {
   readonly type: "text" | "reasoning"
+  readonly id: string
   text: string
   options: Prompt.ProviderOptions
+  /** Options that no event has told yet. */
+  untold: Prompt.ProviderOptions
   closed: boolean
 }
 
@@ -198,7 +242,7 @@ const absorbPart = (self: Turn, part: Part, events: Array<AgentEvent>): void => 
   switch (part.type) {
     case "text-start":
     case "reasoning-start":
-      return void open(self, part.type === "text-start" ? "text" : "reasoning", part.id, part.metadata)
+      return void begin(self, part.type === "text-start" ? "text" : "reasoning", part.id, part.metadata)
     case "text-delta":
     case "reasoning-delta":
       return absorbDelta(self, part, events)
@@ -206,16 +250,32 @@ const absorbPart = (self: Turn, part: Part, events: Array<AgentEvent>): void => 
     case "reasoning-end": {
       const block = self.blocks.get(blockKey(part.type === "text-end" ? "text" : "reasoning", part.id))
       if (block === undefined) return
-      block.options = mergeOptions(block.options, part.metadata)
+      tellDelta(self, block, "", part.metadata, events)
       block.closed = true
       return
     }
+    case "tool-params-start":
+      return void self.called.set(part.id, part.name)
+    case "tool-params-delta":
+      return absorbParams(self, part, events)
     case "tool-call":
       return absorbCall(self, part, events)
     case "tool-result":
       return absorbProviderResult(self, part, events)
     case "file":
-      return void self.content.push({ type: "file", part })
+      self.content.push({ type: "file", part })
+      return void events.push({
+        ...self.at.self,
+        _tag: "File",
+        mediaType: part.mediaType,
+        data: part.data,
+        ...metadataOf(part)
+      })
+    case "source":
+      return void events.push(toSource(self, part))
+    case "response-metadata":
+      self.model = part.modelId ?? self.model
+      return
     case "error":
       self.error ??= toAiError(part.error)
       return
@@ -228,11 +288,26 @@ const absorbPart = (self: Turn, part: Part, events: Array<AgentEvent>): void => 
 // Text and reasoning count their ids apart in some providers, so the kind is part of the key.
 const blockKey = (type: Block["type"], id: string) => `${type} ${id}`
 
-const open = (self: Turn, type: Block["type"], id: string, options: Prompt.ProviderOptions): Block => {
-  const block: Block = { type, text: "", options, closed: false }
+/** A block of the model's own, under the model's `key`. */
+const begin = (self: Turn, type: Block["type"], key: string, options: Prompt.ProviderOptions): Block =>
+  open(self, key, { type, id: nextBlock(self.at), text: "", options, untold: options, closed: false })
+
+/** A block of somebody else's. */
+const openNext = (self: Turn, type: Block["type"], id: string): Block => {
+  closeLast(self)
+  return open(self, id, { type, id, text: "", options: {}, untold: {}, closed: false })
+}
+
+const open = (self: Turn, key: string, block: Block): Block => {
   self.content.push(block)
-  self.blocks.set(blockKey(type, id), block)
+  self.blocks.set(blockKey(block.type, key), block)
   return block
+}
+
+/** No event tells the end of a block but the beginning of something else. */
+const closeLast = (self: Turn): void => {
+  const last = self.content.at(-1)
+  if (last?.type === "text" || last?.type === "reasoning") last.closed = true
 }
 
 const absorbDelta = (
@@ -241,12 +316,52 @@ const absorbDelta = (
   events: Array<AgentEvent>
 ): void => {
   const type = part.type === "text-delta" ? "text" : "reasoning"
-  const block = self.blocks.get(blockKey(type, part.id)) ?? open(self, type, part.id, {})
+  const block = self.blocks.get(blockKey(type, part.id)) ?? begin(self, type, part.id, {})
   block.text += part.delta
-  block.options = mergeOptions(block.options, part.metadata)
-  if (part.delta === "") return
-  events.push({ _tag: type === "text" ? "TextDelta" : "ReasoningDelta", agent: self.agent, delta: part.delta })
+  tellDelta(self, block, part.delta, part.metadata, events)
 }
+
+/** Tells a piece of a block, if there is anything to tell. */
+const tellDelta = (
+  { at }: Turn,
+  block: Block,
+  delta: string,
+  options: Prompt.ProviderOptions,
+  events: Array<AgentEvent>
+): void => {
+  if (!isEmpty(options)) {
+    block.options = mergeOptions(block.options, options)
+    block.untold = mergeOptions(block.untold, options)
+  }
+  const told = isEmpty(block.untold) ? undefined : { metadata: block.untold }
+  if (delta === "" && told === undefined) return
+  block.untold = nothing
+  events.push(
+    block.type === "text"
+      ? { ...at.voice, _tag: "TextDelta", id: block.id, delta, ...told }
+      : { ...at.self, _tag: "ReasoningDelta", id: block.id, delta, ...told }
+  )
+}
+
+const absorbParams = (self: Turn, { delta, id }: Response.ToolParamsDeltaPart, events: Array<AgentEvent>): void => {
+  const name = self.called.get(id)
+  if (name === undefined || delta === "") return
+  events.push({ ...self.at.self, _tag: "ToolParamsDelta", id, name, delta })
+}
+
+const toSource = (
+  { at }: Turn,
+  part: Response.DocumentSourcePart | Response.UrlSourcePart
+): AgentEvent => ({
+  ...at.self,
+  _tag: "Source",
+  id: part.id,
+  sourceType: part.sourceType,
+  title: part.title,
+  ...(part.sourceType === "url" ? { url: part.url.href } : { mediaType: part.mediaType }),
+  ...(part.sourceType === "document" && part.fileName !== undefined && { fileName: part.fileName }),
+  ...metadataOf(part)
+})
 
 const absorbCall = (self: Turn, wanted: Response.ToolCallPart<string, unknown>, events: Array<AgentEvent>): void => {
   const deep = isDeeper(wanted.params, self.maxDepth)
@@ -256,7 +371,15 @@ const absorbCall = (self: Turn, wanted: Response.ToolCallPart<string, unknown>, 
   const call: TurnCall = { type: "call", part, params: part.params, refusal, outcome: undefined, resultOptions: {} }
   self.content.push(call)
   if (!part.providerExecuted) self.calls.push(call)
-  events.push({ _tag: "ToolCall", agent: self.agent, id: part.id, name: part.name, params: part.params })
+  events.push({
+    ...self.at.self,
+    _tag: "ToolCall",
+    id: part.id,
+    name: part.name,
+    params: part.params,
+    providerExecuted: part.providerExecuted,
+    ...metadataOf(part)
+  })
 }
 
 const absorbProviderResult = (
@@ -264,7 +387,7 @@ const absorbProviderResult = (
   part: Response.ToolResultPart<string, unknown, unknown>,
   events: Array<AgentEvent>
 ): void => {
-  const call = self.content.find((block): block is TurnCall => block.type === "call" && block.part.id === part.id)
+  const call = callOf(self, part.id)
   if (call === undefined || part.preliminary) return
   call.resultOptions = part.metadata
   const outcome = isDeeper(part.encodedResult, self.maxDepth)
@@ -274,20 +397,15 @@ const absorbProviderResult = (
   events.push(toResult(self, call, outcome))
 }
 
-const toResult = (self: Turn, call: TurnCall, outcome: Outcome): AgentEvent => ({
-  _tag: "ToolResult",
-  agent: self.agent,
-  id: call.part.id,
-  name: call.part.name,
-  result: outcome.result,
-  isFailure: outcome.isFailure
-})
+const callOf = (self: Turn, id: string): TurnCall | undefined =>
+  self.content.find((block): block is TurnCall => block.type === "call" && block.part.id === id)
 
 const replaceText = (self: Turn, text: string): void => {
   const first = self.content.findIndex((block) => block.type === "text")
   const others = self.content.filter((block) => block.type !== "text")
   self.content.splice(0, self.content.length, ...others)
-  self.content.splice(first < 0 ? 0 : first, 0, { type: "text", text, options: {}, closed: true })
+  const block: Block = { type: "text", id: "", text, options: nothing, untold: nothing, closed: true }
+  self.content.splice(first < 0 ? 0 : first, 0, block)
 }
 
 /** For the model to read, of a call that was not answered because the turn ended before. */
@@ -308,6 +426,16 @@ const toToolUse = ({ outcome = interrupted, params, part, resultOptions }: TurnC
   options: part.metadata,
   resultOptions
 })
+
+const nothing: Prompt.ProviderOptions = {}
+
+const isEmpty = (options: Prompt.ProviderOptions): boolean => {
+  for (const _ in options) return false
+  return true
+}
+
+const metadataOf = ({ metadata }: { readonly metadata: Response.ProviderMetadata }) =>
+  isEmpty(metadata) ? undefined : { metadata }
 
 const mergeOptions = (left: Prompt.ProviderOptions, right: Prompt.ProviderOptions): Prompt.ProviderOptions => {
   const providers = Object.keys(right)

@@ -3,10 +3,9 @@
  *
  * @internal
  */
-import * as LanguageModel from "effect/ai/LanguageModel"
+import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -26,15 +25,18 @@ import {
 import type { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
 import { Approvals } from "../../Approvals.ts"
 import * as Budget from "../../Budget.ts"
+import * as Prices from "../../Llm/Prices.ts"
 import * as Transcript from "../../Transcript.ts"
 import * as Pushed from "../pushed.ts"
-import type { AgentSpec, RunOptions } from "./agent.ts"
+import { type AgentSpec, namedModel, type RunOptions } from "./agent.ts"
 import * as Guardrails from "./guardrails.ts"
 import { callModel } from "./modelCall.ts"
 import { outputOf, withOutput } from "./output.ts"
+import type { RunPlace } from "./place.ts"
 import type { Input } from "./protocol.ts"
 import { type AgentRun, fail, record, takeBack, write } from "./run.ts"
 import { callTools } from "./toolCalls.ts"
+import { placeRun } from "./toolContext.ts"
 import { sameName } from "./toolName.ts"
 import * as Turn from "./turn.ts"
 
@@ -46,13 +48,17 @@ export const events = <E, R>(
 ): Stream.Stream<AgentEvent, AgentError | E, R> =>
   Pushed.make(
     (emit) =>
-      Effect.flatMap(begin(agent, input, options, emit), (run) => whole(run, withinTime(run, turns(run)))).pipe(
-        Effect.scoped,
-        Effect.flatMap((response) => emit([{ _tag: "Completed", agent: agent.name, response }])),
-        Effect.withSpan(`invoke_agent ${agent.name}`, { attributes: { "gen_ai.agent.name": agent.name } }, {
-          captureStackTrace: false
-        })
-      ),
+      Effect.flatMap(placeRun(agent.name, options.origin), (at) =>
+        emit([{ ...at.self, _tag: "RunStarted" }]).pipe(
+          Effect.andThen(begin(agent, at, input, options, emit)),
+          Effect.flatMap((run) => whole(run, withinTime(run, turns(run)))),
+          Effect.scoped,
+          Effect.flatMap((response) => emit([{ ...at.self, _tag: "Completed", response }]))
+        )).pipe(
+          Effect.withSpan(`invoke_agent ${agent.name}`, { attributes: { "gen_ai.agent.name": agent.name } }, {
+            captureStackTrace: false
+          })
+        ),
     bufferSize
   )
 
@@ -65,6 +71,7 @@ const bufferSize = 16
 
 const begin = Effect.fnUntraced(function*<E, R>(
   agent: AgentSpec<E, R>,
+  at: RunPlace,
   input: Input,
   options: RunOptions,
   emit: AgentRun<E, R>["emit"]
@@ -88,6 +95,7 @@ const begin = Effect.fnUntraced(function*<E, R>(
   const transcript = options.transcript ?? Ref.makeUnsafe(Transcript.empty)
   const run: AgentRun<E, R> = {
     agent,
+    at,
     emit,
     modelOf,
     model: yield* agent.model._tag === "Ambient" ? agent.model.service : modelOf(agent.model.layer),
@@ -135,10 +143,7 @@ const models = <E, R>() =>
   Effect.map(Effect.scope, (scope) => {
     let memoMap: Layer.MemoMap | undefined
     return (layer: Layer.Layer<LanguageModel.LanguageModel, E, R>) =>
-      Effect.map(
-        Layer.buildWithMemoMap(layer, memoMap ??= Layer.makeMemoMapUnsafe(), scope),
-        Context.get(LanguageModel.LanguageModel)
-      )
+      Effect.map(Layer.buildWithMemoMap(layer, memoMap ??= Layer.makeMemoMapUnsafe(), scope), namedModel)
   })
 
 /** A run that fails leaves no prompt without an answer behind; one that is interrupted does. */
@@ -154,7 +159,7 @@ const turns = <E, R>(run: AgentRun<E, R>): Effect.Effect<AgentResponse, AgentErr
         const turn = yield* callModel(run, number, last)
         yield* callTools(run, turn, last).pipe(Effect.catch((reason) => fail(run, reason)))
         yield* write(run)
-        yield* run.emit([finished(run, turn)])
+        yield* run.emit([finished(run, turn, yield* Prices.Prices)])
         const answer = answerOf(run, turn) ?? (yield* stopped(run, turn))
         if (answer !== undefined) return complete(run, turn, answer)
         const exceeded = limitOf(run, number, last)
@@ -164,10 +169,24 @@ const turns = <E, R>(run: AgentRun<E, R>): Effect.Effect<AgentResponse, AgentErr
     write(run)
   )
 
-const finished = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn): AgentEvent => {
+const finished = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn, prices: Prices.PriceTable): AgentEvent => {
   const { reason, usage } = turn.finish!
+  const { duration, timeToFirstPart } = turn.timing!
   run.usages.push(usage)
-  return { _tag: "TurnFinished", agent: turn.agent, turn: turn.number, finishReason: reason, usage }
+  // The name that the answer came with may be more precise than the one that was asked for.
+  const models = [turn.model, turn.asked].filter((name) => name !== undefined)
+  const cost = models.map((name) => Prices.cost(prices, name, usage)).find((cost) => cost !== undefined)
+  return {
+    ...run.at.self,
+    _tag: "TurnFinished",
+    turn: turn.number,
+    finishReason: reason,
+    usage,
+    ...(models[0] !== undefined && { model: models[0] }),
+    ...(cost !== undefined && { cost }),
+    duration,
+    timeToFirstPart
+  }
 }
 
 /** The answer that ends the run: one that a tool gave, the output, or text, unless the model still wants something. */

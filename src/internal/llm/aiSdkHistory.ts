@@ -88,13 +88,15 @@ const fit = (
       if (use === undefined) return [own(part, reader)]
       // A provider may tell of a call again when its result comes.
       if (use.call !== part) return []
-      if (takes(use, isOpen, reader)) return [part]
+      if (takes(use, isOpen, reader) || knows(use, reader)) return [part]
       return use.result === undefined ? [Prompt.textPart({ text: `[${called(part)}, and gave no result.]` })] : []
     }
     case "tool-result": {
       const use = uses.get(part.id)
       if (use === undefined || use.result !== part) return [part]
       if (takes(use, isOpen, reader)) return [withTitles(part, use, reader)]
+      // The decision says it.
+      if (knows(use, reader) && carriedIn(use.call.options).approval?.approved === false) return []
       const outcome = part.isFailure ? "failed with" : "gave"
       return [Prompt.textPart({ text: `[${called(use.call)}, and ${outcome}: ${legible(part.result)}]` })]
     }
@@ -103,7 +105,8 @@ const fit = (
   }
 }
 
-const called = ({ name, params }: Prompt.ToolCallPart) => `The provider ran the tool ${name} with ${legible(params)}`
+const called = ({ name, params }: Prompt.ToolCallPart) =>
+  `The provider's tool ${name} was called with ${legible(params)}`
 
 // What is encrypted is for its own provider alone.
 const legible = (value: unknown): string =>
@@ -113,11 +116,16 @@ const legible = (value: unknown): string =>
 
 /** Whether both halves can go back as they are. */
 const takes = ({ call, result }: Use, isOpen: boolean, reader: Reader): boolean => {
-  const { approval, by } = carriedIn(call.options)
+  const { by } = carriedIn(call.options)
   if (by !== undefined && by !== reader.provider) return false
-  // A call that was refused has a result of our own, and the provider knows of it.
-  if (result === undefined || approval?.approved === false) return isOpen || (result !== undefined && reader.stores)
+  if (result === undefined) return isOpen && by !== undefined
   return by === carriedIn(result.options).by && takesTool(reader, call, result)
+}
+
+/** Whether the reader has asked for approval of a call that is over: it takes the decision, if not the result. */
+const knows = ({ call, result }: Use, { provider }: Reader): boolean => {
+  const { approval, by } = carriedIn(call.options)
+  return approval !== undefined && by === provider && result !== undefined
 }
 
 const takesTool = (reader: Reader, call: Prompt.ToolCallPart, result: Prompt.ToolResultPart): boolean => {

@@ -126,21 +126,23 @@ const toAssistantPart = (part: Prompt.AssistantMessagePart, dialect: PromptDiale
         toolName: dialect.providerName(part.name),
         input: toInput(part, dialect),
         providerExecuted: part.providerExecuted,
-        // By this the package knows the call when its result comes.
-        ...withOptions(part.options, approval && { openai: { approvalRequestId: approval.id } })
+        // By the id the package knows the call when its result comes.
+        ...withOptions(
+          part.options,
+          approval && {
+            openai: { approvalRequestId: approval.id, approvalRequest: approval.request ?? null }
+          }
+        )
       }]
     }
     case "tool-result":
-      // A refusal is in the decision.
-      return carriedIn(part.options).by === undefined && isRefusal(part) ? [] : [toToolResult(part, dialect)]
+      return [toToolResult(part, dialect)]
     case "tool-approval-request":
       return []
   }
 }
 
 const isCustomKind = (kind: string | undefined): kind is `${string}.${string}` => kind?.includes(".") === true
-
-const isRefusal = ({ options }: Prompt.ToolResultPart): boolean => carriedIn(options).approval?.approved === false
 
 const toDecision = (part: Prompt.AssistantMessagePart): Array<LanguageModelV4ToolApprovalResponsePart> => {
   const approval = part.type === "tool-call" ? carriedIn(part.options).approval : undefined

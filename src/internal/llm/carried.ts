@@ -23,7 +23,17 @@ export interface Carried {
   /** Of a call or result of a tool that the provider ran: the AI SDK's name of the provider and its API. */
   readonly by?: string
   /** Of such a call: the decision on an approval that the provider asked for. */
-  readonly approval?: { readonly id: string; readonly approved: boolean; readonly reason?: string }
+  readonly approval?: Approval
+  /** Of such a request for approval: what its provider wants to see again with the decision. */
+  readonly request?: Schema.Json
+}
+
+/** A decision on a call that the provider runs once it may. */
+export interface Approval {
+  readonly id: string
+  readonly approved: boolean
+  readonly reason?: string
+  readonly request?: Schema.Json
 }
 
 export const carrier = "effect-troupe"

@@ -1,0 +1,70 @@
+/**
+ * The place of a run: its id, the run that it is inside of, the run that it speaks for.
+ *
+ * @internal
+ */
+import type * as Random from "effect/Random"
+import * as Schema from "effect/Schema"
+import { Parent, type Place } from "../../AgentEvent.ts"
+
+/** The place of a run that is under way. */
+export interface RunPlace {
+  /** On every event of the run but its text. */
+  readonly self: Place
+  /** On its text: the place of the run that it speaks for, mostly itself. */
+  readonly voice: Place
+  /** The way to it from the outermost run. */
+  readonly path: string
+  /** How many blocks of text and reasoning it has begun. */
+  blocks: number
+}
+
+/** The parent of a run, and the way to the run. */
+export const RunParent = Schema.Struct({ ...Parent.fields, path: Schema.String })
+
+export type RunParent = typeof RunParent.Type
+
+/** What whoever starts a run says of its place. */
+export interface Origin {
+  readonly parent?: RunParent | undefined
+  readonly as?: Place | undefined
+}
+
+export const make = (agent: string, { as, parent }: Origin, random: RandomService): RunPlace => {
+  const run = letters(random) + letters(random)
+  if (parent === undefined) return place({ run, agent }, as, segment(agent))
+  const { path, ...above } = parent
+  return place({ run, agent, parent: above }, as, path)
+}
+
+/** An id for the next block of text or reasoning; no other run's blocks have it. */
+export const nextBlock = (at: RunPlace): string => `${at.self.run}-${++at.blocks}`
+
+/** The way to a run inside of something; `count` tells those of the same name apart, from 1 on. */
+export const pathOf = (outer: string, name: string, count: number): string =>
+  `${outer}/${segment(name)}${count === 1 ? "" : `~${count}`}`
+
+/** The way to a tool call of a run. */
+export const callPath = ({ path }: RunPlace, turn: number, call: string): string => `${path}/${turn}/${segment(call)}`
+
+/** A name as a part of a path. */
+const segment = (name: string): string => special.test(name) ? encodeURIComponent(name) : name
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+type RandomService = (typeof Random.Random)["Service"]
+
+const place = (self: Place, as: Place | undefined, path: string): RunPlace => ({
+  self,
+  voice: as ?? self,
+  path,
+  blocks: 0
+})
+
+/** A number as eight letters and digits. */
+const letters = (random: RandomService): string =>
+  Math.floor(random.nextDoubleUnsafe() * 36 ** 8).toString(36).padStart(8, "0")
+
+const special = /[/%~]/
