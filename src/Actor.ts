@@ -194,7 +194,8 @@ export interface LocalActorRef<out Name extends string, in out Rpcs extends Rpc.
   readonly resume: Effect.Effect<void>
   /**
    * Interrupts the current message and starts the next incarnation at once, whatever the supervisor says (a child of a
-   * group leaves it to its group). Succeeds when that has started, or when the actor has ended.
+   * group leaves it to its group). Succeeds when that has started, or when the actor has ended. An actor in its first
+   * setup is left to it.
    */
   readonly restart: Effect.Effect<void>
   /** Waits for the end. */

@@ -538,6 +538,18 @@ describe("An operator", () => {
       assert.isDefined(restart.pollUnsafe())
     })))
 
+  it.effect("waits for the first setup instead of restarting it", () =>
+    run(Effect.gen(function*() {
+      const hold = yield* Latch.make()
+      const spawning = yield* begin(spawn("a", { setup: hold.await }))
+      const restarting = yield* begin((yield* find("/user/a")).restart)
+      assert.isUndefined(restarting.pollUnsafe())
+      yield* hold.open
+      yield* turns
+      assert.isDefined(spawning.pollUnsafe())
+      assert.deepStrictEqual(restarting.pollUnsafe(), Exit.void)
+    })))
+
   it.effect("may be the actor itself, whose handler is interrupted", () =>
     run(Effect.gen(function*() {
       const log: Array<string> = []

@@ -308,13 +308,13 @@ export const crash = (cell: Cell.Cell, cause: Cause.Cause<unknown>, by: Cell.Cel
 
 /**
  * Ends the incarnation and starts the next one, whatever the supervisor says; a backoff ends at once. Succeeds when the
- * next one has started.
+ * next one has started, or the first one where that is on its way.
  */
 export const restart = (cell: Cell.Cell): Effect.Effect<void> =>
   Effect.callback((resume) => {
     const { listeners } = cell.system
     const listener = ({ _tag, path }: Cell.ActorEvent): void => {
-      if (path !== cell.path || (_tag !== "Restarted" && _tag !== "Stopped")) return
+      if (path !== cell.path || !["Started", "Restarted", "Stopped"].includes(_tag)) return
       listeners.delete(listener)
       Message.resume(cell, resume, Effect.void)
     }
