@@ -591,6 +591,47 @@ describe("Agents that wait for each other", () => {
       b: [Scripted.toolCall("ask_a", { prompt: "?" }), "b gives up", "b is done"]
     }))))
 
+  it.effect("as tools called side by side: each call is a wait of the run", () =>
+    run(Effect.gen(function*() {
+      const [toB, toA] = [yield* Deferred.make<Tool.Tool<string>>(), yield* Deferred.make<Tool.Tool<string>>()]
+      const a = yield* Agent.spawn(asking("a", toB), { name: "a" })
+      const b = yield* Agent.spawn(asking("b", toA), { name: "b" })
+      yield* Deferred.succeed(toB, asks(b, "ask_b"))
+      yield* Deferred.succeed(toA, asks(a, "ask_a"))
+      const running = yield* begin(collect(Agent.stream(a, "Go")))
+      const exit = running.pollUnsafe()
+      assert(exit !== undefined && Exit.isSuccess(exit))
+      assert.isTrue(results(exit.value).some((result) => String(result).includes("/user/a")))
+    })).pipe(Effect.provide(cast({
+      a: [[Scripted.toolCall("ask_b", { prompt: "1" }), Scripted.toolCall("ask_b", { prompt: "2" })], "a is done"],
+      b: [Scripted.toolCall("ask_a", { prompt: "?" }), "b gives up", "b is done"]
+    }))))
+
+  it.effect("as tools with a timeout get no Deadlock, as the time ends the wait", () =>
+    run(Effect.gen(function*() {
+      const [toB, toA] = [yield* Deferred.make<Tool.Tool<string>>(), yield* Deferred.make<Tool.Tool<string>>()]
+      const a = yield* Agent.spawn(asking("a", toB), { name: "a" })
+      const b = yield* Agent.spawn(asking("b", toA), { name: "b" })
+      yield* Deferred.succeed(toB, asks(b, "ask_b"))
+      yield* Deferred.succeed(
+        toA,
+        Tool.fromAgent(a, { name: "ask_a", description: "", timeout: "1 minute" })
+      )
+      const running = yield* begin(collect(Agent.stream(a, "Go")))
+      yield* pass("59 seconds")
+      assert.isUndefined(running.pollUnsafe())
+      yield* pass("1 second")
+      const exit = running.pollUnsafe()
+      assert(exit !== undefined && Exit.isSuccess(exit))
+      assert.isTrue(results(exit.value).some((result) => String(result).includes("timed out")))
+    })).pipe(Effect.provide(cast({
+      a: [Scripted.toolCall("ask_b", { prompt: "1" }), "a is done"],
+      b: [
+        [Scripted.toolCall("ask_a", { prompt: "?" }), Scripted.toolCall("ask_a", { prompt: "??" })],
+        "b gives up"
+      ]
+    }))))
+
   it.effect("by handoffs: the one that closes the cycle is a failed result", () =>
     run(Effect.gen(function*() {
       const [toB, toA] = [yield* Deferred.make<Tool.Tool<string>>(), yield* Deferred.make<Tool.Tool<string>>()]
@@ -607,7 +648,7 @@ describe("Agents that wait for each other", () => {
       b: [Scripted.toolCall("to_a", { message: "?" }), "b did it alone"]
     }))))
 
-  it.effect.fails("in nested teams: a member that asks the outermost team gets a failed result", () =>
+  it.effect("in nested teams: a member that asks the outermost team gets a failed result", () =>
     run(Effect.gen(function*() {
       const toTeam = yield* Deferred.make<Tool.Tool<string>>()
       const member = yield* Agent.spawn(asking("member", toTeam), { name: "member" })

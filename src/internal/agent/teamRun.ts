@@ -18,6 +18,7 @@ import { AgentError, type AgentErrorReason, EmptyPrompt, MemberFailed } from "..
 import type { AgentEvent, AgentResponse, Place } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
 import * as Transcript from "../../Transcript.ts"
+import * as Waits from "../actor/waits.ts"
 import * as check from "../check.ts"
 import * as Pushed from "../pushed.ts"
 import { type BehaviorOptions, serve } from "./actor.ts"
@@ -217,14 +218,16 @@ export const gather = (
   members: ReadonlyArray<Started>,
   onFailure: "fail" | "collect"
 ): Effect.Effect<ReadonlyArray<Reply>, AgentError> =>
-  Effect.forEach(members, (member) => {
-    const reply = prompt(run, member, { input: run.request.input })
-    return Effect.map(onFailure === "fail" ? Effect.map(reply, Result.succeed) : Effect.result(reply), (result) => ({
-      member: member.name,
-      text: Result.isSuccess(result) ? result.success.text : result.failure.message,
-      result
-    }))
-  }, { concurrency: "unbounded" })
+  Waits.inChildren((mark) =>
+    Effect.forEach(members, (member) => {
+      const reply = mark(prompt(run, member, { input: run.request.input }))
+      return Effect.map(onFailure === "fail" ? Effect.map(reply, Result.succeed) : Effect.result(reply), (result) => ({
+        member: member.name,
+        text: Result.isSuccess(result) ? result.success.text : result.failure.message,
+        result
+      }))
+    }, { concurrency: "unbounded" })
+  )
 
 /** Takes the entries that a member's run added over into the conversation of the team. */
 export const adopt = (run: TeamRun, entries: ReadonlyArray<Transcript.Entry>): void => {

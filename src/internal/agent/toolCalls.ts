@@ -9,6 +9,7 @@ import type { GuardrailTripped, ToolFailed } from "../../AgentError.ts"
 import type { AgentEvent, Place } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
 import * as Tool from "../../Tool.ts"
+import * as Waits from "../actor/waits.ts"
 import { bound, deepArguments, isDeeper } from "./bounds.ts"
 import * as Guardrails from "./guardrails.ts"
 import { outputTool } from "./output.ts"
@@ -25,14 +26,16 @@ export const callTools = <E, R>(
 ): Effect.Effect<void, CallError, R> =>
   turn.calls.length === 0 ?
     Effect.void :
-    Effect.forEach(turn.calls, (call) =>
-      Effect.flatMap(callTool(run, turn, call, last), (outcome) => {
-        Turn.settle(call, outcome)
-        return run.emit([Turn.toResult(turn, call, outcome)])
-      }), {
-      concurrency: turn.calls.length === 1 ? 1 : run.agent.limits.toolConcurrency ?? "unbounded",
-      discard: true
-    })
+    Waits.inChildren((mark) =>
+      Effect.forEach(turn.calls, (call) =>
+        Effect.flatMap(mark(callTool(run, turn, call, last)), (outcome) => {
+          Turn.settle(call, outcome)
+          return run.emit([Turn.toResult(turn, call, outcome)])
+        }), {
+        concurrency: turn.calls.length === 1 ? 1 : run.agent.limits.toolConcurrency ?? "unbounded",
+        discard: true
+      })
+    )
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
