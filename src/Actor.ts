@@ -296,7 +296,7 @@ export type AskSuccess<Rpcs extends Rpc.Any, Tag extends string> = Rpc.Success<R
 export type AskError<Rpcs extends Rpc.Any, Tag extends string> = Rpc.Error<Rpc.ExtractTag<Rpcs, Tag>>
 
 /**
- * Makes a protocol. Dies when the name is empty or two messages have one tag.
+ * Makes a protocol. Throws a `RangeError` when the name is empty or two messages have one tag.
  *
  * @since 0.1.0
  * @category constructors

@@ -135,7 +135,7 @@ export class RouteeError extends Schema.TaggedError<RouteeError>()("RouteeError"
 
 /**
  * Starts a router and its routees, as `Actor.spawn` starts an actor. Fails with a `RouteeError`, and starts nothing,
- * when a routee cannot be started. Dies when `size` is not a positive integer.
+ * when a routee cannot be started. Throws a `RangeError` when `size` is not a positive integer.
  *
  * @since 0.1.0
  * @category constructors
@@ -166,7 +166,7 @@ export const consistentHash = <Rpcs extends Rpc.Any>(
 
 /**
  * Starts routees, or drains the last ones, until there are `size`; succeeds when that is done. After a `RouteeError`
- * the routees that did start remain. Dies when `size` is not a positive integer.
+ * the routees that did start remain. Throws a `RangeError` when `size` is not a positive integer.
  *
  * @since 0.1.0
  * @category combinators

@@ -425,6 +425,32 @@ describe("With concurrency", () => {
     })))
 })
 
+describe("A cycle", () => {
+  const ring = (beside: (hold: Latch.Latch) => Act) =>
+    run(Effect.gen(function*() {
+      const hold = yield* Latch.make()
+      const [a, b] = [yield* spawn("a"), yield* spawn("b")]
+      yield* begin(ask(a, beside(hold)))
+      const asker = yield* begin(ask(a, Effect.orDie(ask(b, outcome(ask(a, Effect.void))))))
+      assert.deepStrictEqual(asker.pollUnsafe(), Exit.succeed("Deadlock"))
+    }))
+
+  it.effect("is seen though a forked run of one of its actors goes on", () =>
+    ring((hold) => Rpc.fork(Effect.asVoid(hold.await))))
+
+  it.effect("is seen though one of its actors owes somebody an answer", () =>
+    ring(() => Effect.succeed(Deferred.makeUnsafe<void>())))
+
+  it.effect("is seen though one of its actors is paused", () =>
+    run(Effect.gen(function*() {
+      const [a, b] = [yield* spawn("a"), yield* spawn("b")]
+      const asker = yield* begin(
+        ask(a, Effect.andThen(a.pause, Effect.orDie(ask(b, outcome(ask(a, Effect.void))))))
+      )
+      assert.deepStrictEqual(asker.pollUnsafe(), Exit.succeed("Deadlock"))
+    })))
+})
+
 describe("No false Deadlock", () => {
   it.effect("for an actor that is busy and merely slow", () =>
     run(Effect.gen(function*() {

@@ -384,6 +384,20 @@ describe("A drain", () => {
       assert.isDefined(drain.pollUnsafe())
     })))
 
+  it.effect("tries what is stashed again and again only as long as that handles something", () =>
+    run(Effect.gen(function*() {
+      const ref = yield* spawn("a")
+      let tries = 0
+      yield* tell(ref, Effect.andThen(Effect.sync(() => void tries++), Actor.stash))
+      const drain = yield* begin(ref.drain)
+      yield* pass("1 minute")
+      assert.strictEqual(tries, 2)
+      assert.isUndefined(drain.pollUnsafe())
+      yield* ref.stop
+      yield* turns
+      assert.isDefined(drain.pollUnsafe())
+    })))
+
   it.effect("handles what was stashed and unstashed while it drains", () =>
     run(Effect.gen(function*() {
       let open = false

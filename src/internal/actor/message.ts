@@ -73,7 +73,6 @@ export const makeRun = (incarnation: Cell.Incarnation, envelope: Cell.Envelope |
   fiber: undefined,
   forked: false,
   uninterruptible: false,
-  owed: false,
   abort: undefined,
   startedAt: undefined,
   waits: undefined
