@@ -339,7 +339,8 @@ describe("Asks out of an Effect.forEach of bounded concurrency", () => {
       const step = (n: number) =>
         Effect.suspend(() => {
           made.push(n)
-          return n === 2 ? ref.stop : Effect.exit(ref.ask("Same", { n }))
+          if (n === 0) return Effect.yieldNow
+          return n === 3 ? ref.stop : Effect.exit(ref.ask("Same", { n }))
         })
       yield* Effect.forEach([0, 1, 2, 3, 4, 5], step, { concurrency: 3 })
       assert.deepStrictEqual(made, [0, 1, 2, 3, 4, 5])
