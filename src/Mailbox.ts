@@ -53,7 +53,7 @@ export const bounded = (capacity: number, policy: Policy = "block"): Mailbox => 
 export const unbounded: Mailbox = { capacity: Number.POSITIVE_INFINITY, policy: "block" }
 
 /**
- * What a behavior gets when it names no mailbox: 1024 messages, then senders wait.
+ * The mailbox of a behavior that names none: 1024 messages, then senders wait.
  *
  * @since 0.1.0
  * @category constructors
