@@ -219,7 +219,7 @@ const routerBehavior = (behavior: Erased.Behavior, pool: Pool) =>
       const oneAtATime = Semaphore.makeUnsafe(1)
       pool.resize = (size) =>
         oneAtATime.withPermit(Effect.provideContext(resizeTo(pool, behavior, path, size), context))
-      // A restart has ended the routees of the last incarnation.
+      // Those of the last incarnation have stopped with it.
       for (const routee of pool.routees.splice(0)) HashRing.remove(pool.ring, routee)
       yield* pool.resize(pool.size)
       return {}

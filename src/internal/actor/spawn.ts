@@ -14,7 +14,7 @@ import * as Cell from "./cell.ts"
 import * as Lifecycle from "./lifecycle.ts"
 import * as MailboxQueue from "./mailboxQueue.ts"
 import * as Metrics from "./metrics.ts"
-import { CurrentChild } from "./waits.ts"
+import { WaitingRun } from "./waits.ts"
 
 /**
  * Starts an actor under `parent`, and succeeds with its cell once its first setup has. The current context becomes
@@ -70,9 +70,9 @@ const rootDefinition: Cell.Definition = {
 
 /** What of a spawner's context still holds when the spawner has ended: not its span, nor the run that it works for. */
 const lasting = (fiber: Fiber.Fiber<unknown, unknown>): Context.Context<never> =>
-  fiber.cache.span === undefined && fiber.getRef(CurrentChild) === undefined
+  fiber.cache.span === undefined && fiber.getRef(WaitingRun) === undefined
     ? fiber.context
-    : Context.omit(Tracer.ParentSpan, CurrentChild)(fiber.context)
+    : Context.omit(Tracer.ParentSpan, WaitingRun)(fiber.context)
 
 const makeCell = (
   parent: Cell.Cell,

@@ -2,40 +2,19 @@
  * Which runs wait for which, so that the one that would close a cycle is refused instead of waiting for ever.
  *
  * A run waits while its own fiber does: for an answer, for room in a mailbox, for the setup of an actor that it spawns.
- * What it forks, and so every `timeout`, `race` and concurrent `all`, may end without it and is no such wait, but for
- * the fibers that `inChildren` marks.
+ * What it forks, and so every `timeout`, `race` and concurrent `all`, may end without it and is no such wait.
  *
  * @internal
  */
 import * as Context from "effect/Context"
-import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type { Cell, Run, Wait } from "./cell.ts"
 import { CurrentCell } from "./cell.ts"
 
-interface WaitingChild {
-  readonly run: Run
-  /** It alone: what it forks in turn inherits the reference, too. */
-  readonly fiber: Fiber.Fiber<unknown, unknown>
-}
-
-/** A fiber that a run has forked, and without whose end it does not go on. */
-export const CurrentChild = Context.Reference<WaitingChild | undefined>("effect-troupe/internal/WaitingChild", {
+/** The run that waits for what the fibers with this reference wait for, such as a model's calls of other agents. */
+export const WaitingRun = Context.Reference<Run | undefined>("effect-troupe/internal/WaitingRun", {
   defaultValue: () => undefined
 })
-
-/**
- * Passes on a mark for effects that run in child fibers, and all of which the current run needs: it waits while one of
- * them does. The calls of a turn and the members of a team are such effects.
- */
-export const inChildren = <A, E, R>(
-  body: (mark: <A2, E2, R2>(effect: Effect.Effect<A2, E2, R2>) => Effect.Effect<A2, E2, R2>) => Effect.Effect<A, E, R>
-): Effect.Effect<A, E, R> =>
-  Effect.withFiber((parent) => {
-    const run = runOf(parent)
-    if (run === undefined) return body((effect) => effect)
-    return body((effect) => Effect.withFiber((fiber) => Effect.provideService(effect, CurrentChild, { run, fiber })))
-  })
 
 /** The run that waits while this fiber does. */
 export const runOf = (fiber: Fiber.Fiber<unknown, unknown>): Run | undefined => {
@@ -44,7 +23,7 @@ export const runOf = (fiber: Fiber.Fiber<unknown, unknown>): Run | undefined => 
   const { runs, setup, starting } = cell.incarnation
   if (starting?.fiber === fiber) return starting
   if (setup?.fiber === fiber) return setup
-  return runs?.get(fiber) ?? runOfChild(fiber)
+  return runs?.get(fiber) ?? fiber.getRef(WaitingRun)
 }
 
 /** Notes that the run waits. It does so until `wait.status` is `done`. */
@@ -75,11 +54,6 @@ export const cycleOf = (run: Run): ReadonlyArray<string> | undefined => {
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
-
-const runOfChild = (fiber: Fiber.Fiber<unknown, unknown>): Run | undefined => {
-  const child = fiber.getRef(CurrentChild)
-  return child?.fiber === fiber ? child.run : undefined
-}
 
 /** Drops what is no longer waited for from the front of the list. */
 const pending = (wait: Wait | undefined): Wait | undefined => {

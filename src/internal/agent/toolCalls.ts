@@ -9,13 +9,12 @@ import type { GuardrailTripped, ToolFailed } from "../../AgentError.ts"
 import type { AgentEvent, Place } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
 import * as Tool from "../../Tool.ts"
-import * as Waits from "../actor/waits.ts"
 import { bound, deepArguments, isDeeper } from "./bounds.ts"
 import * as Guardrails from "./guardrails.ts"
-import { outputTool } from "./output.ts"
 import { callPath } from "./place.ts"
 import type { AgentRun } from "./run.ts"
 import { CurrentTool } from "./toolContext.ts"
+import { outputTool } from "./toolName.ts"
 import * as Turn from "./turn.ts"
 
 /** Runs the calls of a turn. `last` is a turn whose results no model will read. */
@@ -26,16 +25,14 @@ export const callTools = <E, R>(
 ): Effect.Effect<void, CallError, R> =>
   turn.calls.length === 0 ?
     Effect.void :
-    Waits.inChildren((mark) =>
-      Effect.forEach(turn.calls, (call) =>
-        Effect.flatMap(mark(callTool(run, turn, call, last)), (outcome) => {
-          Turn.settle(call, outcome)
-          return run.emit([Turn.toResult(turn, call, outcome)])
-        }), {
-        concurrency: turn.calls.length === 1 ? 1 : run.agent.limits.toolConcurrency ?? "unbounded",
-        discard: true
-      })
-    )
+    Effect.forEach(turn.calls, (call) =>
+      Effect.flatMap(callTool(run, turn, call, last), (outcome) => {
+        Turn.settle(call, outcome)
+        return run.emit([Turn.toResult(turn, call, outcome)])
+      }), {
+      concurrency: turn.calls.length === 1 ? 1 : run.agent.limits.toolConcurrency ?? "unbounded",
+      discard: true
+    })
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -56,23 +53,27 @@ const callTool = <E, R>(
   if (tool === undefined) return Effect.succeed({ result: "Received", isFailure: false })
   run.toolCalls++
   const { id, name } = call.part
-  return guarded(run, tool, call).pipe(
-    Effect.map((outcome) => bound(outcome, run.agent.bounds)),
-    Effect.flatMap((outcome) => checkAnswer(run, outcome)),
-    paid(run),
-    Effect.provideService(CurrentTool, {
-      at: run.at,
-      id,
-      name,
-      path: callPath(run.at, turn.number, id),
-      runs: new Map(),
-      maxDepth: run.agent.bounds.maxDepth,
-      conversation: Ref.get(run.transcript),
-      emit: emitFrom(run)
-    }),
-    Effect.withSpan(`execute_tool ${name}`, {
-      attributes: { "gen_ai.tool.name": name, "gen_ai.tool.call.id": id }
-    }, { captureStackTrace: false })
+  const { waiting } = run
+  return Effect.withFiber((fiber) =>
+    guarded(run, tool, call).pipe(
+      Effect.map((outcome) => bound(outcome, run.agent.bounds)),
+      Effect.flatMap((outcome) => checkAnswer(run, outcome)),
+      paid(run),
+      Effect.provideService(CurrentTool, {
+        at: run.at,
+        id,
+        name,
+        path: callPath(run.at, turn.number, id),
+        runs: new Map(),
+        waiting: waiting && { fiber, run: waiting },
+        maxDepth: run.agent.bounds.maxDepth,
+        conversation: Ref.get(run.transcript),
+        emit: emitFrom(run)
+      }),
+      Effect.withSpan(`execute_tool ${name}`, {
+        attributes: { "gen_ai.tool.name": name, "gen_ai.tool.call.id": id }
+      }, { captureStackTrace: false })
+    )
   )
 }
 
