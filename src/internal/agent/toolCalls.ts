@@ -13,6 +13,7 @@ import { bound, deepArguments, isDeeper } from "./bounds.ts"
 import * as Guardrails from "./guardrails.ts"
 import { callPath } from "./place.ts"
 import type { AgentRun } from "./run.ts"
+import { inToolSpan } from "./spans.ts"
 import { CurrentTool } from "./toolContext.ts"
 import { outputTool } from "./toolName.ts"
 import * as Turn from "./turn.ts"
@@ -54,7 +55,7 @@ const callTool = <E, R>(
   run.toolCalls++
   const { id, name } = call.part
   const { waiting } = run
-  return Effect.withFiber((fiber) =>
+  const answered = Effect.withFiber((fiber) =>
     guarded(run, tool, call).pipe(
       Effect.map((outcome) => bound(outcome, run.agent.bounds)),
       Effect.flatMap((outcome) => checkAnswer(run, outcome)),
@@ -69,12 +70,10 @@ const callTool = <E, R>(
         maxDepth: run.agent.bounds.maxDepth,
         conversation: Ref.get(run.transcript),
         emit: emitFrom(run)
-      }),
-      Effect.withSpan(`execute_tool ${name}`, {
-        attributes: { "gen_ai.tool.name": name, "gen_ai.tool.call.id": id }
-      }, { captureStackTrace: false })
+      })
     )
   )
+  return inToolSpan(run.at, tool.definition, call.part, answered)
 }
 
 /** Events of a tool go to the run's reader; the usage of agents inside of it counts for the run. */
