@@ -53,6 +53,8 @@ describe("ActorSystem", () => {
       }
       const other = yield* Effect.flip(ActorSystem.lookup(Other, "/user/e"))
       assert.strictEqual(other.message, "/user/e: its protocol is Echo, not Other")
+      const namesake = yield* Effect.flip(ActorSystem.lookup(Actor.make("Echo", []), "/user/e"))
+      assert.strictEqual(namesake.reason._tag, "OtherProtocol")
       yield* ref.stop
       assert.strictEqual((yield* Effect.flip(ActorSystem.lookup(Echo, "/user/e"))).reason._tag, "NotFound")
     })))
