@@ -25,6 +25,7 @@ import * as Stream from "effect/Stream"
 import { ToolFailed } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import { Approvals } from "./Approvals.ts"
+import { decisionOn, refusalIn } from "./internal/agent/approval.ts"
 import { deepArguments, isDeeper } from "./internal/agent/bounds.ts"
 import { discover } from "./internal/agent/mcpTools.ts"
 import { type EffectClass, failure, type Outcome } from "./internal/agent/outcome.ts"
@@ -492,24 +493,15 @@ const onceApproved = Effect.fnUntraced(function*<R, R2>(
 ) {
   const { at, emit, id, maxDepth, name } = yield* CurrentTool
   const services = yield* Effect.context<R2>()
-  let approval = ""
-  const decision = yield* approvals.request({
-    agent: at.self.agent,
-    tool: name,
-    callId: id,
-    params,
-    problemOf: (params) => Effect.provideContext(problemOf(params), services),
-    announce: (pending) => {
-      approval = pending.id
-      return emit([{ ...at.self, _tag: "ApprovalRequested", approval, id, name, params }])
-    }
-  })
-  yield* emit([{ ...at.self, _tag: "ApprovalDecided", approval, id, name, decision }])
+  const decision = yield* decisionOn(
+    approvals,
+    { at, emit, id, name, params },
+    (params) => Effect.provideContext(problemOf(params), services)
+  )
   switch (decision._tag) {
     case "Rejected":
-      return failure(`Not run: the call was rejected: ${decision.message}`)
     case "Expired":
-      return failure("Not run: nobody approved the call in time")
+      return failure(refusalIn(decision))
     case "Approved": {
       if (decision.params === undefined) return yield* run(params)
       if (isDeeper(decision.params, maxDepth)) return failure(deepArguments(maxDepth))

@@ -40,7 +40,11 @@ export const callModel = Effect.fnUntraced(function*<E, R>(
   const guarded = Guardrails.checksOutput(guardrails)
   const attempts: Attempts<R> = { step: undefined }
   while (true) {
-    const turn = Turn.make(run.at, number, { held: guarded, maxDepth: run.agent.bounds.maxDepth })
+    const turn = Turn.make(run.at, number, {
+      held: guarded,
+      maxDepth: run.agent.bounds.maxDepth,
+      owed: run.owed
+    })
     run.turn = turn
     const request = yield* plan(run, number, last)
     const answered = yield* Effect.result(paid(run, turn, request))

@@ -34,7 +34,7 @@ import { callModel } from "./modelCall.ts"
 import { outputOf, withOutput } from "./output.ts"
 import type { RunPlace } from "./place.ts"
 import type { Input } from "./protocol.ts"
-import { type AgentRun, fail, record, takeBack, write } from "./run.ts"
+import { type AgentRun, close, fail, record, takeBack, write } from "./run.ts"
 import { callTools } from "./toolCalls.ts"
 import { placeRun } from "./toolContext.ts"
 import { sameName } from "./toolName.ts"
@@ -106,6 +106,7 @@ const begin = Effect.fnUntraced(function*<E, R>(
     added: [],
     budgets: Budget.join(yield* Budget.Current, agent.budget),
     output: options.output,
+    owed: new Map(),
     turn: undefined,
     answered: false,
     compacted: undefined,
@@ -161,16 +162,19 @@ const turns = <E, R>(run: AgentRun<E, R>): Effect.Effect<AgentResponse, AgentErr
         yield* write(run)
         yield* run.emit([finished(run, turn, yield* Prices.Prices)])
         const answer = answerOf(run, turn) ?? (yield* stopped(run, turn))
-        if (answer !== undefined) return complete(run, turn, answer)
+        if (answer !== undefined) {
+          yield* close(run)
+          return complete(run, turn, answer)
+        }
         const exceeded = limitOf(run, number, last)
         if (exceeded !== undefined) return yield* fail(run, exceeded)
       }
     }),
-    write(run)
+    close(run)
   )
 
 const finished = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn, prices: Prices.PriceTable): AgentEvent => {
-  const { reason, usage } = turn.finish!
+  const { metadata, reason, usage } = turn.finish!
   const { duration, timeToFirstPart } = turn.timing!
   run.usages.push(usage)
   // The name that the answer came with may be more precise than the one that was asked for.
@@ -185,8 +189,17 @@ const finished = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn, prices: Prices.Pri
     ...(models[0] !== undefined && { model: models[0] }),
     ...(cost !== undefined && { cost }),
     duration,
-    timeToFirstPart
+    timeToFirstPart,
+    ...responseOf(turn),
+    ...(Object.keys(metadata).length > 0 && { metadata })
   }
+}
+
+const responseOf = ({ finish, responseId: id }: Turn.Turn) => {
+  const headers = Object.entries(finish?.response?.headers ?? {})
+  if (id === undefined && headers.length === 0) return undefined
+  const shown = headers.flatMap(([name, value]) => typeof value === "string" ? [[name, value]] : [])
+  return { response: { ...(id !== undefined && { id }), headers: Object.fromEntries(shown) } }
 }
 
 /** The answer that ends the run: one that a tool gave, the output, or text, unless the model still wants something. */
@@ -194,7 +207,7 @@ const answerOf = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn): Pick<AgentRespons
   const handedOver = turn.calls.find(({ outcome }) => outcome?.answer !== undefined)?.outcome
   if (handedOver !== undefined) return handedOver.answer
   const entry = Turn.toEntry(turn)
-  const goesOn = turn.calls.length > 0 || turn.finish!.reason === "pause"
+  const goesOn = Turn.goesOn(turn)
   if (run.output === undefined) return goesOn ? undefined : { text: Transcript.text(entry) }
   const output = outputOf(turn, entry)
   if (output === undefined && goesOn) return undefined
