@@ -28,7 +28,7 @@ export class EmptyPrompt extends Schema.TaggedError<EmptyPrompt>("effect-troupe/
 }
 
 /**
- * The agent can't work in this run: two tools have one name, a price knows no cost for the call, a tool needs approval
+ * The agent can't work in this run: two tools have one name, nobody knows the cost of a call under a `maxCost`, a tool needs approval
  * and nobody can approve. The request was not made.
  *
  * @since 0.1.0

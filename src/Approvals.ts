@@ -13,9 +13,12 @@ import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
-import type { Decision } from "./internal/agent/decision.ts"
+import * as Stream from "effect/Stream"
+import { Place } from "./AgentEvent.ts"
+import { Decision } from "./internal/agent/decision.ts"
 import { positiveDuration } from "./internal/check.ts"
 
 export {
@@ -24,37 +27,81 @@ export {
 } from "./internal/agent/decision.ts"
 
 /**
- * A tool call that waits for a decision. Times are milliseconds of Effect's clock.
- *
- * @since 0.1.0
- * @category models
+ * The fields of a tool call that needs a decision: the place of its run, the way to the call from the outermost run, and
+ * the arguments as JSON.
  */
-export interface Pending {
-  readonly id: string
-  readonly agent: string
-  readonly tool: string
-  readonly callId: string
-  /** The arguments as JSON. */
-  readonly params: unknown
-  readonly requestedAt: number
-  readonly expiresAt: number | undefined
+const callFields = {
+  ...Place.fields,
+  path: Schema.String,
+  call: Schema.String,
+  tool: Schema.String,
+  params: Schema.Unknown
 }
 
 /**
- * A tool's request for a decision.
+ * A tool call that needs a decision. `path` is the way to it from the outermost run, which is the same when the run is
+ * repeated; `params` are the arguments as JSON.
  *
  * @since 0.1.0
  * @category models
  */
-export interface ApprovalRequest {
-  readonly agent: string
-  readonly tool: string
-  readonly callId: string
-  readonly params: unknown
-  /** Says why arguments are not acceptable to the tool; an edit that isn't is refused with it. */
+export const ApprovalCall = Schema.Struct(callFields)
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type ApprovalCall = typeof ApprovalCall.Type
+
+/**
+ * A tool call that waits for a decision. It is data: it can be stored, and decided in another process (see `check`).
+ * Times are milliseconds of Effect's clock.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ApprovalRequest = Schema.Struct({
+  ...callFields,
+  id: Schema.String,
+  requestedAt: Schema.Finite,
+  expiresAt: Schema.optionalKey(Schema.Finite)
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type ApprovalRequest = typeof ApprovalRequest.Type
+
+/**
+ * A change of the list: a call waits, was decided (or expired), or waits no longer because its run was interrupted.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Change = Schema.Union([
+  Schema.TaggedStruct("Requested", { request: ApprovalRequest }),
+  Schema.TaggedStruct("Decided", { request: ApprovalRequest, decision: Decision }),
+  Schema.TaggedStruct("Withdrawn", { request: ApprovalRequest })
+])
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Change = typeof Change.Type
+
+/**
+ * The tool that waits for a decision, in its own process.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Waiting {
+  /** Tells why arguments are not acceptable to the tool; an edit that isn't is refused with it. */
   readonly problemOf: (params: unknown) => Effect.Effect<string | undefined>
   /** Runs when the request is on the list, before the wait. */
-  readonly announce: (pending: Pending) => Effect.Effect<void>
+  readonly requested: (request: ApprovalRequest) => Effect.Effect<void>
 }
 
 /**
@@ -88,17 +135,17 @@ export class AlreadyDecided extends Schema.TaggedError<AlreadyDecided>("effect-t
 }
 
 /**
- * The edited arguments don't fit the tool; the request still waits.
+ * The decision does not fit the request: the tool does not take the arguments, or is not there. The request still waits.
  *
  * @since 0.1.0
  * @category errors
  */
-export class InvalidEdit extends Schema.TaggedError<InvalidEdit>("effect-troupe/Approvals/InvalidEdit")(
-  "InvalidEdit",
+export class InvalidDecision extends Schema.TaggedError<InvalidDecision>("effect-troupe/Approvals/InvalidDecision")(
+  "InvalidDecision",
   { id: Schema.String, problem: Schema.String }
 ) {
   override get message() {
-    return `the arguments given with request ${this.id} don't fit the tool: ${this.problem}`
+    return `the decision about request ${this.id} does not fit: ${this.problem}`
   }
 }
 
@@ -110,17 +157,64 @@ export class InvalidEdit extends Schema.TaggedError<InvalidEdit>("effect-troupe/
  */
 export class Approvals extends Context.Service<Approvals, {
   /** The waiting calls, oldest first. */
-  readonly list: Effect.Effect<ReadonlyArray<Pending>>
+  readonly list: Effect.Effect<ReadonlyArray<ApprovalRequest>>
+  /** The calls that wait when it is read, then each change as it comes. A slow reader misses none. */
+  readonly changes: Stream.Stream<Change>
   /** Lets a call run, with other arguments where `params` are given. */
   readonly approve: (
     id: string,
     edit?: { readonly params: unknown }
-  ) => Effect.Effect<void, UnknownApproval | AlreadyDecided | InvalidEdit>
+  ) => Effect.Effect<void, UnknownApproval | AlreadyDecided | InvalidDecision>
   /** Refuses a call. The model reads the message. */
   readonly reject: (id: string, message?: string) => Effect.Effect<void, UnknownApproval | AlreadyDecided>
   /** Puts a call on the list and waits for the decision. Tools call it. */
-  readonly request: (request: ApprovalRequest) => Effect.Effect<Decision>
+  readonly request: (call: ApprovalCall, waiting: Waiting) => Effect.Effect<Decision>
 }>()("effect-troupe/Approvals") {}
+
+/**
+ * A tool as far as decisions need it. `R` is the services that decoding its arguments requires.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DecidableTool<out R = never> {
+  readonly name: string
+  readonly problemOf: (params: unknown) => Effect.Effect<string | undefined, never, R>
+}
+
+/**
+ * A decision about a stored request, checked against the tools of the process where it is made, which need not be the
+ * one that waits. Fails where an approved call has no tool here, or one that does not take its arguments.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schema } from "effect"
+ * import { Approvals, Tool } from "effect-troupe"
+ *
+ * declare const pay: Tool.Tool<"pay">
+ *
+ * const decide = Effect.fn("decide")(function*(row: unknown) {
+ *   const request = yield* Schema.decodeUnknownEffect(Approvals.ApprovalRequest)(row)
+ *   return yield* Approvals.check(request, { _tag: "Approved", params: { euros: 5 } }, [pay])
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category decisions
+ */
+export const check = Effect.fnUntraced(function*<R = never>(
+  request: ApprovalRequest,
+  decision: Decision,
+  tools: ReadonlyArray<DecidableTool<R>>
+): Effect.fn.Return<Decision, InvalidDecision, R> {
+  if (decision._tag !== "Approved") return decision
+  const { id, params, tool: name } = request
+  const tool = tools.find((tool) => tool.name === name)
+  const problem = tool === undefined
+    ? `there is no tool ${name}`
+    : yield* tool.problemOf(decision.params === undefined ? params : decision.params)
+  return problem === undefined ? decision : yield* new InvalidDecision({ id, problem })
+})
 
 /**
  * A list in memory.
@@ -156,13 +250,15 @@ export const layer = (options?: {
         count: 0,
         expireAfter,
         waiting: new Map(),
-        decided: new Map()
+        decided: new Map(),
+        listeners: new Set()
       }
       return {
-        list: Effect.sync(() => Array.from(state.waiting.values(), ({ pending }) => pending)),
+        list: Effect.sync(() => Array.from(state.waiting.values(), ({ request }) => request)),
+        changes: changes(state),
         approve: (id, edit) => approve(state, id, edit),
         reject: (id, message = "no reason given") => decide(state, id, "rejected", { _tag: "Rejected", message }),
-        request: (request) => wait(state, request)
+        request: (call, waiting) => wait(state, call, waiting)
       }
     })
   )
@@ -174,9 +270,9 @@ export const layer = (options?: {
 
 type Outcome = AlreadyDecided["outcome"]
 
-interface Waiting {
-  readonly pending: Pending
+interface Entry {
   readonly request: ApprovalRequest
+  readonly waiting: Waiting
   readonly decision: Deferred.Deferred<Decision>
 }
 
@@ -184,48 +280,66 @@ interface State {
   readonly prefix: string
   count: number
   readonly expireAfter: number | undefined
-  readonly waiting: Map<string, Waiting>
+  readonly waiting: Map<string, Entry>
   /** The outcomes of the latest requests, for decisions that come too late. */
   readonly decided: Map<string, Outcome>
+  readonly listeners: Set<(change: Change) => void>
 }
 
 const remembered = 1000
 
-const wait = Effect.fnUntraced(function*(state: State, request: ApprovalRequest) {
+const changes = (state: State): Stream.Stream<Change> =>
+  Stream.callback((queue) => {
+    const listener = (change: Change) => void Queue.offerUnsafe(queue, change)
+    return Effect.acquireRelease(
+      Effect.sync(() => {
+        for (const { request } of state.waiting.values()) listener({ _tag: "Requested", request })
+        state.listeners.add(listener)
+      }),
+      () => Effect.sync(() => state.listeners.delete(listener))
+    )
+  }, { bufferSize: Number.POSITIVE_INFINITY })
+
+const tell = ({ listeners }: State, change: Change): void => {
+  for (const listener of listeners) listener(change)
+}
+
+const wait = Effect.fnUntraced(function*(state: State, call: ApprovalCall, waiting: Waiting) {
   const requestedAt = yield* Clock.currentTimeMillis
   const { expireAfter } = state
-  const pending: Pending = {
+  const request: ApprovalRequest = {
+    ...call,
     id: `${state.prefix}-${++state.count}`,
-    agent: request.agent,
-    tool: request.tool,
-    callId: request.callId,
-    params: request.params,
     requestedAt,
-    expiresAt: expireAfter === undefined ? undefined : requestedAt + expireAfter
+    ...(expireAfter !== undefined && { expiresAt: requestedAt + expireAfter })
   }
   const decision = yield* Deferred.make<Decision>()
   const expired = Effect.suspend(() => {
-    settle(state, pending.id, "expired", { _tag: "Expired" })
+    settle(state, request.id, "expired", { _tag: "Expired" })
     // A decision that came in the same moment counts.
     return Deferred.await(decision)
   })
+  const listed = Effect.sync(() => {
+    state.waiting.set(request.id, { request, waiting, decision })
+    tell(state, { _tag: "Requested", request })
+  })
   // A reader that is slow to hear of it does not make it last longer than the list says.
-  const decided = Effect.andThen(request.announce(pending), Deferred.await(decision))
-  return yield* Effect.sync(() => state.waiting.set(pending.id, { pending, request, decision })).pipe(
+  const decided = Effect.andThen(waiting.requested(request), Deferred.await(decision))
+  return yield* listed.pipe(
     Effect.andThen(
       expireAfter === undefined
         ? decided
         : Effect.timeoutOrElse(decided, { duration: expireAfter, orElse: () => expired })
     ),
-    Effect.ensuring(Effect.sync(() => settle(state, pending.id, "withdrawn", { _tag: "Expired" })))
+    Effect.ensuring(Effect.sync(() => settle(state, request.id, "withdrawn", { _tag: "Expired" })))
   )
 })
 
 const approve = Effect.fnUntraced(function*(state: State, id: string, edit?: { readonly params: unknown }) {
   if (edit === undefined) return yield* decide(state, id, "approved", { _tag: "Approved" })
-  const waiting = state.waiting.get(id)
-  const problem = waiting && (yield* waiting.request.problemOf(edit.params))
-  if (problem !== undefined) return yield* new InvalidEdit({ id, problem })
+  const entry = state.waiting.get(id)
+  const problem = entry && (yield* entry.waiting.problemOf(edit.params))
+  if (problem !== undefined) return yield* new InvalidDecision({ id, problem })
   return yield* decide(state, id, "approved", { _tag: "Approved", params: edit.params })
 })
 
@@ -245,11 +359,13 @@ const decide = (
 
 /** The one transition of a request, in one tick: false where it is over already. */
 const settle = (state: State, id: string, outcome: Outcome, decision: Decision): boolean => {
-  const waiting = state.waiting.get(id)
-  if (waiting === undefined) return false
+  const entry = state.waiting.get(id)
+  if (entry === undefined) return false
+  const { request } = entry
   state.waiting.delete(id)
   state.decided.set(id, outcome)
   if (state.decided.size > remembered) state.decided.delete(state.decided.keys().next().value!)
-  Deferred.doneUnsafe(waiting.decision, Effect.succeed(decision))
+  Deferred.doneUnsafe(entry.decision, Effect.succeed(decision))
+  tell(state, outcome === "withdrawn" ? { _tag: "Withdrawn", request } : { _tag: "Decided", request, decision })
   return true
 }

@@ -61,17 +61,24 @@ export interface Limits {
 }
 
 /**
+ * The cost of a call of a model, by its name: the one that its answer comes with (`gpt-5-2025-08-07`), and where that has
+ * no cost, the one that was asked for (`gpt-5`; `undefined` where its layer tells none). Under a `maxCost` a call without
+ * a cost is not made, since nobody could say when the limit is reached.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Price = (usage: Response.Usage, model: string | undefined) => number | undefined
+
+/**
  * The options of a budget.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Options extends Limits {
-  /**
-   * The cost of a model call, for instance `Prices.cost`. Needed with `maxCost`: a call whose cost is `undefined` is
-   * not made then, since nobody could say when the limit is reached. Default: not known.
-   */
-  readonly price?: ((usage: Response.Usage) => number | undefined) | undefined
+  /** What model calls cost. Default: what `Prices` of the context says, in US dollars. */
+  readonly price?: Price | undefined
   /** How many output tokens to reserve for a request that sets no `maxOutputTokens`. Default: 1,000. */
   readonly expectedOutputTokens?: number | undefined
 }
@@ -92,7 +99,8 @@ export interface Budget {
    * @internal
    */
   readonly parent: Budget | undefined
-  readonly price: (usage: Response.Usage) => number | undefined
+  /** Default: that of the context. */
+  readonly price: Price | undefined
   readonly expectedOutputTokens: number
   /** When its time is over, in milliseconds of Effect's clock. */
   readonly deadline: { readonly at: number; readonly max: number } | undefined
@@ -154,9 +162,6 @@ export const isBudget = (u: unknown): u is Budget => hasProperty(u, TypeId)
  */
 export const make = (options: Options): Effect.Effect<Budget> => {
   checkOptions("Budget.make", options)
-  if (options.maxCost !== undefined && options.price === undefined) {
-    check.fail("Budget.make", "price", "given with maxCost", undefined)
-  }
   return Effect.map(Clock.currentTimeMillis, (now) => fromState(makeState(options, now, undefined)))
 }
 
@@ -289,7 +294,7 @@ const fromState = (state: State): Budget => ({
   [TypeId]: TypeId,
   limits: state.options,
   parent: state.parent,
-  price: state.options.price ?? (() => undefined),
+  price: state.options.price,
   expectedOutputTokens: state.options.expectedOutputTokens ?? 1000,
   deadline: state.deadline,
   used: Effect.sync(() => ({ ...state.used })),

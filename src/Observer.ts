@@ -1,8 +1,8 @@
 /**
  * The one seam through which a running system is watched.
  *
- * An observer is a `Context.Reference`, `undefined` by default, that a system reads when it starts. Without one,
- * nothing is measured.
+ * An observer is a `Context.Reference`, `undefined` by default, that a system reads when it starts, and a run of an agent
+ * when it begins (the system's, where the run is in an actor). Without one, nothing is measured.
  *
  * ```ts
  * import { Layer } from "effect"
@@ -42,7 +42,7 @@ export interface Observer {
  * @since 0.1.0
  * @category models
  */
-export type Observation = ActorObservation | MessageObservation
+export type Observation = ActorObservation | MessageObservation | RunObservation
 
 /**
  * An actor started, crashed, restarted, was abandoned or stopped. `at` is in milliseconds since the epoch,
@@ -81,7 +81,27 @@ export interface MessageObservation {
 }
 
 /**
- * The observer of the systems that start with it.
+ * Events of a run of an agent or a team (`AgentEvent`), as they are emitted. Each is told of once, by the run that it is
+ * of. `parent` is the run that it is inside of, and the tool call there; `actor` the path of the actor that it is in.
+ *
+ * The last one of a run has no events but its `outcome`: a run that fails or is interrupted has no event that says so.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunObservation {
+  readonly _tag: "Run"
+  readonly at: number
+  readonly run: string
+  readonly parent: { readonly run: string; readonly call?: string } | undefined
+  readonly actor: string | undefined
+  readonly agent: string
+  readonly events: ReadonlyArray<{ readonly _tag: string; readonly run: string; readonly agent: string }>
+  readonly outcome: "Success" | "Failure" | "Interrupted" | undefined
+}
+
+/**
+ * The observer of the systems and the runs that start with it.
  *
  * @since 0.1.0
  * @category references

@@ -16,7 +16,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { hasProperty } from "effect/Predicate"
+import { hasProperty, isObject } from "effect/Predicate"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -27,7 +27,8 @@ import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
 import { Approvals } from "./Approvals.ts"
 import { decisionOn, refusalIn } from "./internal/agent/approval.ts"
 import { deepArguments, isDeeper } from "./internal/agent/bounds.ts"
-import { discover } from "./internal/agent/mcpTools.ts"
+import { reconnecting } from "./internal/agent/mcpClient.ts"
+import { discover, type McpTool, type Selection } from "./internal/agent/mcpTools.ts"
 import { type EffectClass, failure, type Outcome } from "./internal/agent/outcome.ts"
 import type { AgentRef, Input } from "./internal/agent/protocol.ts"
 import { CurrentTool, parentIn } from "./internal/agent/toolContext.ts"
@@ -36,6 +37,10 @@ import * as check from "./internal/check.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import * as Pushed from "./internal/pushed.ts"
 
+export type {
+  /** @since 0.1.0 @category models */
+  McpTool
+} from "./internal/agent/mcpTools.ts"
 export {
   /** @since 0.1.0 @category models */
   type EffectClass,
@@ -61,6 +66,8 @@ export interface Tool<out Name extends string, out R = never> {
   readonly effect: EffectClass
   /** Whether some of its calls wait for `Approvals`. */
   readonly needsApproval: boolean
+  /** Tells why it does not take these arguments, if it doesn't. */
+  readonly problemOf: (params: unknown) => Effect.Effect<string | undefined, never, R>
   /** Runs one call with the arguments as the model wrote them. Fails only where a failure shall fail the run. */
   readonly handle: (params: unknown, callId: string) => Effect.Effect<Outcome, ToolFailed, R>
 }
@@ -207,6 +214,7 @@ export function fn(
     effect: options.effect ?? "once",
     needsApproval: needsApproval !== false,
     definition: AiTool.make(name, { description: options.description, parameters, success }),
+    problemOf: problemOf(decode),
     handle: Effect.fnUntraced(function*(params) {
       const decoded = yield* Effect.result(decode(params))
       if (decoded._tag === "Failure") return invalidArguments(name, decoded.failure.message)
@@ -384,37 +392,99 @@ export const fromToolkit = <Tools extends Record<string, AiTool.Any>>(
   )
 
 /**
+ * How `fromMcp` takes the tools of a server.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface FromMcpOptions extends Selection {
+  /** Which tools to take. Default: all. */
+  readonly filter?: ((tool: McpTool) => boolean) | undefined
+  /** Gives a tool of the server another name. */
+  readonly rename?: ((name: string) => string) | undefined
+  /** Goes before each name, where servers share names. */
+  readonly prefix?: string | undefined
+  /** Whether the model may look for resources of the server (`list_resources`, `read_resource`). Default: `false`. */
+  readonly resources?: boolean | undefined
+  /** How long a call may take, with a new connection where one is needed. Default: for ever. */
+  readonly timeout?: Duration.Input | undefined
+}
+
+/**
  * The tools of an MCP server.
  *
  * `connect` makes a client over stdio or HTTP (`McpClient.make`). The connection is kept until the scope closes; a
  * broken one is replaced at the next call. The call that finds it broken is a failed result, since nobody knows whether
  * it ran; it is tried once more where its server marks the tool as read-only or idempotent, or has only forgotten the
- * session. `prefix` goes before each name, where servers share names; other characters than a tool's name can have
- * become "_". The server lists its tools once: `prepareTurn` can give an agent other tools later.
+ * session. With `needsApproval` calls wait until `Approvals` decides.
+ *
+ * Characters that a tool's name can't have become "_". Names that are the same then get a number, and so does
+ * `final_answer`, by which a model gives values. The server lists its tools once: `prepareTurn` can give an agent other
+ * tools later.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { McpClient } from "effect/ai"
+ * import { Agent, Tool } from "effect-troupe"
+ *
+ * const program = Effect.gen(function*() {
+ *   const files = yield* Tool.fromMcp(McpClient.make({ name: "desk", version: "1.0.0" }), {
+ *     prefix: "files_",
+ *     timeout: "30 seconds",
+ *     needsApproval: ({ annotations }) => annotations?.readOnlyHint !== true
+ *   })
+ *   return Agent.make("clerk", { tools: files })
+ * })
+ * ```
  *
  * @since 0.1.0
  * @category constructors
  */
-export const fromMcp = <R>(
+export function fromMcp<R>(
   connect: Effect.Effect<McpClient.McpClient, McpClientError.McpClientError, R>,
-  options?: { readonly prefix?: string | undefined }
-): Effect.Effect<ReadonlyArray<Tool<string>>, McpClientError.McpClientError, R | Scope.Scope> =>
-  Effect.map(
-    discover(connect, (name) => toToolName(`${options?.prefix ?? ""}${name}`)),
-    (tools) =>
-      tools.map(({ call, definition, effect }) => ({
-        [TypeId]: TypeId,
-        name: definition.name,
-        effect,
-        needsApproval: false,
-        definition,
-        handle: (params) =>
-          call(params).pipe(
-            Effect.catch((error) => Effect.succeed(failure(errorMessage(error)))),
-            catchDefects(definition.name)
-          )
-      }))
+  options: FromMcpOptions & { readonly needsApproval: boolean | ((tool: McpTool, params: unknown) => boolean) }
+): Effect.Effect<ReadonlyArray<Tool<string, Approvals>>, McpClientError.McpClientError, R | Scope.Scope>
+export function fromMcp<R>(
+  connect: Effect.Effect<McpClient.McpClient, McpClientError.McpClientError, R>,
+  options?: FromMcpOptions & { readonly needsApproval?: undefined }
+): Effect.Effect<ReadonlyArray<Tool<string>>, McpClientError.McpClientError, R | Scope.Scope>
+export function fromMcp<R>(
+  connect: Effect.Effect<McpClient.McpClient, McpClientError.McpClientError, R>,
+  options: FromMcpOptions & {
+    readonly needsApproval?: boolean | ((tool: McpTool, params: unknown) => boolean) | undefined
+  } = {}
+): Effect.Effect<ReadonlyArray<Tool<string, Approvals>>, McpClientError.McpClientError, R | Scope.Scope> {
+  const { needsApproval = false, timeout } = options
+  if (timeout !== undefined) check.positiveDuration("Tool.fromMcp", "timeout", timeout)
+  return reconnecting(connect).pipe(
+    Effect.flatMap((client) => discover(client, options)),
+    Effect.map((tools) =>
+      tools.map(({ call, definition, effect, tool }): Tool<string, Approvals> => {
+        const { name } = definition
+        // The retries of a broken connection are in the time of one call.
+        const execute = withPolicies(name, { timeout, ...(effect === "pure" && { effect }) }, call)
+        const run = (params: unknown) =>
+          Effect.catch(execute(params), (error) => Effect.succeed(failure(errorMessage(error))))
+        const asks = typeof needsApproval === "function" ? needsApproval : () => needsApproval
+        return {
+          [TypeId]: TypeId,
+          name,
+          effect,
+          needsApproval: needsApproval !== false,
+          definition,
+          problemOf: problemOfArguments,
+          handle: (params) =>
+            Effect.suspend(() =>
+              asks(tool, params)
+                ? Effect.flatMap(Approvals, (approvals) => onceApproved(approvals, params, run, problemOfArguments))
+                : run(params)
+            ).pipe(catchDefects(name))
+        }
+      })
+    )
   )
+}
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -484,6 +554,9 @@ const checkOptions = (
 const problemOf = <A, R>(decode: (params: unknown) => Effect.Effect<A, Schema.SchemaError, R>) => (params: unknown) =>
   Effect.match(decode(params), { onFailure: ({ message }) => message, onSuccess: () => undefined })
 
+/** The server checks the rest. */
+const problemOfArguments = (params: unknown) => Effect.succeed(isObject(params) ? undefined : "they must be an object")
+
 /** Puts the call up for approval and acts on the decision. */
 const onceApproved = Effect.fnUntraced(function*<R, R2>(
   approvals: Approvals["Service"],
@@ -491,11 +564,11 @@ const onceApproved = Effect.fnUntraced(function*<R, R2>(
   run: (params: unknown) => Effect.Effect<Outcome, ToolFailed, R>,
   problemOf: (params: unknown) => Effect.Effect<string | undefined, never, R2>
 ) {
-  const { at, emit, id, maxDepth, name } = yield* CurrentTool
+  const { at, emit, id, maxDepth, name, path } = yield* CurrentTool
   const services = yield* Effect.context<R2>()
   const decision = yield* decisionOn(
     approvals,
-    { at, emit, id, name, params },
+    { at, emit, id, name, params, path },
     (params) => Effect.provideContext(problemOf(params), services)
   )
   switch (decision._tag) {
@@ -558,6 +631,8 @@ const fromHandler = <E, R>(
     definition,
     effect: "once",
     needsApproval: definition.needsApproval !== undefined && definition.needsApproval !== false,
+    // Its arguments are decoded where they are handled.
+    problemOf: () => Effect.undefined,
     handle: Effect.fnUntraced(function*(params, callId) {
       if (!(yield* asksApproval(definition, params, callId))) return yield* run(params, callId)
       // A toolkit doesn't say in its type whether a tool needs approval; an agent looks before its run starts.

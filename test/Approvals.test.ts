@@ -3,7 +3,7 @@ import { Effect, Fiber, Ref, Schema, Stream } from "effect"
 import { Tool as AiTool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as Agent from "../src/Agent.ts"
-import { Approvals, layer } from "../src/Approvals.ts"
+import { ApprovalRequest, Approvals, check, Decision, layer } from "../src/Approvals.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
 import * as Tool from "../src/Tool.ts"
 import * as Transcript from "../src/Transcript.ts"
@@ -44,7 +44,7 @@ describe("Approvals", () => {
       assert.deepStrictEqual(yield* Ref.get(sent), [1])
       const [pending, ...others] = yield* approvals.list
       assert.deepStrictEqual(others, [])
-      assert.deepInclude(pending, { agent: "payer", tool: "pay", callId: "call_1", params: { amount: 100 } })
+      assert.deepInclude(pending, { agent: "payer", tool: "pay", call: "call_1", params: { amount: 100 } })
       yield* approvals.approve(pending!.id)
       const events = yield* Fiber.join(fiber)
       assert.deepStrictEqual(results(events), ["paid 1", "paid 100"])
@@ -78,7 +78,7 @@ describe("Approvals", () => {
       const fiber = yield* start(pay)
       const { id } = (yield* approvals.list)[0]!
       const refused = yield* Effect.flip(approvals.approve(id, { params: { amount: "all" } }))
-      assert.strictEqual(refused._tag, "InvalidEdit")
+      assert.strictEqual(refused._tag, "InvalidDecision")
       assert.strictEqual((yield* approvals.list).length, 1)
       yield* approvals.approve(id, { params: { amount: 7 } })
       const { response } = only(yield* Fiber.join(fiber), "Completed")[0]!
@@ -105,14 +105,10 @@ describe("Approvals", () => {
   it.effect("expires in time though nobody hears of it", () =>
     Effect.gen(function*() {
       const approvals = yield* Approvals
-      const fiber = yield* Effect.forkChild(approvals.request({
-        agent: "payer",
-        tool: "pay",
-        callId: "1",
-        params: {},
-        problemOf: () => Effect.undefined,
-        announce: () => Effect.never
-      }))
+      const fiber = yield* Effect.forkChild(approvals.request(
+        { run: "1", agent: "payer", path: "payer/1/1", tool: "pay", call: "1", params: {} },
+        { problemOf: () => Effect.undefined, requested: () => Effect.never }
+      ))
       yield* TestClock.adjust("10 minutes")
       assert.deepStrictEqual(yield* Fiber.join(fiber), { _tag: "Expired" })
     }).pipe(Effect.provide(layer({ expireAfter: "10 minutes" }))))
@@ -167,6 +163,92 @@ describe("Approvals", () => {
       assert.deepStrictEqual(yield* approvals.list, [])
       assert.deepStrictEqual(yield* Ref.get(sent), [])
     }).pipe(Effect.provide([layer(), paying(500)])))
+
+  it.effect("its changes are those that wait, then each request and decision, for a reader that is slow too", () =>
+    Effect.gen(function*() {
+      const approvals = yield* Approvals
+      const { pay } = yield* makePay
+      const first = yield* start(pay)
+      const seen: Array<string> = []
+      const reader = yield* Effect.forkChild(Stream.runForEach(approvals.changes, (change) => {
+        seen.push(`${change._tag} ${change.request.call}`)
+        return Effect.sleep("1 minute")
+      }))
+      yield* TestClock.adjust(0)
+      const [one, two] = yield* approvals.list
+      yield* approvals.approve(one!.id)
+      yield* approvals.reject(two!.id, "no")
+      yield* Fiber.join(first)
+      const second = yield* start(pay)
+      yield* Fiber.interrupt(second)
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(seen, [
+        "Requested call_1",
+        "Requested call_2",
+        "Decided call_1",
+        "Decided call_2",
+        "Requested call_3",
+        "Withdrawn call_3"
+      ])
+      yield* Fiber.interrupt(reader)
+    }).pipe(Effect.provide([
+      layer(),
+      Scripted.model([
+        [100, 200].map((amount) => Scripted.toolCall("pay", { amount })),
+        "Done.",
+        Scripted.toolCall("pay", { amount: 300 })
+      ])
+    ])))
+
+  it.effect("a request is data: stored as JSON, decided in another process, where the decision must fit the tool", () =>
+    Effect.gen(function*() {
+      const approvals = yield* Approvals
+      const { pay, sent } = yield* makePay
+      const fiber = yield* start(pay)
+      const [waiting] = yield* approvals.list
+      const row = JSON.stringify(yield* Schema.encodeEffect(Schema.toCodecJson(ApprovalRequest))(waiting!))
+
+      // The other process has the row and its own tools.
+      const elsewhere = yield* makePay
+      const request = yield* Schema.decodeUnknownEffect(Schema.toCodecJson(ApprovalRequest))(JSON.parse(row))
+      assert.deepStrictEqual(request, waiting)
+      const approved = (amount: unknown): Decision => ({ _tag: "Approved", params: { amount } })
+      const misfit = yield* Effect.flip(check(request, approved("all"), [elsewhere.pay]))
+      assert.deepInclude(misfit, { _tag: "InvalidDecision", id: request.id })
+      const other = Tool.fn("pay", { description: "", parameters: { euros: Schema.Int } }, () => Effect.void)
+      assert.include((yield* Effect.flip(check(request, { _tag: "Approved" }, [other]))).problem, "euros")
+      assert.include((yield* Effect.flip(check(request, { _tag: "Approved" }, []))).problem, "there is no tool pay")
+      assert.deepStrictEqual(yield* check(request, { _tag: "Rejected", message: "no" }, []), {
+        _tag: "Rejected",
+        message: "no"
+      })
+      const decision = yield* check(request, approved(7), [elsewhere.pay])
+      const answer = JSON.stringify(yield* Schema.encodeEffect(Schema.toCodecJson(Decision))(decision))
+
+      const decided = yield* Schema.decodeUnknownEffect(Schema.toCodecJson(Decision))(JSON.parse(answer))
+      assert(decided._tag === "Approved")
+      yield* approvals.approve(request.id, { params: decided.params })
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(yield* Ref.get(sent), [7])
+      assert.deepStrictEqual(yield* Ref.get(elsewhere.sent), [])
+    }).pipe(Effect.provide([layer(), paying(500)])))
+
+  it.effect("a request says where it comes from, at any depth", () =>
+    Effect.gen(function*() {
+      const approvals = yield* Approvals
+      const { pay } = yield* makePay
+      const inner = Agent.make("in/side", { tools: [pay], model: paying(100) })
+      const outer = Agent.make("outer", {
+        tools: [Tool.fromAgent(inner, { name: "ask", description: "" })],
+        model: Scripted.model([Scripted.toolCall("ask", { prompt: "Pay." })])
+      })
+      const fiber = yield* collect(Agent.run(outer, "Go.")).pipe(Effect.forkChild)
+      yield* TestClock.adjust(0)
+      const [request] = yield* approvals.list
+      assert.strictEqual(request!.path, "outer/1/call_1/in%2Fside/1/call_1")
+      assert.strictEqual(request!.parent?.call, "call_1")
+      yield* Fiber.interrupt(fiber)
+    }).pipe(Effect.provide(layer())))
 
   it.effect("calls of nested agents and of other runs are on the one list", () =>
     Effect.gen(function*() {

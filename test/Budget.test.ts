@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Scope, Stream } from "effect"
-import { LanguageModel, Prompt, Response } from "effect/ai"
+import { Effect, Exit, Fiber, Layer, Scope, Stream } from "effect"
+import { LanguageModel, Model, Prompt, Response } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import * as Agent from "../src/Agent.ts"
@@ -147,8 +147,7 @@ describe("Budget", () => {
       "Budget.make: expectedOutputTokens must be a number of at least 0, got -1": () =>
         Budget.make({ expectedOutputTokens: -1 }),
       "Budget.make: maxDuration must be a duration that is not negative, got -1ms": () =>
-        Budget.make({ maxDuration: -1 }),
-      "Budget.make: price must be given with maxCost, got undefined": () => Budget.make({ maxCost: 1 })
+        Budget.make({ maxDuration: -1 })
     }))
 
   it.effect("a run ends in BudgetExceeded before the call that it can't pay", () =>
@@ -187,15 +186,44 @@ describe("Budget", () => {
       assert.deepStrictEqual(yield* budget.used, { tokens: 2004, cost: 2, toolCalls: 2 })
     }))
 
+  it.effect("counts the money of each agent's own model, by its name in Prices or by its own price", () =>
+    Effect.gen(function*() {
+      const named = (name: string, ...steps: ReadonlyArray<Scripted.Step>) =>
+        Layer.merge(
+          Scripted.model([[...steps, Scripted.text("Done."), Scripted.usage(1_000_000, 0)]]),
+          Layer.succeed(Model.ModelName, name)
+        )
+      const helper = Agent.make("helper", { model: named("gpt-5-mini") })
+      const spent = Effect.fnUntraced(function*(budget: Budget.Budget) {
+        const lead = Agent.make("lead", {
+          budget,
+          tools: [Tool.fromAgent(helper, { description: "" })],
+          model: named("gpt-5", Scripted.toolCall("helper", { prompt: "Help." })),
+          stopWhen: () => true
+        })
+        yield* Agent.response(Agent.run(lead, "Go."))
+        return (yield* budget.used).cost
+      })
+      const dollars = Budget.make({ maxCost: 10 })
+      assert.strictEqual(yield* spent(yield* dollars), 1.25 + 0.25)
+      const ours = { "gpt-5": { input: 3, output: 0 }, "gpt-5-mini": { input: 2, output: 0 } }
+      assert.strictEqual(yield* Effect.provideService(Effect.flatMap(dollars, spent), Prices.Prices, ours), 5)
+      const calls = Budget.make({
+        maxCost: 10,
+        price: (_, model) => model === "gpt-5" ? 1 : model === "gpt-5-mini" ? 0.5 : undefined
+      })
+      assert.strictEqual(yield* spent(yield* calls), 1.5)
+    }))
+
   it.effect("under a maxCost a call that has no known cost is not made", () =>
     Effect.gen(function*() {
-      const price = (usage: Response.Usage) => Prices.cost({}, "unheard-of", usage)
-      const budget = yield* Budget.make({ maxCost: 1, price })
+      const price = () => undefined
+      const budget = yield* Budget.make({ maxCost: 1 })
       const granted = yield* Budget.grant(yield* Budget.make({ maxTokens: 10_000 }), { maxCost: 1 })
-      for (const dear of [budget, granted]) {
+      for (const dear of [budget, granted, yield* Budget.make({ maxCost: 1, price })]) {
         const error = yield* Effect.flip(collect(Agent.run(Agent.make("a", { budget: dear }), "Hi")))
         assert.strictEqual(error.reason._tag, "InvalidAgent")
-        assert.include(error.message, "its price knows no cost for this call")
+        assert.include(error.message, "nobody knows what a call of the model scripted costs")
       }
       assert.deepStrictEqual(yield* Effect.flatten(Scripted.Requests), [])
       const unlimited = yield* Budget.make({ maxTokens: 10_000, price })

@@ -93,6 +93,11 @@ export interface Options {
    * `"whenPossible"` marks each tool as strict whose schema allows it, and all others as not strict. Default: unmarked.
    */
   readonly strictTools?: "whenPossible" | undefined
+  /**
+   * Whether the provider takes the JSON schema of its answer, in each request or in those without tools. Where it does not,
+   * the object that an agent is asked for is the argument of a tool. Default: it does not.
+   */
+  readonly jsonOutput?: "always" | "withoutTools" | undefined
   /** Signs each request, beside what the model itself knows of keys. */
   readonly authorize?: Authorize | undefined
   /** Values that no error, span, log or cassette may show, such as the API key. */
@@ -204,8 +209,8 @@ const prepare = Effect.fnUntraced(function*(
 ) {
   const settings = mergeSettings(bridge.settings ?? {}, yield* RequestSettings)
   const { headers, origin } = yield* sign(bridge, settings.headers ?? {}, method)
-  const { codecTransformer, model: { provider } } = bridge
-  const dialect = { provider, codecTransformer, strictTools: bridge.strictTools === "whenPossible" }
+  const { codecTransformer, jsonOutput, model: { provider } } = bridge
+  const dialect = { provider, codecTransformer, jsonOutput, strictTools: bridge.strictTools === "whenPossible" }
   const call = yield* Effect.try({
     try: () => toCallOptions(request, { ...settings, headers }, dialect),
     catch: (error) => Errors.make(new AiError.UnsupportedSchemaError({ description: String(error) }), origin)

@@ -125,6 +125,7 @@ const options = Effect.fnUntraced(function*(name: string, { cache, ...settings }
     provider: "anthropic",
     settings: cache === undefined ? settings : cached(settings, cache),
     codecTransformer: toCodecAnthropic,
+    jsonOutput: "always" as const,
     secrets: [key]
   }
 })

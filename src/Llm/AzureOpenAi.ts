@@ -170,7 +170,8 @@ const options = Effect.fnUntraced(function*(deployment: string, { api = "respons
     model: api === "responses" ? keepRequests(azure.responses(deployment), "azure") : azure.chat(deployment),
     settings: api === "responses" ? unstored(settings) : settings,
     codecTransformer: toCodecOpenAI,
-    strictTools: "whenPossible"
+    strictTools: "whenPossible",
+    jsonOutput: "always"
   } as const
 })
 

@@ -42,7 +42,13 @@ export const model = (
 ): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
   checkModel("Gemini.model", name, settings)
   return AiSdk.layer(
-    Effect.map(provider, ({ google, key }) => ({ model: google(name), provider: "gemini", settings, secrets: [key] }))
+    Effect.map(provider, ({ google, key }) => ({
+      model: google(name),
+      provider: "gemini",
+      settings,
+      jsonOutput: "always",
+      secrets: [key]
+    }))
   )
 }
 

@@ -42,7 +42,13 @@ export const model = (
   return AiSdk.layer(
     Effect.map(
       provider,
-      ({ key, mistral }) => ({ model: mistral(name), provider: "mistral", settings, secrets: [key] })
+      ({ key, mistral }) => ({
+        model: mistral(name),
+        provider: "mistral",
+        settings,
+        jsonOutput: "withoutTools",
+        secrets: [key]
+      })
     )
   )
 }

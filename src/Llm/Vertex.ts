@@ -48,7 +48,10 @@ export const model = (
 ): AiSdk.ModelLayer<Config.ConfigError | AiSdk.PackageMissing> => {
   checkModel("Vertex.model", name, settings)
   return AiSdk.layer(
-    Effect.map(provider, ({ vertex, ...origin }) => ({ ...origin, model: vertex(name), settings }))
+    Effect.map(
+      provider,
+      ({ vertex, ...origin }) => ({ ...origin, model: vertex(name), settings, jsonOutput: "always" })
+    )
   )
 }
 

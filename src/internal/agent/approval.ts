@@ -14,6 +14,8 @@ export interface Waiting {
   readonly at: RunPlace
   readonly id: string
   readonly name: string
+  /** The way to the call from the outermost run. */
+  readonly path: string
   readonly params: unknown
   readonly emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
 }
@@ -21,18 +23,14 @@ export interface Waiting {
 /** Waits for the decision on a call. `problemOf` says why other arguments are not acceptable. */
 export const decisionOn = Effect.fnUntraced(function*(
   approvals: Approvals["Service"],
-  { at, emit, id, name, params }: Waiting,
+  { at, emit, id, name, params, path }: Waiting,
   problemOf: (params: unknown) => Effect.Effect<string | undefined>
 ) {
   let approval = ""
-  const decision = yield* approvals.request({
-    agent: at.self.agent,
-    tool: name,
-    callId: id,
-    params,
+  const decision = yield* approvals.request({ ...at.self, path, call: id, tool: name, params }, {
     problemOf,
-    announce: (pending) => {
-      approval = pending.id
+    requested: (request) => {
+      approval = request.id
       return emit([{ ...at.self, _tag: "ApprovalRequested", approval, id, name, params }])
     }
   })

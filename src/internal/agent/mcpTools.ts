@@ -1,99 +1,120 @@
 /**
- * The tools of an MCP server, over a connection that is replaced when it breaks.
+ * The tools of an MCP server.
  *
  * @internal
  */
 import type * as McpClient from "effect/ai/McpClient"
 import type * as McpClientError from "effect/ai/McpClientError"
 import type * as McpSchema from "effect/ai/McpSchema"
-import * as Prompt from "effect/ai/Prompt"
 import * as AiTool from "effect/ai/Tool"
 import * as Effect from "effect/Effect"
-import { isObject } from "effect/Predicate"
-import * as RcRef from "effect/RcRef"
-import type * as Scope from "effect/Scope"
+import { hasProperty, isObject } from "effect/Predicate"
+import { defaultBounds, isDeeper } from "./bounds.ts"
+import { effectOf } from "./mcpClient.ts"
+import { partOf, partsOf, toOutcome } from "./mcpContent.ts"
 import type { EffectClass, Outcome } from "./outcome.ts"
+import { distinctNames } from "./toolName.ts"
 
-export interface McpTool {
+/**
+ * A tool as an MCP server describes it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface McpTool
+  extends Pick<McpSchema.Tool, "name" | "title" | "description" | "inputSchema" | "annotations">
+{}
+
+/** A tool with the name that the model knows it by. */
+export interface NamedMcpTool {
+  readonly tool: McpTool
   readonly definition: AiTool.Any
   readonly effect: EffectClass
   readonly call: (params: unknown) => Effect.Effect<Outcome, McpClientError.McpClientError>
 }
 
-export const discover = Effect.fnUntraced(function*<R>(
-  connect: Effect.Effect<McpClient.McpClient, McpClientError.McpClientError, R>,
-  rename: (name: string) => string
-): Effect.fn.Return<ReadonlyArray<McpTool>, McpClientError.McpClientError, R | Scope.Scope> {
-  const connection: Connection = yield* RcRef.make({ acquire: connect, idleTimeToLive: "Infinity" })
-  const retry = (effect: EffectClass) => ({ times: 1, while: effect === "once" ? neverRan : isBroken })
-  const tools = yield* using(connection, (client) => client.listTools())
-  return tools.map((tool) => {
-    const effect = effectOf(tool)
-    return {
-      definition: AiTool.dynamic(rename(tool.name), {
-        description: tool.description,
-        parameters: tool.inputSchema
-      }),
-      effect,
-      call: (params) => {
-        const call = using(
-          connection,
-          (client) => client.callTool({ tool, arguments: isObject(params) ? { ...params } : {} })
-        )
-        return Effect.map(Effect.retry(call, retry(effect)), toOutcome)
-      }
+/** How the tools of a server are chosen and named. */
+export interface Selection {
+  readonly filter?: ((tool: McpTool) => boolean) | undefined
+  readonly rename?: ((name: string) => string) | undefined
+  readonly prefix?: string | undefined
+  readonly resources?: boolean | undefined
+}
+
+export const discover = Effect.fnUntraced(function*(
+  client: McpClient.McpClient,
+  { filter = () => true, prefix = "", rename = (name) => name, resources = false }: Selection
+): Effect.fn.Return<ReadonlyArray<NamedMcpTool>, McpClientError.McpClientError> {
+  const offered = (yield* client.listTools()).map((tool): Offered => ({
+    tool,
+    call: (params) => Effect.map(client.callTool({ tool, arguments: asArguments(params) }), fromResult)
+  }))
+  const chosen: Array<Offered> = []
+  for (const entry of resources ? [...offered, ...resourceTools(client)] : offered) {
+    const { inputSchema, name } = entry.tool
+    if (!filter(entry.tool)) continue
+    if (isDeeper(inputSchema, defaultBounds.maxDepth)) {
+      yield* Effect.logWarning(`Tool.fromMcp: ${JSON.stringify(name)} is left out, its parameters are nested too deep`)
+      continue
     }
-  })
+    chosen.push(entry)
+  }
+  const names = distinctNames(chosen.map(({ tool }) => `${prefix}${rename(tool.name)}`))
+  return chosen.map(({ call, tool }, index) => ({
+    tool,
+    definition: AiTool.dynamic(names[index]!, { description: tool.description, parameters: tool.inputSchema }),
+    effect: effectOf(tool),
+    call
+  }))
 })
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-type Connection = RcRef.RcRef<McpClient.McpClient, McpClientError.McpClientError>
-
-/** Uses the connection; one that breaks is given up, so that the next use connects again. */
-const using = <A>(
-  connection: Connection,
-  use: (client: McpClient.McpClient) => Effect.Effect<A, McpClientError.McpClientError>
-): Effect.Effect<A, McpClientError.McpClientError> =>
-  Effect.scoped(Effect.flatMap(RcRef.get(connection), use)).pipe(
-    Effect.tapError((error) => isBroken(error) ? RcRef.invalidate(connection) : Effect.void)
-  )
-
-const isBroken = ({ reason }: McpClientError.McpClientError): boolean =>
-  reason._tag === "TransportError" || reason._tag === "ClosedError"
-
-/** Nobody knows whether other calls that broke off took effect, so only those that may run twice are tried again. */
-const neverRan = ({ reason }: McpClientError.McpClientError): boolean =>
-  reason._tag === "ClosedError" && reason.sessionExpired === true
-
-const effectOf = ({ annotations }: McpSchema.Tool): EffectClass =>
-  annotations?.readOnlyHint === true ? "pure" : annotations?.idempotentHint === true ? "idempotent" : "once"
-
-const toOutcome = ({ content, isError = false, structuredContent }: McpSchema.CallToolResult): Outcome => {
-  const text = content.map(toText).join("\n")
-  const files = content.flatMap((block) =>
-    block.type === "image" || block.type === "audio"
-      ? [Prompt.filePart({ mediaType: block.mimeType, data: block.data })]
-      : []
-  )
-  return {
-    result: isError ? text : structuredContent ?? text,
-    isFailure: isError,
-    ...(files.length > 0 && { modelOutput: [Prompt.textPart({ text }), ...files] })
-  }
+interface Offered {
+  readonly tool: McpTool
+  readonly call: NamedMcpTool["call"]
 }
 
-const toText = (block: McpSchema.ContentBlock): string => {
-  switch (block.type) {
-    case "text":
-      return block.text
-    case "resource_link":
-      return `${block.title ?? block.name}: ${block.uri}`
-    case "resource":
-      return "text" in block.resource ? block.resource.text : `${block.resource.uri} (not text)`
-    default:
-      return `(${block.type}, ${block.mimeType})`
-  }
+const asArguments = (params: unknown): Record<string, unknown> => isObject(params) ? { ...params } : {}
+
+const fromResult = ({ content, isError = false, structuredContent }: McpSchema.CallToolResult): Outcome => {
+  const outcome = toOutcome(partsOf(content))
+  if (isError) return { ...outcome, isFailure: true }
+  return structuredContent === undefined ? outcome : { ...outcome, result: structuredContent }
 }
+
+/** The resources of the server, for the model to look for and to read. */
+const resourceTools = (client: McpClient.McpClient): ReadonlyArray<Offered> => [
+  {
+    tool: {
+      name: "list_resources",
+      description: "Lists what can be read with read_resource",
+      inputSchema: { type: "object", properties: {} },
+      annotations: { readOnlyHint: true }
+    },
+    call: () =>
+      Effect.map(client.listResources(), (resources) => ({
+        result: resources.map(({ description = "", mimeType = "", name, uri }) => ({
+          uri,
+          name,
+          description,
+          mimeType
+        })),
+        isFailure: false
+      }))
+  },
+  {
+    tool: {
+      name: "read_resource",
+      description: "Reads a resource",
+      inputSchema: { type: "object", properties: { uri: { type: "string" } }, required: ["uri"] },
+      annotations: { readOnlyHint: true }
+    },
+    call: (params) => {
+      const uri = hasProperty(params, "uri") ? String(params.uri) : ""
+      return Effect.map(client.readResource({ uri }), ({ contents }) => toOutcome(contents.map(partOf)))
+    }
+  }
+]

@@ -18,16 +18,18 @@ import * as Stream from "effect/Stream"
 import type { AgentError } from "../../AgentError.ts"
 import { InvalidAgent, ModelFailed } from "../../AgentError.ts"
 import * as Budget from "../../Budget.ts"
+import * as Prices from "../../Llm/Prices.ts"
 import { RequestSettings, type Settings } from "../../Llm/Settings.ts"
 import type { Reason, Recovery } from "../../Recover.ts"
 import * as Transcript from "../../Transcript.ts"
 import { estimateTokens } from "../estimateTokens.ts"
 import { isContent } from "../llm/callSpan.ts"
 import type { NamedModel } from "./agent.ts"
+import { costOf } from "./cost.ts"
 import * as Guardrails from "./guardrails.ts"
-import { outputTool, withOutput } from "./output.ts"
+import { withOutput } from "./output.ts"
 import { type AgentRun, fail, leaveOut } from "./run.ts"
-import { sameName } from "./toolName.ts"
+import { outputTool, sameName } from "./toolName.ts"
 import * as Turn from "./turn.ts"
 
 /** Asks the model until it has answered or nothing helps. `last` is the turn that must be an answer. */
@@ -73,6 +75,7 @@ export const callModel = Effect.fnUntraced(function*<E, R>(
 /** One request to the model. */
 interface ModelRequest {
   readonly model: NamedModel
+  readonly prices: Prices.PriceTable
   readonly prompt: Prompt.Prompt
   /** An estimate, since a provider's own count comes only with the answer; 0 where there is no budget. */
   readonly inputTokens: number
@@ -96,12 +99,15 @@ const plan = Effect.fnUntraced(function*<E, R>(
   const definitions = withOutput(given, output)
   run.tools = tools === undefined ? run.ownTools : new Map(tools.map((tool) => [tool.name, tool]))
   const settings = chosen.settings === undefined ? agent.settings : { ...agent.settings, ...chosen.settings }
-  const problem = (tools && sameName(definitions)) ?? unpriced(run, settings)
+  const model = chosen.model === undefined ? run.model : yield* run.modelOf(chosen.model)
+  const prices = yield* Prices.Prices
+  const problem = (tools && sameName(definitions)) ?? unpriced(run, model, settings, prices)
   if (problem !== undefined) return yield* fail(run, new InvalidAgent({ problem }))
   const window = yield* windowOf(run, transcript)
   const prompt = Transcript.toPrompt(window, chosen.instructions ?? agent.instructions)
   return {
-    model: chosen.model === undefined ? run.model : yield* run.modelOf(chosen.model),
+    model,
+    prices,
     prompt,
     inputTokens: run.budgets.length === 0 ? 0 : estimateTokens(prompt.content),
     toolkit: definitions === agent.definitions ? agent.toolkit : Toolkit.make(...definitions),
@@ -113,11 +119,20 @@ const plan = Effect.fnUntraced(function*<E, R>(
 })
 
 /** A call that nobody knows the cost of would never use a budget up. */
-const unpriced = <E, R>({ budgets }: AgentRun<E, R>, settings: Settings | undefined): string | undefined =>
+const unpriced = <E, R>(
+  { budgets }: AgentRun<E, R>,
+  { name }: NamedModel,
+  settings: Settings | undefined,
+  prices: Prices.PriceTable
+): string | undefined =>
   budgets.some((budget) =>
-      Budget.needsPrice(budget) && budget.price(usageOf(1, outputOf(settings, budget))) === undefined
+      Budget.needsPrice(budget) &&
+      costOf(usageOf(1, outputOf(settings, budget)), [name], prices, budget.price) === undefined
     )
-    ? "the budget has a maxCost, but its price knows no cost for this call: let it be 0 if the model is free"
+    ? `the budget has a maxCost, but nobody knows what a call of the model ${
+      name ?? "(its layer has no name)"
+    } costs: ` +
+      "provide Prices with it, or give the budget a price (0 if the model is free)"
     : undefined
 
 /** The part of the conversation that requests carry. */
@@ -196,7 +211,7 @@ const paid = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn, request: ModelRequest)
   if (run.budgets.length === 0) return answer
   const amountOf = (budget: Budget.Budget, usage: Response.Usage) => ({
     tokens: (usage.inputTokens.total ?? 0) + (usage.outputTokens.total ?? 0),
-    cost: budget.price(usage) ?? 0
+    cost: costOf(usage, [turn.model, request.model.name], request.prices, budget.price) ?? 0
   })
   const input = request.inputTokens
   return Budget.spend(answer, {

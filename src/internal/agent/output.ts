@@ -7,9 +7,8 @@ import * as AiTool from "effect/ai/Tool"
 import * as Schema from "effect/Schema"
 import * as Transcript from "../../Transcript.ts"
 import type { Output } from "./protocol.ts"
+import { outputTool } from "./toolName.ts"
 import type * as Turn from "./turn.ts"
-
-export const outputTool = "final_answer"
 
 /** The tools of a request: those of the agent, and where an output is asked for, the one that gives it. */
 export const withOutput = (

@@ -25,6 +25,7 @@ import { pathOf, type RunPlace } from "./place.ts"
 import type { AgentBehavior, AgentRef, Input, Request } from "./protocol.ts"
 import { placeRun } from "./toolContext.ts"
 import * as Turn from "./turn.ts"
+import { watched } from "./watched.ts"
 
 /**
  * Who can be in a team: an agent or a behavior (of an agent or of a team), which the team starts as its child, or the
@@ -267,39 +268,40 @@ const perform = <R>(
   members: ReadonlyArray<Started>,
   request: Request,
   transcript: Ref.Ref<Transcript.Transcript>,
-  emit: TeamRun["emit"]
+  listener: TeamRun["emit"]
 ): Effect.Effect<void, AgentError, R> =>
-  Effect.flatMap(placeRun(team, { parent: request.parent, as: request.as }), (at) => {
-    const prompt = Transcript.user(request.input)
-    const added: Array<Transcript.Entry> = [prompt]
-    const run: TeamRun = {
-      at,
-      request,
-      emit,
-      transcript,
-      added,
-      prompts: new Map(),
-      shared,
-      speaker: undefined,
-      heard: [],
-      usages: [],
-      turns: 0
-    }
-    const started = emit([{ ...at.self, _tag: "RunStarted" }])
-    if (Transcript.isBlank(prompt)) return Effect.andThen(started, fail(run, new EmptyPrompt()))
-    // The conversation gets the answer as far as it came, and no prompt that nobody answered, unless its user left.
-    const write = (exit: Exit.Exit<unknown, unknown>) => {
-      added.push(...run.heard.map(Turn.toEntry).filter(({ content }) => content.length > 0))
-      const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
-      const kept = failed ? added.slice(0, answeredOf(run)) : added
-      return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...kept))
-    }
-    const answered = Effect.map(Effect.andThen(started, answer(members, run)), (answer) => settle(run, answer))
-    return Effect.flatMap(
-      Effect.onExit(answered, write),
-      (response) => emit([{ ...at.self, _tag: "Completed", response }])
-    )
-  })
+  Effect.flatMap(placeRun(team, { parent: request.parent, as: request.as }), (at) =>
+    watched(at, listener, (emit) => {
+      const prompt = Transcript.user(request.input)
+      const added: Array<Transcript.Entry> = [prompt]
+      const run: TeamRun = {
+        at,
+        request,
+        emit,
+        transcript,
+        added,
+        prompts: new Map(),
+        shared,
+        speaker: undefined,
+        heard: [],
+        usages: [],
+        turns: 0
+      }
+      const started = emit([{ ...at.self, _tag: "RunStarted" }])
+      if (Transcript.isBlank(prompt)) return Effect.andThen(started, fail(run, new EmptyPrompt()))
+      // The conversation gets the answer as far as it came, and no prompt that nobody answered, unless its user left.
+      const write = (exit: Exit.Exit<unknown, unknown>) => {
+        added.push(...run.heard.map(Turn.toEntry).filter(({ content }) => content.length > 0))
+        const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
+        const kept = failed ? added.slice(0, answeredOf(run)) : added
+        return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...kept))
+      }
+      const answered = Effect.map(Effect.andThen(started, answer(members, run)), (answer) => settle(run, answer))
+      return Effect.flatMap(
+        Effect.onExit(answered, write),
+        (response) => emit([{ ...at.self, _tag: "Completed", response }])
+      )
+    }))
 
 /** How many of the entries that the run adds are answered: all until the last answer, or the prompt by a member. */
 const answeredOf = ({ added, turns }: TeamRun): number =>

@@ -15,10 +15,10 @@ import { decisionOn, refusalIn } from "./approval.ts"
 import { bound, deepArguments, isDeeper } from "./bounds.ts"
 import type { Decision } from "./decision.ts"
 import * as Guardrails from "./guardrails.ts"
-import { outputTool } from "./output.ts"
 import { callPath } from "./place.ts"
 import type { AgentRun } from "./run.ts"
 import { CurrentTool } from "./toolContext.ts"
+import { outputTool } from "./toolName.ts"
 import * as Turn from "./turn.ts"
 
 /** Runs the calls of a turn. `last` is a turn whose results no model will read. */
@@ -53,7 +53,7 @@ const decide = Effect.fnUntraced(function*<E, R>(
   if (Option.isNone(approvals)) {
     return yield* new InvalidAgent({ problem: `tool ${name} needs approval: provide Approvals.layer` })
   }
-  const waiting = { at: run.at, emit: run.emit, id, name, params: call.params }
+  const waiting = { at: run.at, emit: run.emit, id, name, params: call.params, path: callPath(run.at, turn.number, id) }
   const decision: Decision = last
     ? { _tag: "Rejected", message: "this was the last turn" }
     : yield* decisionOn(

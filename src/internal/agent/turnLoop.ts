@@ -29,6 +29,7 @@ import * as Prices from "../../Llm/Prices.ts"
 import * as Transcript from "../../Transcript.ts"
 import * as Pushed from "../pushed.ts"
 import { type AgentSpec, namedModel, type RunOptions } from "./agent.ts"
+import { costOf } from "./cost.ts"
 import * as Guardrails from "./guardrails.ts"
 import { callModel } from "./modelCall.ts"
 import { outputOf, withOutput } from "./output.ts"
@@ -39,6 +40,7 @@ import { callTools } from "./toolCalls.ts"
 import { placeRun } from "./toolContext.ts"
 import { sameName } from "./toolName.ts"
 import * as Turn from "./turn.ts"
+import { watched } from "./watched.ts"
 
 /** The events of one run. */
 export const events = <E, R>(
@@ -49,12 +51,15 @@ export const events = <E, R>(
   Pushed.make(
     (emit) =>
       Effect.flatMap(placeRun(agent.name, options.origin), (at) =>
-        emit([{ ...at.self, _tag: "RunStarted" }]).pipe(
-          Effect.andThen(begin(agent, at, input, options, emit)),
-          Effect.flatMap((run) => whole(run, withinTime(run, turns(run)))),
-          Effect.scoped,
-          Effect.flatMap((response) => emit([{ ...at.self, _tag: "Completed", response }]))
-        )).pipe(
+        watched(at, emit, (emit) =>
+          emit([{ ...at.self, _tag: "RunStarted" }]).pipe(
+            Effect.andThen(begin(agent, at, input, options, emit)),
+            Effect.flatMap((run) =>
+              whole(run, withinTime(run, turns(run)))
+            ),
+            Effect.scoped,
+            Effect.flatMap((response) => emit([{ ...at.self, _tag: "Completed", response }]))
+          ))).pipe(
           Effect.withSpan(`invoke_agent ${agent.name}`, { attributes: { "gen_ai.agent.name": agent.name } }, {
             captureStackTrace: false
           })
@@ -177,16 +182,15 @@ const finished = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn, prices: Prices.Pri
   const { metadata, reason, usage } = turn.finish!
   const { duration, timeToFirstPart } = turn.timing!
   run.usages.push(usage)
-  // The name that the answer came with may be more precise than the one that was asked for.
-  const models = [turn.model, turn.asked].filter((name) => name !== undefined)
-  const cost = models.map((name) => Prices.cost(prices, name, usage)).find((cost) => cost !== undefined)
+  const model = turn.model ?? turn.asked
+  const cost = costOf(usage, [turn.model, turn.asked], prices)
   return {
     ...run.at.self,
     _tag: "TurnFinished",
     turn: turn.number,
     finishReason: reason,
     usage,
-    ...(models[0] !== undefined && { model: models[0] }),
+    ...(model !== undefined && { model }),
     ...(cost !== undefined && { cost }),
     duration,
     timeToFirstPart,

@@ -12,11 +12,13 @@ import type {
 } from "@ai-sdk/provider"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Tool from "effect/ai/Tool"
+import type { JsonSchema } from "effect/JsonSchema"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type { Settings } from "../../Llm/Settings.ts"
 import { readable } from "./aiSdkHistory.ts"
 import { toPrompt } from "./aiSdkPrompt.ts"
+import * as JsonOutput from "./jsonOutput.ts"
 import { reveal } from "./redact.ts"
 import { definedOnly } from "./settings.ts"
 
@@ -25,6 +27,7 @@ export interface Dialect {
   readonly provider: string
   readonly codecTransformer: LanguageModel.CodecTransformer
   readonly strictTools: boolean
+  readonly jsonOutput: "always" | "withoutTools" | undefined
 }
 
 /** Throws what the codec transformer throws for a schema that the provider has no form for. */
@@ -45,12 +48,16 @@ export const toCallOptions = (
   })
   return {
     prompt: toPrompt(history, { providerName, takesText, takesTextFiles }),
-    ...toTools(request, dialect, names),
-    ...(request.responseFormat.type === "json"
-      ? { responseFormat: toResponseFormat(request.responseFormat, dialect) }
-      : undefined),
+    ...toAnswer(request, dialect, names),
     ...toSettings(settings)
   }
+}
+
+/** The JSON schema of an effect/ai schema: its objects are closed, and its root is no reference. */
+export const toClosedSchema = (schema: Schema.Constraint): JsonSchema => {
+  const { definitions, schema: written } = Schema.toJsonSchemaDocument(schema, { onExcessProperty: "error" })
+  const root = typeof written.$ref === "string" ? definitions[referenceKey(written.$ref)] ?? written : written
+  return JSON.stringify(root).includes("\"$ref\"") ? { ...root, $defs: definitions } : root
 }
 
 // -----------------------------------------------------------------------------------------------------------------
@@ -66,10 +73,26 @@ const toSettings = (settings: Settings): Omit<LanguageModelV4CallOptions, "promp
   })
 }
 
-const toResponseFormat = (
-  { objectName, schema }: Extract<LanguageModel.ProviderOptions["responseFormat"], { type: "json" }>,
-  { codecTransformer }: Dialect
-) => ({ type: "json", name: objectName, schema: asJsonSchema7(codecTransformer(schema).jsonSchema) }) as const
+/** The tools, and the object that the answer shall be. */
+const toAnswer = (request: LanguageModel.ProviderOptions, dialect: Dialect, names: Names) => {
+  const asked = JsonOutput.native(request)
+  if (asked !== undefined && takesSchema(asked, dialect)) {
+    const responseFormat = toResponseFormat(asked.name, asked.jsonSchema)
+    return { ...toTools(asked.request, dialect, names), responseFormat }
+  }
+  const { responseFormat } = request
+  const tools = toTools(request, dialect, names)
+  if (responseFormat.type === "text") return tools
+  const { jsonSchema } = dialect.codecTransformer(responseFormat.schema)
+  return { ...tools, responseFormat: toResponseFormat(responseFormat.objectName, jsonSchema) }
+}
+
+const toResponseFormat = (name: string, schema: JsonSchema) =>
+  ({ type: "json", name, schema: asJsonSchema7(schema) }) as const
+
+const takesSchema = ({ jsonSchema, request }: JsonOutput.Native, { jsonOutput, strictTools }: Dialect): boolean =>
+  (jsonOutput === "always" || jsonOutput === "withoutTools" && request.tools.length === 0) &&
+  (!strictTools || isStrict(jsonSchema))
 
 // OpenAI and those who speak its API keep answers unless they are told not to.
 const stores = ({ provider }: Dialect, { providerOptions }: Settings): boolean =>
@@ -118,11 +141,7 @@ const emptyInput: JSONSchema7 = { type: "object", properties: {}, additionalProp
 
 // Closed objects keep models from inventing arguments, and strict mode asks for them. A schema with an identifier is
 // written as a reference, but a function's arguments must be an object at their root.
-const closedTransformer: LanguageModel.CodecTransformer = (codec) => {
-  const { definitions, schema } = Schema.toJsonSchemaDocument(codec, { onExcessProperty: "error" })
-  const root = typeof schema.$ref === "string" ? definitions[referenceKey(schema.$ref)] ?? schema : schema
-  return { codec, jsonSchema: JSON.stringify(root).includes("\"$ref\"") ? { ...root, $defs: definitions } : root }
-}
+const closedTransformer: LanguageModel.CodecTransformer = (codec) => ({ codec, jsonSchema: toClosedSchema(codec) })
 
 const referenceKey = ($ref: string) =>
   decodeURIComponent($ref.replace("#/$defs/", "")).replaceAll("~1", "/").replaceAll("~0", "~")

@@ -1,0 +1,81 @@
+/**
+ * Reads what MCP servers offer beside tools: resources, and prompts.
+ *
+ * `Tool.fromMcp` makes tools of a server; here are the things that a program takes from it itself, as parts of a prompt.
+ *
+ * @since 0.1.0
+ */
+import type * as McpClient from "effect/ai/McpClient"
+import type * as McpClientError from "effect/ai/McpClientError"
+import type * as McpSchema from "effect/ai/McpSchema"
+import type * as Prompt from "effect/ai/Prompt"
+import type * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { reconnecting } from "./internal/agent/mcpClient.ts"
+import { partOf, partsOf } from "./internal/agent/mcpContent.ts"
+import * as Transcript from "./Transcript.ts"
+
+/**
+ * A client whose connection is kept until the scope closes, and replaced when it breaks.
+ *
+ * An operation that finds it broken is tried once more, unless it is a call of a tool that the server does not mark as
+ * read-only or idempotent, and that may have run.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Ref } from "effect"
+ * import { McpClient } from "effect/ai"
+ * import { Agent, Mcp, Tool, Transcript } from "effect-troupe"
+ *
+ * const program = Effect.gen(function*() {
+ *   const client = yield* Mcp.connect(McpClient.make({ name: "desk", version: "1.0.0" }))
+ *   const agent = Agent.make("reviewer", { tools: yield* Tool.fromMcp(Effect.succeed(client)) })
+ *   const prompts = yield* client.listPrompts()
+ *   const { history, input } = Mcp.toConversation(yield* client.getPrompt({ prompt: prompts[0]! }))
+ *   const readme = Mcp.toParts(yield* client.readResource({ uri: "file:///README.md" }))
+ *   const transcript = yield* Ref.make(history)
+ *   return Agent.run(agent, [...input, ...readme], { transcript })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const connect: <R>(
+  connection: Effect.Effect<McpClient.McpClient, McpClientError.McpClientError, R>
+) => Effect.Effect<McpClient.McpClient, McpClientError.McpClientError, R | Scope.Scope> = reconnecting
+
+/**
+ * The contents of a resource as parts of a prompt: texts, images, sounds and PDFs. Of other files only the address.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const toParts = ({ contents }: McpSchema.ReadResourceResult): ReadonlyArray<Prompt.UserMessagePart> =>
+  contents.map(partOf)
+
+/**
+ * A prompt of a server as a conversation: the messages of the user at the end are the `input` of a run, those before are
+ * its `history`.
+ *
+ * @since 0.1.0
+ * @category conversions
+ */
+export const toConversation = (
+  { messages }: McpSchema.GetPromptResult
+): { readonly history: Transcript.Transcript; readonly input: ReadonlyArray<Prompt.UserMessagePart> } => {
+  const start = messages.findLastIndex(({ role }) => role === "assistant") + 1
+  return {
+    history: Transcript.make(messages.slice(0, start).map(toEntry)),
+    input: partsOf(messages.slice(start).map(({ content }) => content))
+  }
+}
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const toEntry = ({ content, role }: McpSchema.PromptMessage): Transcript.Entry =>
+  role === "user"
+    ? Transcript.user(partsOf([content]))
+    : { _tag: "Answer", agent: "assistant", content: partsOf([content]) }
