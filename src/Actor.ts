@@ -364,7 +364,8 @@ export const self = <Name extends string, Rpcs extends Rpc.Any>(
 
 /**
  * Puts a message of the current actor's own protocol into its mailbox when `ref` has ended, before all that waits
- * there; at once when it has ended already. Watching twice is watching once. A watch ends with the incarnation.
+ * there; at once when it has ended already. Watching twice is watching once, also after the end. A watch ends with the
+ * incarnation.
  *
  * @since 0.1.0
  * @category watching

@@ -14,6 +14,7 @@ import * as Scheduler from "effect/Scheduler"
 import * as Stream from "effect/Stream"
 import type { LocalActorRef, Protocol, TerminatedReason } from "./Actor.ts"
 import { LookupError } from "./internal/actor/actorError.ts"
+import * as AsyncContext from "./internal/actor/asyncContext.ts"
 import * as Cell from "./internal/actor/cell.ts"
 import { Faults } from "./internal/actor/faults.ts"
 import * as Lifecycle from "./internal/actor/lifecycle.ts"
@@ -212,6 +213,7 @@ const makeSystem = ({ name, timings = false }: Options, shutdownTimeout: Duratio
         context,
         clock: Context.get(context, Clock.Clock),
         dispatcher: Context.get(context, Scheduler.Scheduler).makeDispatcher(),
+        inContext: AsyncContext.capture(),
         listeners: new Set(),
         stats: new Map(),
         registrations: [],

@@ -216,6 +216,8 @@ const routerBehavior = (behavior: Erased.Behavior, pool: Pool, size: number) =>
       const oneAtATime = Semaphore.makeUnsafe(1)
       pool.resize = (size) =>
         oneAtATime.withPermit(Effect.provideContext(resizeTo(pool, behavior, path, size), context))
+      // Those of the last incarnation have stopped with it.
+      for (const routee of pool.routees.splice(0)) HashRing.remove(pool.ring, routee)
       yield* pool.resize(size)
       return {}
     }),

@@ -33,6 +33,7 @@ import { type EffectClass, failure, type Outcome } from "./internal/agent/outcom
 import type { AgentRef, Input } from "./internal/agent/protocol.ts"
 import { CurrentTool, parentIn } from "./internal/agent/toolContext.ts"
 import { checkName, toToolName } from "./internal/agent/toolName.ts"
+import { waitAs, waitingRun } from "./internal/agent/waiting.ts"
 import * as check from "./internal/check.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import * as Pushed from "./internal/pushed.ts"
@@ -283,10 +284,10 @@ export function fromAgent<R>(target: Runnable<R> | AgentRef, options: FromAgentO
     timeout: options.timeout
   }, ({ prompt }) =>
     Effect.flatMap(CurrentTool, (tool) => {
-      const events: Stream.Stream<AgentEvent, unknown, R> = "run" in target
-        ? target.run(prompt)
-        : target.stream("Run", { input: prompt, parent: parentIn(tool, name) })
-      return Effect.map(forward(events, tool.emit), ({ text }) => text)
+      const answered: Effect.Effect<Answer, unknown, R> = "run" in target
+        ? forward(target.run(prompt), tool.emit)
+        : waitFor(target.stream("Run", { input: prompt, parent: parentIn(tool, name) }), tool.emit)
+      return Effect.map(answered, ({ text }) => text)
     }))
 }
 
@@ -312,9 +313,7 @@ export interface FromAgentOptions {
   readonly description: string
   /** Default: the agent's name, with "_" for characters that no tool's name can have. */
   readonly name?: string | undefined
-  /**
-   * Fails a call that takes longer; two actors that ask each other would otherwise wait for ever. Default: for ever.
-   */
+  /** Fails a call that takes longer. Default: for ever. Actors that ask each other in a circle need none. */
   readonly timeout?: Duration.Input | undefined
 }
 
@@ -346,7 +345,7 @@ export const handoff = <const Name extends string>(
       const parent = parentIn(tool, options.name)
       const history = yield* tool.conversation
       const events = ref.stream("Run", { input: message, history, parent, as: tool.at.voice })
-      const { output, text } = yield* forward(events, tool.emit)
+      const { output, text } = yield* waitFor(events, tool.emit)
       const outcome: Outcome = {
         result: text,
         isFailure: false,
@@ -584,12 +583,20 @@ const onceApproved = Effect.fnUntraced(function*<R, R2>(
   }
 })
 
+type Answer = Pick<AgentResponse, "text" | "output">
+
+/** The same for the run of another actor. */
+const waitFor = <E>(
+  events: Stream.Stream<AgentEvent, E>,
+  emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
+): Effect.Effect<Answer, E> => Effect.flatMap(waitingRun, (run) => waitAs(run, forward(events, emit)))
+
 /** Emits the events of a run inside of this one, all but the last, and gives its answer. */
 const forward = <E, R>(
   events: Stream.Stream<AgentEvent, E, R>,
   emit: (events: ReadonlyArray<AgentEvent>) => Effect.Effect<void>
-): Effect.Effect<Pick<AgentResponse, "text" | "output">, E, R> => {
-  let answer: Pick<AgentResponse, "text" | "output"> = { text: "" }
+): Effect.Effect<Answer, E, R> => {
+  let answer: Answer = { text: "" }
   const each = Pushed.runForEach(events, (batch) => {
     const last = batch.at(-1)
     if (last?._tag !== "Completed") return emit(batch)

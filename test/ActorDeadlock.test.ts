@@ -607,7 +607,7 @@ describe("Agents that wait for each other", () => {
       b: [Scripted.toolCall("to_a", { message: "?" }), "b did it alone"]
     }))))
 
-  it.effect.fails("in nested teams: a member that asks the outermost team gets a failed result", () =>
+  it.effect("in nested teams: a member that asks the outermost team gets a failed result", () =>
     run(Effect.gen(function*() {
       const toTeam = yield* Deferred.make<Tool.Tool<string>>()
       const member = yield* Agent.spawn(asking("member", toTeam), { name: "member" })
@@ -628,6 +628,52 @@ describe("Agents that wait for each other", () => {
       member: [Scripted.toolCall("ask_team", { prompt: "?" }), "alone"],
       other: () => "other"
     }))))
+
+  it.effect("in calls side by side, behind agents in between: the call that closes the cycle is a failed result", () =>
+    run(Effect.gen(function*() {
+      const toA = yield* Deferred.make<Tool.Tool<string>>()
+      const b = yield* Agent.spawn(asking("b", toA), { name: "b" })
+      const tools = ["first", "second"].map((name) =>
+        Tool.fromAgent(Agent.make(name, { instructions: name, tools: [asks(b, "ask_b")] }), { description: "" })
+      )
+      const a = yield* Agent.spawn(Agent.make("a", { instructions: "a", tools }), { name: "a" })
+      yield* Deferred.succeed(toA, asks(a, "ask_a"))
+      const exit = yield* settle(collect(Agent.stream(a, "Go")))
+      assert(exit !== undefined && Exit.isSuccess(exit))
+      assert.strictEqual(results(exit.value).filter((result) => String(result).includes("/user/a")).length, 2)
+      assert.includeMembers(results(exit.value), ["first is done", "second is done"])
+    })).pipe(Effect.provide(cast({
+      a: [["first", "second"].map((name) => Scripted.toolCall(name, { prompt: "?" })), "a is done"],
+      first: [Scripted.toolCall("ask_b", { prompt: "?" }), "first is done"],
+      second: [Scripted.toolCall("ask_b", { prompt: "?" }), "second is done"],
+      b: [Scripted.toolCall("ask_a", { prompt: "?" }), "b", Scripted.toolCall("ask_a", { prompt: "?" }), "b"]
+    }))))
+
+  const bounded: Record<
+    string,
+    { readonly tool?: Pick<Tool.FromAgentOptions, "timeout">; readonly agent?: Agent.Limits }
+  > = {
+    "the tool's timeout": { tool: { timeout: "1 second" } },
+    "the agent's maxDuration": { agent: { maxDuration: "1 second" } }
+  }
+  for (const [what, { agent, tool }] of Object.entries(bounded)) {
+    it.effect(`are none of it when ${what} ends the wait`, () =>
+      run(Effect.gen(function*() {
+        const toA = yield* Deferred.make<Tool.Tool<string>>()
+        const b = yield* Agent.spawn(asking("b", toA), { name: "b" })
+        const tools = [Tool.fromAgent(b, { name: "ask_b", description: "", ...tool })]
+        const a = yield* Agent.spawn(Agent.make("a", { instructions: "a", tools, ...agent }), { name: "a" })
+        yield* Deferred.succeed(toA, asks(a, "ask_a"))
+        const running = yield* begin(collect(Agent.stream(a, "Go")))
+        assert.isUndefined(running.pollUnsafe())
+        yield* pass("1 second")
+        assert.isDefined(running.pollUnsafe())
+        assert.notInclude(JSON.stringify(yield* Agent.transcript(b)), "its own answer")
+      })).pipe(Effect.provide(cast({
+        a: [Scripted.toolCall("ask_b", { prompt: "?" }), "a is done"],
+        b: [Scripted.toolCall("ask_a", { prompt: "?" }), "b is done"]
+      }))))
+  }
 
   it.effect("are none of it when they share an expert: it answers one after the other", () =>
     run(Effect.gen(function*() {

@@ -22,6 +22,7 @@ import type { Policy, Restart } from "../../Supervisor.ts"
 import type { Emit } from "../pushed.ts"
 import { retype } from "../retype.ts"
 import { type ActorError, type ActorErrorReason, makeActorError } from "./actorError.ts"
+import type * as AsyncContext from "./asyncContext.ts"
 import type { CrashTimes } from "./crashTimes.ts"
 import type { Fault, MessageToHandle } from "./faults.ts"
 import type * as MailboxQueue from "./mailboxQueue.ts"
@@ -103,6 +104,8 @@ export interface System {
   readonly context: Context.Context<never>
   readonly clock: Clock.Clock
   readonly dispatcher: Scheduler.SchedulerDispatcher
+  /** The async context that handlers and restarts begin in. */
+  readonly inContext: AsyncContext.Scope
   readonly listeners: Set<(event: ActorEvent) => void>
   readonly stats: Map<string, Stats>
   readonly registrations: Array<Metric.Registration>
@@ -117,7 +120,7 @@ export interface System {
   readonly root: Cell
   /** How many messages go by until the observer is told of one. */
   untilSample: number
-  /** How many answers are resuming their askers on the current stack, on top of each other. */
+  /** How many answers and setups are under way on the current stack, on top of each other. */
   depth: number
 }
 
@@ -209,8 +212,8 @@ export interface Incarnation {
   /** The runs that nobody waits for any more; the end of the last one closes the scope. */
   abandoned: ReadonlyArray<string> | undefined
   watching: Set<Cell> | undefined
-  /** What it was told last of an actor's end. */
-  notices: WeakMap<Cell, Envelope> | undefined
+  /** What it was told last of an actor's end, and whether it began to watch only after that. */
+  notices: WeakMap<Cell, { readonly notice: Envelope; readonly isLate: boolean }> | undefined
 }
 
 /** A handler or a setup at work, or an owed answer. */
@@ -257,12 +260,18 @@ export interface Envelope extends Wait, MailboxQueue.Node<Envelope> {
   readonly span: Tracer.AnySpan | undefined
   /** The run that waits for it. */
   asker: Run | undefined
-  /** Resumes the sender of a told message that waited for capacity. */
-  accepted: ((exit: Exit.Exit<void, ActorError>) => void) | undefined
+  /** The sender of a told message, while it waits for capacity. */
+  blocked: Blocked | undefined
   /** Takes the message back from where its handler forwarded it to. */
   forwarded: Effect.Effect<unknown> | undefined
   /** What an observer is told when it has been handled. */
   sample: Sample | undefined
+}
+
+/** A sender that waits for capacity, and the wait of its run. */
+export interface Blocked {
+  readonly room: Wait
+  readonly resume: (exit: Exit.Exit<void, ActorError>) => void
 }
 
 /** Times in monotonic nanoseconds. */

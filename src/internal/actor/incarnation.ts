@@ -20,11 +20,11 @@ export const setup = (incarnation: Cell.Incarnation): Effect.Effect<Cell.Handler
     incarnation.setup.fiber = fiber
     // The context was captured where `spawn` asked for all that the setup needs.
     const setup = incarnation.cell.definition.setup as Effect.Effect<Cell.Handlers, unknown>
-    return fiber.context === incarnation.context ? setup : Effect.setContext(setup, incarnation.context)
+    const inContext = fiber.context === incarnation.context ? setup : Effect.setContext(setup, incarnation.context)
+    return Effect.onExit(inContext, () => Effect.sync(() => endSetup(incarnation)))
   })
 
-/** Notes that the setup has ended. */
-export const endSetup = (incarnation: Cell.Incarnation): void => {
+const endSetup = (incarnation: Cell.Incarnation): void => {
   incarnation.setup = undefined
   noteEnd(incarnation)
 }

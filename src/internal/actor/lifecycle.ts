@@ -74,7 +74,7 @@ const canTake = ({ definition, incarnation, paused, state }: Cell.Cell): boolean
 
 /** Runs the message's handler, and says how many operations it took before it suspended or ended. */
 const handle = (envelope: Cell.Envelope): number => {
-  const run = Message.start(envelope)
+  const run = envelope.to.system.inContext(() => Message.start(envelope, proceedBeside))
   const fiber = run.fiber!
   const operations = fiber.currentOpCount
   const exit = fiber.pollUnsafe()
@@ -156,6 +156,9 @@ const hold = (incarnation: Cell.Incarnation, envelope: Cell.Envelope, handingOn:
   follow(run, Effect.runForkWith(incarnation.context)(effect), (exit) => endRun(run, envelope, exit))
 }
 
+/** A forked run lets the next message in: in this turn, or in one of its own. */
+const proceedBeside = ({ incarnation }: Cell.Run): void => proceed(incarnation.cell)
+
 /** Goes on after something has ended beyond the actor's turn. */
 const proceed = (cell: Cell.Cell): void => {
   if (cell.turn !== "none") return
@@ -198,7 +201,11 @@ export const start = (cell: Cell.Cell): Effect.Effect<void, unknown> =>
     const { incarnation } = cell
     const wait = waitForSetup(spawner, cell)
     const started = Effect.onExit(Incarnation.setup(incarnation), (exit) => settleStart(incarnation, exit))
-    const fiber = Effect.runForkWith(incarnation.context)(started)
+    // Setups that spawn in setups must not overflow the stack.
+    const isDeep = cell.system.depth >= Message.maxDepth
+    cell.system.depth++
+    const fiber = Effect.runForkWith(incarnation.context)(isDeep ? Effect.andThen(Effect.yieldNow, started) : started)
+    cell.system.depth--
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) {
       if (wait !== undefined) wait.status = "done"
@@ -229,7 +236,6 @@ const settleStart = (
   exit: Exit.Exit<Cell.Handlers, unknown>
 ): Effect.Effect<void, SpawnError> => {
   const { cell } = incarnation
-  Incarnation.endSetup(incarnation)
   if (cell.state !== Cell.starting) {
     if (cell.state._tag === "Stopping") beginEnding(cell)
     return Effect.andThen(awaitStopped(cell), refuse(cell))
@@ -295,7 +301,7 @@ export const crash = (cell: Cell.Cell, cause: Cause.Cause<unknown>, by: Cell.Cel
       case "Resume":
         return false
       case "Restart":
-        beginRestart(cell, restartOn(cell, cause, directive), cause)
+        beginRestart(cell, cause, (restarting) => restartOn(cell, restarting, cause, directive))
         return false
       case "Stop":
       case "Escalate":
@@ -307,31 +313,47 @@ export const crash = (cell: Cell.Cell, cause: Cause.Cause<unknown>, by: Cell.Cel
 }
 
 /**
- * Ends the incarnation and starts the next one, whatever the supervisor says; a backoff ends at once. Succeeds when the
- * next one has started.
+ * Ends the incarnation and starts the next one, whatever the supervisor says; a backoff, or a setup that hangs at a restart,
+ * ends at once. Succeeds when the next one has started, or the actor has ended; from inside, it waits for nothing.
  */
 export const restart = (cell: Cell.Cell): Effect.Effect<void> =>
-  Effect.callback((resume) => {
-    const { listeners } = cell.system
-    const listener = ({ _tag, path }: Cell.ActorEvent): void => {
-      if (path !== cell.path || (_tag !== "Restarted" && _tag !== "Stopped")) return
-      listeners.delete(listener)
-      Message.resume(cell, resume, Effect.void)
+  Effect.withFiber(({ context }) =>
+    Cell.contains(cell, context)
+      ? Effect.sync(() => isRunning(cell) && requestRestart(cell))
+      : Effect.callback<void>((resume) => {
+        if (Cell.isEnding(cell)) return resume(Effect.void)
+        const { listeners } = cell.system
+        const listener = ({ _tag, path }: Cell.ActorEvent): void => {
+          if (path !== cell.path || !isStart.has(_tag)) return
+          listeners.delete(listener)
+          Message.resume(cell, resume, Effect.void)
+        }
+        listeners.add(listener)
+        requestRestart(cell)
+        return Effect.sync(() => listeners.delete(listener))
+      })
+  )
+
+const isStart: ReadonlySet<string> = new Set(
+  ["Started", "Restarted", "Stopped"] satisfies Array<Cell.ActorEvent["_tag"]>
+)
+
+const isRunning = ({ state }: Cell.Cell): boolean => state === Cell.running || state._tag === "Draining"
+
+const requestRestart = (cell: Cell.Cell): void => {
+  const { incarnation, state } = cell
+  const cause = Cause.die(new Error(`${cell.path}: a restart was requested`))
+  if (isRunning(cell)) {
+    if (cell.definition.inGroup) suspendForGroup(cell, cause)
+    else beginRestart(cell, cause, (restarting) => startNext(cell, restarting, cause))
+  } else if (state._tag === "Restarting" && state.by === "self") {
+    if (state.backoff !== undefined) state.backoff()
+    // Its end interrupts the setup, which nobody knows the end of.
+    else if (incarnation.setup !== undefined) {
+      beginRestart(cell, cause, (restarting) => startNext(cell, restarting, cause))
     }
-    listeners.add(listener)
-    const { state } = cell
-    if (Cell.isEnding(cell)) {
-      listeners.delete(listener)
-      return resume(Effect.void)
-    }
-    if (state._tag === "Restarting") state.backoff?.()
-    else if (state === Cell.running || state._tag === "Draining") {
-      const cause = Cause.die(new Error(`${cell.path}: a restart was requested`))
-      if (cell.definition.inGroup) suspendForGroup(cell, cause)
-      else beginRestart(cell, Effect.suspend(() => startNext(cell, cause)), cause)
-    }
-    return Effect.sync(() => listeners.delete(listener))
-  })
+  }
+}
 
 /** Ends the incarnation of a group's child; its mailbox and references wait for `startSuspended`. */
 export const suspend = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
@@ -345,12 +367,11 @@ export const suspend = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Ef
 /** Starts the next incarnation of a suspended child, and fails as its setup does. */
 export const startSuspended = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effect<void, unknown> =>
   Effect.suspend(() => {
-    if (cell.state._tag !== "Restarting") return Effect.void
-    const next = nextIncarnation(cell)
-    return Effect.onExit(Incarnation.setup(next), (exit) =>
+    const { state } = cell
+    if (state._tag !== "Restarting") return Effect.void
+    return Effect.onExit(Incarnation.setup(nextIncarnation(cell)), (exit) =>
       Effect.sync(() => {
-        Incarnation.endSetup(next)
-        if (Exit.isSuccess(exit)) settleRestart(cell, cause, exit.value)
+        if (Exit.isSuccess(exit)) settleRestart(cell, state, cause, exit.value)
         advance(cell)
       }))
   })
@@ -372,12 +393,13 @@ const giveUp = (cell: Cell.Cell, cause: Cause.Cause<unknown>, escalate: boolean)
 }
 
 const setRestarting = (cell: Cell.Cell, by: Cell.Restarting["by"]): Cell.Restarting => {
+  const { state } = cell
   const restarting: Cell.Restarting = {
     _tag: "Restarting",
     by,
     fiber: undefined,
     backoff: undefined,
-    draining: cell.state._tag === "Draining"
+    draining: state._tag === "Draining" || (state._tag === "Restarting" && state.draining)
   }
   cell.state = restarting
   return restarting
@@ -392,69 +414,89 @@ const suspendForGroup = (cell: Cell.Cell, cause: Cause.Cause<unknown>): void => 
 }
 
 /** Ends this incarnation and does what `next` says. What needs no time happens on this stack. */
-const beginRestart = (cell: Cell.Cell, next: Effect.Effect<void>, cause: Cause.Cause<unknown>): void => {
+const beginRestart = (
+  cell: Cell.Cell,
+  cause: Cause.Cause<unknown>,
+  next: (restarting: Cell.Restarting) => Effect.Effect<void>
+): void => {
   const restarting = setRestarting(cell, "self")
   const ending = Incarnation.leavesNothing(cell) ? undefined : endIncarnation(cell, Exit.failCause(cause))
   const restart = Effect.withFiber<void>((fiber) => {
     restarting.fiber = fiber
-    return ending === undefined ? next : Effect.andThen(Effect.uninterruptible(ending), next)
+    const started = Effect.suspend(() => next(restarting))
+    return ending === undefined ? started : Effect.andThen(Effect.uninterruptible(ending), started)
   })
-  // Where the next incarnation has this very context, its setup needs no other one.
-  Effect.runForkWith(cell.incarnation.context)(restart).addObserver((exit) => endRestart(cell, cause, exit))
+  cell.system.inContext(() => {
+    // Where the next incarnation has this very context, its setup needs no other one.
+    const fiber = Effect.runForkWith(cell.incarnation.context)(restart)
+    restarting.fiber = fiber
+    fiber.addObserver((exit) => endRestart(cell, restarting, cause, exit))
+  })
 }
 
-const endRestart = (cell: Cell.Cell, cause: Cause.Cause<unknown>, exit: Exit.Exit<void>): void => {
-  // A stop interrupted it.
-  if (cell.incarnation.setup !== undefined) Incarnation.endSetup(cell.incarnation)
+const endRestart = (
+  cell: Cell.Cell,
+  restarting: Cell.Restarting,
+  cause: Cause.Cause<unknown>,
+  exit: Exit.Exit<void>
+): void => {
   // The policy itself died, and there is no other one to ask.
-  if (Exit.isFailure(exit) && cell.state._tag === "Restarting") giveUp(cell, Cause.combine(cause, exit.cause), false)
+  if (Exit.isFailure(exit) && cell.state === restarting) giveUp(cell, Supervision.both(cause, exit.cause), false)
   proceed(cell)
 }
 
-const restartOn = (cell: Cell.Cell, cause: Cause.Cause<unknown>, directive: Restart): Effect.Effect<void> => {
+const restartOn = (
+  cell: Cell.Cell,
+  restarting: Cell.Restarting,
+  cause: Cause.Cause<unknown>,
+  directive: Restart
+): Effect.Effect<void> => {
   const delay = Supervision.nextDelay(cell, directive, cause, cell.incarnation.healthySince)
   const startAfter = (delay: Duration.Duration | undefined): Effect.Effect<void> => {
     if (delay === undefined) return Effect.sync(() => giveUp(cell, cause, false))
-    const next = Effect.suspend(() => startNext(cell, cause))
-    return Duration.isZero(delay) ? next : Effect.andThen(backOff(cell, delay), next)
+    if (Duration.isZero(delay)) return startNext(cell, restarting, cause)
+    return Effect.andThen(backOff(restarting, delay), Effect.suspend(() => startNext(cell, restarting, cause)))
   }
   return Supervision.hasSucceeded(delay) ? startAfter(delay.value) : Effect.flatMap(delay, startAfter)
 }
 
 /** Waits before the next incarnation, until an operator restarts the actor. */
-const backOff = (cell: Cell.Cell, delay: Duration.Duration): Effect.Effect<void> => {
+const backOff = (restarting: Cell.Restarting, delay: Duration.Duration): Effect.Effect<void> => {
   const requested = Effect.callback<void>((resume) => {
-    // The restart that this is a part of may have been stopped meanwhile.
-    if (cell.state._tag !== "Restarting") return
-    const restarting = cell.state
     restarting.backoff = () => resume(Effect.void)
     return Effect.sync(() => restarting.backoff = undefined)
   })
   return Effect.raceFirst(requested, Effect.sleep(delay))
 }
 
-const startNext = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
-  const next = nextIncarnation(cell)
-  return Effect.matchCauseEffect(Incarnation.setup(next), {
+const startNext = (
+  cell: Cell.Cell,
+  restarting: Cell.Restarting,
+  cause: Cause.Cause<unknown>
+): Effect.Effect<void> => {
+  // Another restart has taken this one's place.
+  if (cell.state !== restarting) return Effect.void
+  return Effect.matchCauseEffect(Incarnation.setup(nextIncarnation(cell)), {
     onSuccess: (handlers) => {
-      Incarnation.endSetup(next)
-      settleRestart(cell, cause, handlers)
+      settleRestart(cell, restarting, cause, handlers)
       return Effect.void
     },
-    onFailure: (cause) => {
-      Incarnation.endSetup(next)
-      return crashInSetup(cell, cause)
-    }
+    onFailure: (cause) => crashInSetup(cell, restarting, cause)
   })
 }
 
 /** A setup that fails is one more crash. There is no state to resume, so that means to start again, too. */
-const crashInSetup = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
+const crashInSetup = (
+  cell: Cell.Cell,
+  restarting: Cell.Restarting,
+  cause: Cause.Cause<unknown>
+): Effect.Effect<void> => {
+  if (cell.state !== restarting) return Effect.void
   countCrash(cell, cause)
   const { directive, reason } = Supervision.decide(cell, cause, cell)
   const ending = endIncarnation(cell, Exit.failCause(cause)) ?? Effect.void
   const next = directive._tag === "Restart"
-    ? restartOn(cell, cause, directive)
+    ? Effect.suspend(() => restartOn(cell, restarting, cause, directive))
     : Effect.sync(() => giveUp(cell, reason, directive._tag === "Escalate"))
   return Effect.uninterruptible(ending).pipe(
     Effect.andThen(Effect.logError("setup failed at a restart", cause)),
@@ -465,13 +507,17 @@ const crashInSetup = (cell: Cell.Cell, cause: Cause.Cause<unknown>): Effect.Effe
 const nextIncarnation = (cell: Cell.Cell): Cell.Incarnation =>
   cell.incarnation = Cell.makeIncarnation(cell, cell.incarnation)
 
-const settleRestart = (cell: Cell.Cell, cause: Cause.Cause<unknown>, handlers: Cell.Handlers): void => {
-  const { state } = cell
-  if (state._tag !== "Restarting") return
+const settleRestart = (
+  cell: Cell.Cell,
+  restarting: Cell.Restarting,
+  cause: Cause.Cause<unknown>,
+  handlers: Cell.Handlers
+): void => {
+  if (cell.state !== restarting) return
   MailboxQueue.unstash(cell.queue)
   cell.stats.restarts++
   Cell.emit(cell, (path, protocol) => ({ _tag: "Restarted", path, protocol, cause }))
-  begin(cell, handlers, state.draining ? Cell.makeDraining() : Cell.running)
+  begin(cell, handlers, restarting.draining ? Cell.makeDraining() : Cell.running)
 }
 
 // -----------------------------------------------------------------------------------------------------------------

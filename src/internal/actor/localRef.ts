@@ -233,10 +233,7 @@ const waitForRoom = (envelope: Cell.Envelope): Effect.Effect<void, ActorError> =
     const outcome = send(envelope)
     if (outcome !== undefined) return resume(outcome)
     const room: Cell.Wait = { to: envelope.to, status: "blocked", run: undefined, nextWait: undefined }
-    envelope.accepted = (exit) => {
-      room.status = "done"
-      resume(exit)
-    }
+    envelope.blocked = { room, resume }
     Message.wait(envelope)
     const run = Waits.runOf(Fiber.getCurrent()!)
     if (run !== undefined) waitForRoomAs(run, room, envelope)

@@ -60,7 +60,7 @@ export const make = (
   sink,
   span,
   asker: undefined,
-  accepted: undefined,
+  blocked: undefined,
   forwarded: undefined,
   sample: undefined,
   next: undefined,
@@ -81,6 +81,9 @@ export const makeRun = (incarnation: Cell.Incarnation, envelope: Cell.Envelope |
 
 export const makeForward = (handOn: HandOn): Forward =>
   Object.assign(Deferred.makeUnsafe<unknown, unknown>(), { [ForwardTypeId]: handOn })
+
+/** How many answers may resume their askers, and spawns may begin setups, on top of each other. */
+export const maxDepth = 16
 
 /** The defect by which a handler says that its message is to be put aside. */
 export const stashSignal = { _tag: "effect-troupe/internal/Stash" }
@@ -116,7 +119,7 @@ export const offer = (envelope: Cell.Envelope): Exit.Exit<void, ActorError> | un
   }
 }
 
-/** Lets a message wait for capacity; `envelope.accepted` is resumed when it has it. */
+/** Lets a message wait for capacity; `envelope.blocked` is resumed when it has it. */
 export const wait = (envelope: Cell.Envelope): void => {
   count(envelope)
   MailboxQueue.wait(envelope.to.queue, envelope)
@@ -178,8 +181,8 @@ export const flush = (cell: Cell.Cell): void => {
 // handled
 // -----------------------------------------------------------------------------------------------------------------
 
-/** Starts the message's handler in a fiber of its own. */
-export const start = (envelope: Cell.Envelope): Cell.Run => {
+/** Starts the message's handler in a fiber of its own. `onFork` hears of a run that keeps no other message waiting. */
+export const start = (envelope: Cell.Envelope, onFork: (run: Cell.Run) => void): Cell.Run => {
   const { incarnation, stats } = envelope.to
   const run = makeRun(incarnation, envelope)
   envelope.status = "running"
@@ -189,9 +192,9 @@ export const start = (envelope: Cell.Envelope): Cell.Run => {
   incarnation.active++
   incarnation.busy++
   incarnation.starting = run
-  Effect.runForkWith(contextOf(incarnation, envelope))(Effect.withFiber((fiber) => {
+  run.fiber = Effect.runForkWith(contextOf(incarnation, envelope))(Effect.withFiber((fiber) => {
     run.fiber = fiber
-    return handle(run, envelope)
+    return handle(run, envelope, onFork)
   }))
   incarnation.starting = undefined
   return run
@@ -264,9 +267,6 @@ export const resume = <A>(cell: Cell.Cell, resumed: (value: A) => void, value: A
 
 const ForwardTypeId = "~effect-troupe/internal/Forward"
 
-/** How many answers may resume their askers on top of each other. */
-const maxDepth = 16
-
 const resumeLater = <A>(cell: Cell.Cell, resumed: (value: A) => void, value: A): void =>
   cell.system.dispatcher.scheduleTask(() => Cell.guarded(cell, resumed, value), 0)
 
@@ -289,15 +289,14 @@ const log = ({ incarnation }: Cell.Run, effect: Effect.Effect<void>): void => {
 
 /** Ends a message that will never be handled: its asker and its blocked sender get the error. */
 const refuse = (envelope: Cell.Envelope, reason: ActorErrorReason): void => {
-  const { accepted } = envelope
-  envelope.accepted = undefined
-  if (accepted === undefined && envelope.reply === undefined) {
+  const { blocked, reply } = envelope
+  if (blocked === undefined && reply === undefined) {
     envelope.status = "done"
     return
   }
   const exit = fail(envelope, reason)
   answer(envelope, exit)
-  if (accepted !== undefined) resumeLater(envelope.to, accepted, exit)
+  if (blocked !== undefined) unblock(envelope, blocked, exit)
 }
 
 const die = (envelope: Cell.Envelope): void => {
@@ -332,10 +331,20 @@ const admit = (cell: Cell.Cell): void => {
     envelope !== undefined;
     envelope = MailboxQueue.admit(cell.queue)
   ) {
-    const { accepted } = envelope
-    envelope.accepted = undefined
-    if (accepted !== undefined) resumeLater(cell, accepted, Exit.void)
+    const { blocked } = envelope
+    if (blocked !== undefined) unblock(envelope, blocked, Exit.void)
   }
+}
+
+/** From here on the sender waits no more, though its fiber goes on later. */
+const unblock = (
+  envelope: Cell.Envelope,
+  { resume, room }: Cell.Blocked,
+  exit: Exit.Exit<void, ActorError>
+): void => {
+  envelope.blocked = undefined
+  room.status = "done"
+  resumeLater(envelope.to, resume, exit)
 }
 
 const interrupt = (run: Cell.Run): Effect.Effect<unknown> =>
@@ -348,27 +357,38 @@ const contextOf = ({ context }: Cell.Incarnation, { span }: Cell.Envelope): Cont
   span === undefined ? context : Context.add(context, Tracer.ParentSpan, span)
 
 /** The handler's effect, with the fault that a test has for it. */
-const handle = (run: Cell.Run, envelope: Cell.Envelope): Effect.Effect<unknown, unknown> => {
+const handle = (
+  run: Cell.Run,
+  envelope: Cell.Envelope,
+  onFork: (run: Cell.Run) => void
+): Effect.Effect<unknown, unknown> => {
   const { tag, to } = envelope
   const { faults } = to.system
-  if (faults === undefined) return invoke(run, envelope)
+  if (faults === undefined) return invoke(run, envelope, onFork)
   const fault = faults({ path: to.path, protocol: to.definition.name, tag, n: to.handled })
   switch (fault) {
     case undefined:
-      return invoke(run, envelope)
+      return invoke(run, envelope, onFork)
     case "crashBefore":
       return Effect.die(new Error(`Faults: ${to.path} crashes before ${tag}`))
     case "crashAfter":
-      return Effect.andThen(invoke(run, envelope), Effect.die(new Error(`Faults: ${to.path} crashes after ${tag}`)))
+      return Effect.andThen(
+        invoke(run, envelope, onFork),
+        Effect.die(new Error(`Faults: ${to.path} crashes after ${tag}`))
+      )
     case "double":
       MailboxQueue.prepend(to.queue, make(to, tag, envelope.payload, undefined, undefined, undefined))
-      return invoke(run, envelope)
+      return invoke(run, envelope, onFork)
     default:
-      return Effect.andThen(Effect.sleep(fault.delay), Effect.suspend(() => invoke(run, envelope)))
+      return Effect.andThen(Effect.sleep(fault.delay), Effect.suspend(() => invoke(run, envelope, onFork)))
   }
 }
 
-const invoke = (run: Cell.Run, envelope: Cell.Envelope): Effect.Effect<unknown, unknown> => {
+const invoke = (
+  run: Cell.Run,
+  envelope: Cell.Envelope,
+  onFork: (run: Cell.Run) => void
+): Effect.Effect<unknown, unknown> => {
   const { incarnation } = run
   const { clock, spans, timings } = envelope.to.system
   if (timings) run.startedAt = clock.monotonicTimeNanosUnsafe()
@@ -382,6 +402,7 @@ const invoke = (run: Cell.Run, envelope: Cell.Envelope): Effect.Effect<unknown, 
     if (result.fork) {
       run.forked = true
       incarnation.busy--
+      onFork(run)
     }
   }
   const handler = envelope.sink === undefined

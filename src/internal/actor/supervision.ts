@@ -26,7 +26,7 @@ export const decide = (
     if (isDirective(directive)) return { directive, reason: cause }
     throw new TypeError(`Supervisor.decide: the function must return a directive, got ${directive}`)
   } catch (defect) {
-    return { directive: { _tag: "Stop" }, reason: Cause.combine(cause, Cause.die(defect)) }
+    return { directive: { _tag: "Stop" }, reason: both(cause, Cause.die(defect)) }
   }
 }
 
@@ -59,6 +59,10 @@ export const hasSucceeded = <A, E>(effect: Effect.Effect<A, E>): effect is Exit.
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+/** Two causes in one. Unlike `Cause.combine` it does not look into the defects, which may throw when it does. */
+export const both = (self: Cause.Cause<unknown>, that: Cause.Cause<unknown>): Cause.Cause<unknown> =>
+  Cause.fromReasons([...self.reasons, ...that.reasons])
 
 const isDirective = (directive: Directive): boolean =>
   Predicate.hasProperty(directive, "_tag") && ["Restart", "Resume", "Stop", "Escalate"].includes(directive._tag)

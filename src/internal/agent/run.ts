@@ -14,6 +14,7 @@ import type { Budget } from "../../Budget.ts"
 import type { Memory } from "../../Memory.ts"
 import type { Tool } from "../../Tool.ts"
 import * as Transcript from "../../Transcript.ts"
+import type { Run } from "../actor/cell.ts"
 import type { AgentSpec, NamedModel } from "./agent.ts"
 import type { RunPlace } from "./place.ts"
 import type { Output } from "./protocol.ts"
@@ -32,6 +33,8 @@ export interface AgentRun<E, R> {
   /** The answer that the run is asked for, where it is not text. */
   readonly output: Output | undefined
   readonly modelOf: (layer: Layer.Layer<LanguageModel.LanguageModel, E, R>) => Effect.Effect<NamedModel, E, R>
+  /** The run of an actor that waits for what this one waits for. */
+  waiting: Run | undefined
   model: NamedModel
   /** The tools of a turn that is given no others. */
   readonly ownTools: ReadonlyMap<string, Tool<string, R>>

@@ -18,13 +18,16 @@ import { AgentError, type AgentErrorReason, EmptyPrompt, MemberFailed } from "..
 import type { AgentEvent, AgentResponse, Place } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
 import * as Transcript from "../../Transcript.ts"
+import type { Run } from "../actor/cell.ts"
 import * as check from "../check.ts"
 import * as Pushed from "../pushed.ts"
+import type { Shown } from "../shown.ts"
 import { type BehaviorOptions, serve } from "./actor.ts"
 import { pathOf, type RunPlace } from "./place.ts"
 import type { AgentBehavior, AgentRef, Input, Request } from "./protocol.ts"
 import { placeRun } from "./toolContext.ts"
 import * as Turn from "./turn.ts"
+import { waitAs, waitingRun } from "./waiting.ts"
 import { watched } from "./watched.ts"
 
 /**
@@ -66,28 +69,33 @@ export interface Reply {
  * @since 0.1.0
  * @category type utils
  */
-export type TeamError<M extends Member> =
+export type TeamError<M extends Member> = Shown<
   | (M extends Agent<infer E, infer _R> ? E : M extends AgentBehavior<infer E, infer _R> ? E : never)
   | Actor.SpawnError
+>
 
 /**
- * The requirements of a team: those of its members.
+ * The requirements of a team: those of its members, and its own.
  *
  * @since 0.1.0
  * @category type utils
  */
-export type TeamServices<M extends Member> =
+export type TeamServices<M extends Member, R = never> = Shown<
+  | R
   | Exclude<
     M extends Agent<infer _E, infer R> ? R : M extends AgentBehavior<infer _E, infer R> ? R : never,
     Scope.Scope
   >
   | ActorSystem
+>
 
 /** One prompt under way through a team. */
 export interface TeamRun {
   readonly at: RunPlace
   readonly request: Request
   readonly emit: Pushed.Emit<AgentEvent>
+  /** The run of the team's actor, which waits for those of its members. */
+  readonly waiting: Run | undefined
   /** The conversation before the run. */
   readonly transcript: Ref.Ref<Transcript.Transcript>
   /** The entries that the run adds to the conversation: the prompt, then the answers. */
@@ -137,7 +145,7 @@ export const make = <M extends Member, R = never>(
   name: string,
   plan: Plan<R>,
   options: TeamOptions
-): AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>> => {
+): AgentBehavior<TeamError<M>, TeamServices<M, Exclude<R, Scope.Scope>>> => {
   check.notEmpty(`Team.${plan.kind}`, "name", name)
   const handler = Effect.gen(function*() {
     const budgets = Budget.join(yield* Budget.Current, options.budget)
@@ -160,7 +168,7 @@ export const make = <M extends Member, R = never>(
     }
   })
   // A list of members can't carry what each one fails with and requires; the signature, which saw them one by one, can.
-  return serve(name, handler, options) as AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>>
+  return serve(name, handler, options) as AgentBehavior<TeamError<M>, TeamServices<M, Exclude<R, Scope.Scope>>>
 }
 
 /**
@@ -198,7 +206,8 @@ export const prompt = (
       response = last.response
       return events.length === 1 ? Effect.void : run.emit(events.slice(0, -1))
     }
-    return Pushed.runForEach(ref.stream("Run", { history: run.request.history, ...request, parent }), relay).pipe(
+    const events = ref.stream("Run", { history: run.request.history, ...request, parent })
+    return waitAs(run.waiting, Pushed.runForEach(events, relay)).pipe(
       Effect.catchTag("ActorError", (error) => fail(run, new MemberFailed({ error }))),
       Effect.flatMap(() => response === undefined ? cutOff(run, ref) : Effect.succeed(response))
     )
@@ -270,38 +279,42 @@ const perform = <R>(
   transcript: Ref.Ref<Transcript.Transcript>,
   listener: TeamRun["emit"]
 ): Effect.Effect<void, AgentError, R> =>
-  Effect.flatMap(placeRun(team, { parent: request.parent, as: request.as }), (at) =>
-    watched(at, listener, (emit) => {
-      const prompt = Transcript.user(request.input)
-      const added: Array<Transcript.Entry> = [prompt]
-      const run: TeamRun = {
-        at,
-        request,
-        emit,
-        transcript,
-        added,
-        prompts: new Map(),
-        shared,
-        speaker: undefined,
-        heard: [],
-        usages: [],
-        turns: 0
-      }
-      const started = emit([{ ...at.self, _tag: "RunStarted" }])
-      if (Transcript.isBlank(prompt)) return Effect.andThen(started, fail(run, new EmptyPrompt()))
-      // The conversation gets the answer as far as it came, and no prompt that nobody answered, unless its user left.
-      const write = (exit: Exit.Exit<unknown, unknown>) => {
-        added.push(...run.heard.map(Turn.toEntry).filter(({ content }) => content.length > 0))
-        const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
-        const kept = failed ? added.slice(0, answeredOf(run)) : added
-        return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...kept))
-      }
-      const answered = Effect.map(Effect.andThen(started, answer(members, run)), (answer) => settle(run, answer))
-      return Effect.flatMap(
-        Effect.onExit(answered, write),
-        (response) => emit([{ ...at.self, _tag: "Completed", response }])
-      )
-    }))
+  Effect.flatMap(
+    Effect.zip(placeRun(team, { parent: request.parent, as: request.as }), waitingRun),
+    ([at, waiting]) =>
+      watched(at, listener, (emit) => {
+        const prompt = Transcript.user(request.input)
+        const added: Array<Transcript.Entry> = [prompt]
+        const run: TeamRun = {
+          at,
+          request,
+          emit,
+          waiting,
+          transcript,
+          added,
+          prompts: new Map(),
+          shared,
+          speaker: undefined,
+          heard: [],
+          usages: [],
+          turns: 0
+        }
+        const started = emit([{ ...at.self, _tag: "RunStarted" }])
+        if (Transcript.isBlank(prompt)) return Effect.andThen(started, fail(run, new EmptyPrompt()))
+        // The conversation gets the answer as far as it came, and no prompt that nobody answered, unless its user left.
+        const write = (exit: Exit.Exit<unknown, unknown>) => {
+          added.push(...run.heard.map(Turn.toEntry).filter(({ content }) => content.length > 0))
+          const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
+          const kept = failed ? added.slice(0, answeredOf(run)) : added
+          return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...kept))
+        }
+        const answered = Effect.map(Effect.andThen(started, answer(members, run)), (answer) => settle(run, answer))
+        return Effect.flatMap(
+          Effect.onExit(answered, write),
+          (response) => emit([{ ...at.self, _tag: "Completed", response }])
+        )
+      })
+  )
 
 /** How many of the entries that the run adds are answered: all until the last answer, or the prompt by a member. */
 const answeredOf = ({ added, turns }: TeamRun): number =>

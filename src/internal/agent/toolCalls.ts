@@ -97,23 +97,27 @@ const callTool = <E, R>(
   if (tool === undefined) return Effect.succeed({ result: "Received", isFailure: false })
   run.toolCalls++
   const { id, name } = call.part
-  return guarded(run, tool, call).pipe(
-    Effect.map((outcome) => bound(outcome, run.agent.bounds)),
-    Effect.flatMap((outcome) => checkAnswer(run, outcome)),
-    paid(run),
-    Effect.provideService(CurrentTool, {
-      at: run.at,
-      id,
-      name,
-      path: callPath(run.at, turn.number, id),
-      runs: new Map(),
-      maxDepth: run.agent.bounds.maxDepth,
-      conversation: Ref.get(run.transcript),
-      emit: emitFrom(run)
-    }),
-    Effect.withSpan(`execute_tool ${name}`, {
-      attributes: { "gen_ai.tool.name": name, "gen_ai.tool.call.id": id }
-    }, { captureStackTrace: false })
+  const { waiting } = run
+  return Effect.withFiber((fiber) =>
+    guarded(run, tool, call).pipe(
+      Effect.map((outcome) => bound(outcome, run.agent.bounds)),
+      Effect.flatMap((outcome) => checkAnswer(run, outcome)),
+      paid(run),
+      Effect.provideService(CurrentTool, {
+        at: run.at,
+        id,
+        name,
+        path: callPath(run.at, turn.number, id),
+        runs: new Map(),
+        waiting: waiting && { fiber, run: waiting },
+        maxDepth: run.agent.bounds.maxDepth,
+        conversation: Ref.get(run.transcript),
+        emit: emitFrom(run)
+      }),
+      Effect.withSpan(`execute_tool ${name}`, {
+        attributes: { "gen_ai.tool.name": name, "gen_ai.tool.call.id": id }
+      }, { captureStackTrace: false })
+    )
   )
 }
 

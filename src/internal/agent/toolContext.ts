@@ -5,9 +5,11 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Random from "effect/Random"
 import type { AgentEvent } from "../../AgentEvent.ts"
 import * as Transcript from "../../Transcript.ts"
+import type { Run } from "../actor/cell.ts"
 import { defaultBounds } from "./bounds.ts"
 import * as Place from "./place.ts"
 
@@ -21,6 +23,8 @@ export interface ToolContext {
   readonly path: string
   /** How many runs of each name it has started. */
   readonly runs: Map<string, number>
+  /** The fiber of the call, and the run of an actor that waits while it does. */
+  readonly waiting: { readonly fiber: Fiber.Fiber<unknown, unknown>; readonly run: Run } | undefined
   /** How deep the JSON of the call may be nested. */
   readonly maxDepth: number
   /** The conversation before the turn that made the call. */
@@ -37,6 +41,7 @@ const outside: ToolContext = {
   name: "",
   path: "",
   runs: new Map(),
+  waiting: undefined,
   maxDepth: defaultBounds.maxDepth,
   conversation: Effect.succeed(Transcript.empty),
   emit: () => Effect.void

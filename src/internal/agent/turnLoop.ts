@@ -40,6 +40,7 @@ import { callTools } from "./toolCalls.ts"
 import { placeRun } from "./toolContext.ts"
 import { sameName } from "./toolName.ts"
 import * as Turn from "./turn.ts"
+import { waitingRun } from "./waiting.ts"
 import { watched } from "./watched.ts"
 
 /** The events of one run. */
@@ -114,6 +115,7 @@ const begin = Effect.fnUntraced(function*<E, R>(
     owed: new Map(),
     turn: undefined,
     answered: false,
+    waiting: undefined,
     compacted: undefined,
     usages: [],
     toolCalls: 0,
@@ -160,6 +162,8 @@ const turns = <E, R>(run: AgentRun<E, R>): Effect.Effect<AgentResponse, AgentErr
   Effect.ensuring(
     Effect.gen(function*() {
       const { finalAnswer, maxTurns = 10 } = run.agent.limits
+      // Not before: a run with a limit of time has a fiber of its own, which nobody waits for longer than that.
+      run.waiting = yield* waitingRun
       for (let number = 1;; number++) {
         const last = finalAnswer === true && (number >= maxTurns || run.outOfCalls)
         const turn = yield* callModel(run, number, last)
