@@ -29,7 +29,7 @@ import { decisionOn, refusalIn } from "./internal/agent/approval.ts"
 import { deepArguments, isDeeper } from "./internal/agent/bounds.ts"
 import { reconnecting } from "./internal/agent/mcpClient.ts"
 import { discover, type McpTool, type Selection } from "./internal/agent/mcpTools.ts"
-import { type EffectClass, failure, type Outcome } from "./internal/agent/outcome.ts"
+import { type EffectClass, errorTypeOf, failure, failureOf, type Outcome } from "./internal/agent/outcome.ts"
 import type { AgentRef, Input } from "./internal/agent/protocol.ts"
 import { CurrentTool, parentIn } from "./internal/agent/toolContext.ts"
 import { checkName, toToolName } from "./internal/agent/toolName.ts"
@@ -360,7 +360,7 @@ export const handoff = <const Name extends string>(
     handle: (params) =>
       Effect.matchEffect(decode(params), {
         onFailure: (error) => Effect.succeed(invalidArguments(options.name, error.message)),
-        onSuccess: ({ message }) => Effect.catch(hand(message), (error) => Effect.succeed(failure(errorMessage(error))))
+        onSuccess: ({ message }) => Effect.catch(hand(message), (error) => Effect.succeed(failureOf(error)))
       })
   }
 }
@@ -463,8 +463,7 @@ export function fromMcp<R>(
         const { name } = definition
         // The retries of a broken connection are in the time of one call.
         const execute = withPolicies(name, { timeout, ...(effect === "pure" && { effect }) }, call)
-        const run = (params: unknown) =>
-          Effect.catch(execute(params), (error) => Effect.succeed(failure(errorMessage(error))))
+        const run = (params: unknown) => Effect.catch(execute(params), (error) => Effect.succeed(failureOf(error)))
         const asks = typeof needsApproval === "function" ? needsApproval : () => needsApproval
         return {
           [TypeId]: TypeId,
@@ -489,15 +488,17 @@ export function fromMcp<R>(
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const invalidArguments = (name: string, problem: string): Outcome =>
-  failure(`Invalid arguments for tool ${name}: ${problem}`)
+const invalidArguments = (name: string, problem: string): Outcome => ({
+  ...failure(`Invalid arguments for tool ${name}: ${problem}`),
+  errorType: "InvalidArguments"
+})
 
 const onFailure = (
   name: string,
   mode: FnOptions<{}, Schema.Top>["failureMode"],
   cause: unknown
 ): Effect.Effect<Outcome, ToolFailed> =>
-  mode === "error" ? Effect.fail(new ToolFailed({ tool: name, cause })) : Effect.succeed(failure(errorMessage(cause)))
+  mode === "error" ? Effect.fail(new ToolFailed({ tool: name, cause })) : Effect.succeed(failureOf(cause))
 
 const catchDefects =
   (name: string, mode: FnOptions<{}, Schema.Top>["failureMode"] = "return") =>
@@ -505,9 +506,10 @@ const catchDefects =
     Effect.catchCause(self, (cause) => {
       if (Cause.hasFails(cause)) return Effect.failCause(cause)
       const defect = Cause.squash(cause)
+      const problem = { ...failure(`Tool ${name} failed: ${errorMessage(defect)}`), errorType: errorTypeOf(defect) }
       return Effect.andThen(
         Effect.logError(`Tool ${name} died`, cause),
-        onFailure(name, mode, mode === "error" ? defect : `Tool ${name} failed: ${errorMessage(defect)}`)
+        mode === "error" ? onFailure(name, mode, defect) : Effect.succeed(problem)
       )
     })
 
@@ -516,13 +518,14 @@ const withPolicies = <Params, A, E, R>(
   name: string,
   { concurrency, effect, retry, timeout }: Pick<FnOptions<{}, Schema.Top>, "concurrency" | "timeout"> & Repetition,
   handler: (params: Params) => Effect.Effect<A, E, R>
-): (params: Params) => Effect.Effect<A, E | string, R> => {
-  let execute: (params: Params) => Effect.Effect<A, E | string, R> = handler
+): (params: Params) => Effect.Effect<A, E | Cause.TimeoutError, R> => {
+  let execute: (params: Params) => Effect.Effect<A, E | Cause.TimeoutError, R> = handler
   if (timeout !== undefined) {
     const late = `Tool ${name} timed out after ${Duration.format(Duration.fromInputUnsafe(timeout))}`
     const problem = effect === "pure" ? late : `${late}; whether it took effect is unknown`
     const inner = execute
-    execute = (params) => Effect.timeoutOrElse(inner(params), { duration: timeout, orElse: () => Effect.fail(problem) })
+    const orElse = () => Effect.fail(new Cause.TimeoutError(problem))
+    execute = (params) => Effect.timeoutOrElse(inner(params), { duration: timeout, orElse })
   }
   if (retry !== undefined) {
     const inner = execute
@@ -627,10 +630,11 @@ const fromHandler = <E, R>(
         onSome: (output): Outcome => ({
           result: output.isFailure ? errorMessage(output.result) : output.encodedResult,
           isFailure: output.isFailure,
+          ...(output.isFailure && { errorType: errorTypeOf(output.result) }),
           ...(output.modelOutput && { modelOutput: output.modelOutput })
         })
       })),
-      Effect.catch((error) => Effect.succeed(failure(errorMessage(error))))
+      Effect.catch((error) => Effect.succeed(failureOf(error)))
     )
   return {
     [TypeId]: TypeId,
