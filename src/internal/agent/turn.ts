@@ -6,16 +6,14 @@
 import * as AiError from "effect/ai/AiError"
 import * as Prompt from "effect/ai/Prompt"
 import * as Response from "effect/ai/Response"
-import type * as AiTool from "effect/ai/Tool"
 import { isObject } from "effect/Predicate"
 import type { AgentEvent } from "../../AgentEvent.ts"
+import type { Part } from "../../Tap.ts"
 import type * as Transcript from "../../Transcript.ts"
 import { errorMessage } from "../errorMessage.ts"
 import { deepArguments, deepResult, defaultBounds, isDeeper } from "./bounds.ts"
 import type { Outcome } from "./outcome.ts"
 import { nextBlock, type RunPlace } from "./place.ts"
-
-export type Part = Response.StreamPart<Record<string, AiTool.Any>, "deferred">
 
 /**
  * A call that the model made; it is answered by our tool, or by the provider. `params` are those that it is run with.
@@ -36,6 +34,10 @@ export interface Turn {
   /** Who answers. */
   readonly agent: string
   readonly number: number
+  /** Which request of the turn it is, from 1 on. */
+  readonly attempt: number
+  /** How many calls of each name were made for it beside its own. */
+  readonly counts: Map<string, number>
   /** How deep the JSON of its calls may be nested. */
   readonly maxDepth: number
   readonly content: Array<Block | TurnCall | File>
@@ -59,6 +61,7 @@ export interface Turn {
 export interface Options {
   /** Who answers. Default: the agent of the run. */
   readonly agent?: string
+  readonly attempt?: number
   readonly held?: boolean
   readonly maxDepth?: number
 }
@@ -66,11 +69,13 @@ export interface Options {
 export const make = (
   at: RunPlace,
   number: number,
-  { agent = at.self.agent, held = false, maxDepth = defaultBounds.maxDepth }: Options = {}
+  { agent = at.self.agent, attempt = 1, held = false, maxDepth = defaultBounds.maxDepth }: Options = {}
 ): Turn => ({
   at,
   agent,
   number,
+  attempt,
+  counts: new Map(),
   maxDepth,
   content: [],
   blocks: new Map(),
