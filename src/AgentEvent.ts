@@ -25,7 +25,7 @@ export const Parent = Schema.Struct({ run: Schema.String, call: Schema.optionalK
  * @since 0.1.0
  * @category models
  */
-export type Parent = typeof Parent.Type
+export interface Parent extends Schema.Schema.Type<typeof Parent> {}
 
 /**
  * The fields that every event has: the id of its run, the name of the run's agent (or team), and the parent of a run
@@ -44,7 +44,7 @@ export const Place = Schema.Struct({
  * @since 0.1.0
  * @category models
  */
-export type Place = typeof Place.Type
+export interface Place extends Schema.Schema.Type<typeof Place> {}
 
 const place = Place.fields
 
@@ -58,6 +58,12 @@ const metadata = Schema.optionalKey(Response.ProviderMetadata)
  * @category events
  */
 export const RunStarted = Schema.TaggedStruct("RunStarted", place)
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export interface RunStarted extends Schema.Schema.Type<typeof RunStarted> {}
 
 /**
  * A piece of the answer's text, in order. `id` is that of its block: a turn may have several, and no two blocks in a
@@ -77,6 +83,12 @@ export const TextDelta = Schema.TaggedStruct("TextDelta", {
 })
 
 /**
+ * @since 0.1.0
+ * @category events
+ */
+export interface TextDelta extends Schema.Schema.Type<typeof TextDelta> {}
+
+/**
  * A piece of the model's reasoning, where the provider shows it. `id` is that of its block, as in `TextDelta`.
  *
  * @since 0.1.0
@@ -88,6 +100,12 @@ export const ReasoningDelta = Schema.TaggedStruct("ReasoningDelta", {
   delta: Schema.String,
   metadata
 })
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export interface ReasoningDelta extends Schema.Schema.Type<typeof ReasoningDelta> {}
 
 /**
  * A source that the model names for its answer: a page by its `url`, or a document.
@@ -107,6 +125,12 @@ export const Source = Schema.TaggedStruct("Source", {
 })
 
 /**
+ * @since 0.1.0
+ * @category events
+ */
+export interface Source extends Schema.Schema.Type<typeof Source> {}
+
+/**
  * A file that the model made, such as an image. `data` is base64 in JSON.
  *
  * @since 0.1.0
@@ -118,6 +142,12 @@ export const File = Schema.TaggedStruct("File", {
   data: Schema.Uint8ArrayFromBase64,
   metadata
 })
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export interface File extends Schema.Schema.Type<typeof File> {}
 
 /**
  * A piece of the arguments of a tool call, as JSON text, while the model writes them. `id` is that of the call, whose
@@ -132,6 +162,12 @@ export const ToolParamsDelta = Schema.TaggedStruct("ToolParamsDelta", {
   name: Schema.String,
   delta: Schema.String
 })
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export interface ToolParamsDelta extends Schema.Schema.Type<typeof ToolParamsDelta> {}
 
 /**
  * The model calls a tool. `params` are the arguments as the model wrote them. A tool that is `providerExecuted` is run
@@ -150,6 +186,12 @@ export const ToolCall = Schema.TaggedStruct("ToolCall", {
 })
 
 /**
+ * @since 0.1.0
+ * @category events
+ */
+export interface ToolCall extends Schema.Schema.Type<typeof ToolCall> {}
+
+/**
  * The progress of a tool (`Tool.emit`). `data` is JSON.
  *
  * @since 0.1.0
@@ -161,6 +203,12 @@ export const ToolProgress = Schema.TaggedStruct("ToolProgress", {
   name: Schema.String,
   data: Schema.Unknown
 })
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export interface ToolProgress extends Schema.Schema.Type<typeof ToolProgress> {}
 
 /**
  * A tool call waits for a decision: `approval` is its id for `Approvals.approve` and `Approvals.reject`.
@@ -177,6 +225,12 @@ export const ApprovalRequested = Schema.TaggedStruct("ApprovalRequested", {
 })
 
 /**
+ * @since 0.1.0
+ * @category events
+ */
+export interface ApprovalRequested extends Schema.Schema.Type<typeof ApprovalRequested> {}
+
+/**
  * A tool call waits no longer: it was approved (with other arguments, where the decision has `params`), rejected, or
  * nobody decided in time.
  *
@@ -190,6 +244,12 @@ export const ApprovalDecided = Schema.TaggedStruct("ApprovalDecided", {
   name: Schema.String,
   decision: Decision.Decision
 })
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export interface ApprovalDecided extends Schema.Schema.Type<typeof ApprovalDecided> {}
 
 /**
  * The result of a tool call, as soon as there is one: a quick call does not wait for a slow one before it (the
@@ -208,6 +268,12 @@ export const ToolResult = Schema.TaggedStruct("ToolResult", {
 })
 
 /**
+ * @since 0.1.0
+ * @category events
+ */
+export interface ToolResult extends Schema.Schema.Type<typeof ToolResult> {}
+
+/**
  * The model failed in this turn and is asked again (the agent's `recover`): the text of this turn until now is void.
  *
  * @since 0.1.0
@@ -218,6 +284,12 @@ export const TurnRestarted = Schema.TaggedStruct("TurnRestarted", {
   turn: Schema.Int,
   reason: Schema.String
 })
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export interface TurnRestarted extends Schema.Schema.Type<typeof TurnRestarted> {}
 
 /**
  * One model call and the tools that it asked for are done. `turn` counts from 1; everything else is of the model call.
@@ -241,16 +313,12 @@ export const TurnFinished = Schema.TaggedStruct("TurnFinished", {
 })
 
 /**
- * The response of a run: the last turn's text, the usage of all turns together (also of agents that its tools ran), and
- * the entries that the run adds to the conversation (also the prompt).
- *
- * `finishReason` says whether the text is whole (`"stop"`) or was cut (`"length"`, `"content-filter"`). `output` is the
- * answer as JSON where the run was asked for one.
- *
  * @since 0.1.0
- * @category models
+ * @category events
  */
-export const AgentResponse = Schema.Struct({
+export interface TurnFinished extends Schema.Schema.Type<typeof TurnFinished> {}
+
+const response = Schema.Struct({
   agent: Schema.String,
   text: Schema.String,
   finishReason: Response.FinishReason,
@@ -261,10 +329,22 @@ export const AgentResponse = Schema.Struct({
 })
 
 /**
+ * The response of a run: the last turn's text, the usage of all turns together (also of agents that its tools ran), and
+ * the entries that the run adds to the conversation (also the prompt).
+ *
+ * `finishReason` says whether the text is whole (`"stop"`) or was cut (`"length"`, `"content-filter"`). `output` is the
+ * answer as JSON where the run was asked for one.
+ *
  * @since 0.1.0
  * @category models
  */
-export type AgentResponse = typeof AgentResponse.Type
+export const AgentResponse: Schema.Codec<AgentResponse, typeof response.Encoded> = response
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface AgentResponse extends Schema.Schema.Type<typeof response> {}
 
 /**
  * The run is over: always the last event of a run that did not fail, and there once. Runs inside of tools emit
@@ -276,12 +356,12 @@ export type AgentResponse = typeof AgentResponse.Type
 export const Completed = Schema.TaggedStruct("Completed", { ...place, response: AgentResponse })
 
 /**
- * Any event of a run.
- *
  * @since 0.1.0
  * @category events
  */
-export const AgentEvent = Schema.Union([
+export interface Completed extends Schema.Schema.Type<typeof Completed> {}
+
+const event = Schema.Union([
   RunStarted,
   TextDelta,
   ReasoningDelta,
@@ -299,7 +379,29 @@ export const AgentEvent = Schema.Union([
 ])
 
 /**
+ * Any event of a run.
+ *
  * @since 0.1.0
  * @category events
  */
-export type AgentEvent = typeof AgentEvent.Type
+export const AgentEvent: Schema.Codec<AgentEvent, typeof event.Encoded> = event
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export type AgentEvent =
+  | RunStarted
+  | TextDelta
+  | ReasoningDelta
+  | Source
+  | File
+  | ToolParamsDelta
+  | ToolCall
+  | ToolProgress
+  | ApprovalRequested
+  | ApprovalDecided
+  | ToolResult
+  | TurnRestarted
+  | TurnFinished
+  | Completed

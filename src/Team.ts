@@ -49,12 +49,12 @@ export type {
 } from "./internal/agent/teamRun.ts"
 
 /**
- * A team of these members. `R` is the requirements of the team itself.
+ * A team: `E` is the errors of starting it, `R` its requirements.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Team<M extends Member, R = never> extends AgentBehavior<TeamError<M>, TeamServices<M> | R> {}
+export interface Team<out E, out R> extends AgentBehavior<E, R> {}
 
 /**
  * Members that are told apart by their order. Their number is checked where it is known to the compiler.
@@ -107,7 +107,7 @@ export const pipeline = <const Members extends ReadonlyArray<Member>>(
   name: string,
   members: Members & Listed<Members>,
   options: TeamOptions = {}
-): Team<Members[number]> => {
+): Team<TeamError<Members[number]>, TeamServices<Members[number]>> => {
   checkCount("Team.pipeline", "members", members, 1)
   return TeamRun.make<Members[number]>(name, {
     kind: "pipeline",
@@ -138,7 +138,7 @@ export const broadcast = <const Members extends ReadonlyArray<Member>>(
      */
     readonly onFailure?: "fail" | "collect" | undefined
   } = {}
-): Team<Members[number]> => {
+): Team<TeamError<Members[number]>, TeamServices<Members[number]>> => {
   checkCount("Team.broadcast", "members", members, 1)
   const { join = joinTexts, onFailure = "fail" } = options
   return TeamRun.make<Members[number]>(name, {
@@ -172,7 +172,7 @@ export const router = <const Members extends Record<string, Member>, Classifier 
       | { readonly key: (input: Input) => string; readonly classifier?: undefined }
       | { readonly classifier: Classifier; readonly key?: undefined }
     )
-): Team<Members[keyof Members] | Classifier> => {
+): Team<TeamError<Members[keyof Members] | Classifier>, TeamServices<Members[keyof Members] | Classifier>> => {
   const entries: ReadonlyArray<NamedMember> = Object.entries(members)
   const { classifier, key } = options
   checkCount("Team.router", "members", entries, 1)
@@ -223,7 +223,7 @@ export const hierarchy = <const Workers extends Record<string, Member>, Lead ext
     /** Which workers are asked: `"all"`, or with `"tools"` those that the lead calls. Default: `"all"`. */
     readonly delegation?: (Lead extends Agent<unknown, unknown> ? "all" | "tools" : "all") | undefined
   } = {}
-): Team<Workers[keyof Workers] | Lead> => {
+): Team<TeamError<Workers[keyof Workers] | Lead>, TeamServices<Workers[keyof Workers] | Lead>> => {
   const entries: ReadonlyArray<NamedMember> = Object.entries(workers)
   const leader: Member = lead
   const callsWorkers = options.delegation === "tools" && isAgent(leader)
@@ -279,7 +279,7 @@ export const handoff = <const Members extends Record<string, Member>>(
     /** How often one prompt may be handed over. Default: 10. */
     readonly maxHandoffs?: number | undefined
   } = {}
-): Team<Members[keyof Members]> => {
+): Team<TeamError<Members[keyof Members]>, TeamServices<Members[keyof Members]>> => {
   const entries: ReadonlyArray<NamedMember> = Object.entries(members)
   const { maxHandoffs = 10, start = entries[0]?.[0] } = options
   const names = entries.map(([name]) => name)
@@ -323,7 +323,7 @@ export const debate = <
     /** At least one. */
     readonly rounds: Rounds & Positive<Rounds>
   }
-): Team<Debaters[number] | Arbiter> => {
+): Team<TeamError<Debaters[number] | Arbiter>, TeamServices<Debaters[number] | Arbiter>> => {
   const { arbiter, debaters, rounds } = options
   checkCount("Team.debate", "debaters", debaters, 2)
   check.positiveInteger("Team.debate", "rounds", rounds)
@@ -389,7 +389,7 @@ export const loop = <M extends Member, const Rounds extends number, U extends Un
     readonly until: U
     readonly maxRounds: Rounds & Positive<Rounds>
   }
-): Team<M, UntilServices<U>> => {
+): Team<TeamError<M>, TeamServices<M, UntilServices<U>>> => {
   const { maxRounds } = options
   check.positiveInteger("Team.loop", "maxRounds", maxRounds)
   // Only the type of `until` knows its requirements.

@@ -12,6 +12,7 @@ import type * as McpClient from "effect/ai/McpClient"
 import type * as McpClientError from "effect/ai/McpClientError"
 import * as AiTool from "effect/ai/Tool"
 import type * as Toolkit from "effect/ai/Toolkit"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -28,7 +29,7 @@ import { isDeeper } from "./internal/agent/bounds.ts"
 import { handle, onFailure } from "./internal/agent/handle.ts"
 import { reconnecting } from "./internal/agent/mcpClient.ts"
 import { discover, type McpTool, type Selection } from "./internal/agent/mcpTools.ts"
-import { type EffectClass, failure, type Outcome, type Runs } from "./internal/agent/outcome.ts"
+import { type EffectClass, errorTypeOf, failure, failureOf, type Outcome, type Runs } from "./internal/agent/outcome.ts"
 import type { AgentRef, Input } from "./internal/agent/protocol.ts"
 import { CurrentTool, parentIn } from "./internal/agent/toolContext.ts"
 import { checkName, toToolName } from "./internal/agent/toolName.ts"
@@ -362,7 +363,7 @@ export const handoff = <const Name extends string>(
       asks: () => false,
       problemOf: tool.problemOf,
       run: ({ message }: { readonly message: string }) =>
-        Effect.catch(hand(message), (error) => Effect.succeed(failure(errorMessage(error))))
+        Effect.catch(hand(message), (error) => Effect.succeed(failureOf(error)))
     })
   }
 }
@@ -479,7 +480,7 @@ export function fromMcp<R>(
             decode: Effect.succeed,
             asks: (params) => asks(tool, params),
             problemOf: problemOfArguments,
-            run: (params) => Effect.catch(execute(params), (error) => Effect.succeed(failure(errorMessage(error))))
+            run: (params) => Effect.catch(execute(params), (error) => Effect.succeed(failureOf(error)))
           })
         }
       })
@@ -496,13 +497,14 @@ const withPolicies = <Params, A, E, R>(
   name: string,
   { concurrency, effect, retry, timeout }: Pick<FnOptions<{}, Schema.Top>, "concurrency" | "timeout"> & Repetition,
   handler: (params: Params) => Effect.Effect<A, E, R>
-): (params: Params) => Effect.Effect<A, E | string, R> => {
-  let execute: (params: Params) => Effect.Effect<A, E | string, R> = handler
+): (params: Params) => Effect.Effect<A, E | Cause.TimeoutError, R> => {
+  let execute: (params: Params) => Effect.Effect<A, E | Cause.TimeoutError, R> = handler
   if (timeout !== undefined) {
     const late = `Tool ${name} timed out after ${Duration.format(Duration.fromInputUnsafe(timeout))}`
     const problem = effect === "pure" ? late : `${late}; whether it took effect is unknown`
     const inner = execute
-    execute = (params) => Effect.timeoutOrElse(inner(params), { duration: timeout, orElse: () => Effect.fail(problem) })
+    const orElse = () => Effect.fail(new Cause.TimeoutError(problem))
+    execute = (params) => Effect.timeoutOrElse(inner(params), { duration: timeout, orElse })
   }
   if (retry !== undefined) {
     const inner = execute
@@ -580,10 +582,11 @@ const fromHandler = <E, R>(
         onSome: (output): Outcome => ({
           result: output.isFailure ? errorMessage(output.result) : output.encodedResult,
           isFailure: output.isFailure,
+          ...(output.isFailure && { errorType: errorTypeOf(output.result) }),
           ...(output.modelOutput && { modelOutput: output.modelOutput })
         })
       })),
-      Effect.catch((error) => Effect.succeed(failure(errorMessage(error))))
+      Effect.catch((error) => Effect.succeed(failureOf(error)))
     )
   // Its arguments are decoded where they are handled.
   const problemOf = () => Effect.undefined

@@ -11,7 +11,7 @@ import { Approvals } from "../../Approvals.ts"
 import { Tap } from "../../Tap.ts"
 import { errorMessage } from "../errorMessage.ts"
 import { deepArguments, isDeeper } from "./bounds.ts"
-import { failure, type Outcome } from "./outcome.ts"
+import { errorTypeOf, failure, failureOf, type Outcome } from "./outcome.ts"
 import { CurrentTool, isOutside } from "./toolContext.ts"
 
 /** What a tool does with a call. `P` is its arguments as it takes them. */
@@ -51,7 +51,7 @@ export const handle = <P, R>(work: Work<P, R>) =>
   })
 
 export const onFailure = (name: string, mode: FailureMode, cause: unknown): Effect.Effect<Outcome, ToolFailed> =>
-  mode === "error" ? Effect.fail(new ToolFailed({ tool: name, cause })) : Effect.succeed(failure(errorMessage(cause)))
+  mode === "error" ? Effect.fail(new ToolFailed({ tool: name, cause })) : Effect.succeed(failureOf(cause))
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -130,8 +130,10 @@ const decide = Effect.fnUntraced(function*<P, R>(
   return decision
 })
 
-const invalidArguments = (name: string, problem: string): Outcome =>
-  failure(`Invalid arguments for tool ${name}: ${problem}`)
+const invalidArguments = (name: string, problem: string): Outcome => ({
+  ...failure(`Invalid arguments for tool ${name}: ${problem}`),
+  errorType: "InvalidArguments"
+})
 
 const catchDefects = <A, P, R, R2>(
   { failureMode, name }: Work<P, R>,
@@ -140,8 +142,9 @@ const catchDefects = <A, P, R, R2>(
   Effect.catchCause(self, (cause) => {
     if (Cause.hasFails(cause)) return Effect.failCause(cause)
     const defect = Cause.squash(cause)
+    const problem = { ...failure(`Tool ${name} failed: ${errorMessage(defect)}`), errorType: errorTypeOf(defect) }
     return Effect.andThen(
       Effect.logError(`Tool ${name} died`, cause),
-      onFailure(name, failureMode, failureMode === "error" ? defect : `Tool ${name} failed: ${errorMessage(defect)}`)
+      failureMode === "error" ? onFailure(name, failureMode, defect) : Effect.succeed(problem)
     )
   })

@@ -16,7 +16,7 @@ import * as Pull from "effect/Pull"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
-import type { AgentError } from "../../AgentError.ts"
+import type { AgentError, GuardrailTripped } from "../../AgentError.ts"
 import { InvalidAgent, ModelFailed } from "../../AgentError.ts"
 import * as Budget from "../../Budget.ts"
 import * as Prices from "../../Llm/Prices.ts"
@@ -43,15 +43,18 @@ export const callModel = Effect.fnUntraced(function*<E, R>(
   last: boolean
 ): Effect.fn.Return<Turn.Turn, AgentError | E, R> {
   const { guardrails } = run.agent
-  const guarded = Guardrails.checksOutput(guardrails)
+  const held = Guardrails.checks(guardrails, "output")
+  const heldReasoning = Guardrails.checks(guardrails, "reasoning")
   const attempts: Attempts<R> = { step: undefined }
   for (let attempt = 1;; attempt++) {
-    const turn = Turn.make(run.at, number, { attempt, held: guarded, maxDepth: run.agent.bounds.maxDepth })
+    const { maxDepth } = run.agent.bounds
+    const turn = Turn.make(run.at, number, { attempt, held, heldReasoning, maxDepth })
     run.turn = turn
     const request = yield* plan(run, turn, last)
     const answered = yield* Effect.result(paid(run, turn, request))
     if (answered._tag === "Success") {
-      if (guarded) yield* checkText(run, turn)
+      if (heldReasoning) yield* checkReasoning(run, turn)
+      if (held) yield* checkText(run, turn)
       return turn
     }
     if (!(yield* recovered(run, turn, attempts, answered.failure))) {
@@ -282,16 +285,29 @@ const checkText = Effect.fnUntraced(function*<E, R>(
 ): Effect.fn.Return<void, AgentError, R> {
   const text = Turn.text(turn)
   if (text === "") return
-  const checked = yield* Effect.result(Guardrails.checkOutput(run.agent.guardrails, text))
-  if (checked._tag === "Failure") {
-    // A text that must not go out must not be remembered either.
-    run.turn = undefined
-    run.answered = true
-    return yield* fail(run, checked.failure)
-  }
-  Turn.release(turn, checked.success)
-  yield* run.emit([Turn.toText(run.at, checked.success)])
+  const passed = yield* Effect.catch(Guardrails.checkOutput(run.agent.guardrails, text), tripped(run))
+  Turn.release(turn, passed)
+  yield* run.emit([Turn.toText(run.at, passed)])
 })
+
+/** Runs the reasoning guardrails on the reasoning of a turn, and only then emits it. */
+const checkReasoning = Effect.fnUntraced(function*<E, R>(
+  run: AgentRun<E, R>,
+  turn: Turn.Turn
+): Effect.fn.Return<void, AgentError, R> {
+  const text = Turn.text(turn, "reasoning")
+  const passed = text === ""
+    ? ""
+    : yield* Effect.catch(Guardrails.checkReasoning(run.agent.guardrails, text), tripped(run))
+  yield* run.emit(Turn.releaseReasoning(turn, passed))
+})
+
+/** A turn that must not go out must not be remembered either. */
+const tripped = <E, R>(run: AgentRun<E, R>) => (reason: GuardrailTripped): Effect.Effect<never, AgentError> => {
+  run.turn = undefined
+  run.answered = true
+  return fail(run, reason)
+}
 
 /** Why the model does not read the conversation as it is, and will not on another try. */
 const refusalOf = (reason: Reason): string | undefined => {

@@ -14,6 +14,7 @@ import type { Settings } from "../../Llm/Settings.ts"
 import type { Memory } from "../../Memory.ts"
 import type { Reason, Recovery, RecoveryError, RecoveryServices } from "../../Recover.ts"
 import type * as Tool from "../../Tool.ts"
+import type { Shown } from "../shown.ts"
 import type { Agent, Limits, TurnInfo, TurnPlan } from "./agent.ts"
 
 /**
@@ -102,9 +103,6 @@ export type Changed<O, Changes> = Agent<
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
-
-/** The type itself where an editor would show the name of its calculation. */
-type Shown<A> = [A] extends [infer B] ? B : never
 
 type PlanRequirements<P> =
   | (P extends { readonly model: Layer.Layer<infer _A, infer _E, infer R> } ? R : never)

@@ -28,14 +28,19 @@ export type RunParent = typeof RunParent.Type
 export interface Origin {
   readonly parent?: RunParent | undefined
   readonly as?: Place | undefined
+  /** The path of the actor that runs it. */
+  readonly actor?: string | undefined
 }
 
 export const make = (agent: string, { as, parent }: Origin, random: RandomService): RunPlace => {
-  const run = letters(random) + letters(random)
+  const run = makeId(random)
   if (parent === undefined) return place({ run, agent }, as, escape(agent))
   const { path, ...above } = parent
   return place({ run, agent, parent: above }, as, path)
 }
+
+/** An id of 16 letters and digits. */
+export const makeId = (random: RandomService): string => letters(random) + letters(random)
 
 /** An id for the next block of text or reasoning; no other run's blocks have it. */
 export const nextBlock = (at: RunPlace): string => `${at.self.run}-${++at.blocks}`

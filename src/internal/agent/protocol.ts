@@ -65,7 +65,31 @@ export const Request = Schema.Struct({
  * @since 0.1.0
  * @category models
  */
-export type Request = typeof Request.Type
+export interface Request extends Schema.Schema.Type<typeof Request> {}
+
+// Classes, so that an editor shows their names where it would spell them out.
+export class RunMessage
+  extends Rpc.make("Run", { payload: Request, success: AgentEvent, error: AgentError, stream: true })
+{}
+export class PromptMessage
+  extends Rpc.make("Prompt", { payload: Request, success: AgentResponse, error: AgentError })
+{}
+export class TranscriptMessage extends Rpc.make("Transcript", { success: Transcript.Transcript }) {}
+export class RestoreMessage extends Rpc.make("Restore", { payload: { transcript: Transcript.Transcript } }) {}
+export class ResetMessage extends Rpc.make("Reset") {}
+
+/**
+ * The messages of `Agent.protocol` as a union.
+ *
+ * @since 0.1.0
+ * @category protocol
+ */
+export type Messages =
+  | typeof RunMessage
+  | typeof PromptMessage
+  | typeof TranscriptMessage
+  | typeof RestoreMessage
+  | typeof ResetMessage
 
 /**
  * The messages that agents and teams understand:
@@ -78,21 +102,13 @@ export type Request = typeof Request.Type
  * @since 0.1.0
  * @category protocol
  */
-export const protocol = Actor.make("Agent", [
-  Rpc.make("Run", { payload: Request, success: AgentEvent, error: AgentError, stream: true }),
-  Rpc.make("Prompt", { payload: Request, success: AgentResponse, error: AgentError }),
-  Rpc.make("Transcript", { success: Transcript.Transcript }),
-  Rpc.make("Restore", { payload: { transcript: Transcript.Transcript } }),
-  Rpc.make("Reset")
+export const protocol: Actor.Protocol<"Agent", Messages> = Actor.make("Agent", [
+  RunMessage,
+  PromptMessage,
+  TranscriptMessage,
+  RestoreMessage,
+  ResetMessage
 ])
-
-/**
- * The messages of `Agent.protocol` as a union.
- *
- * @since 0.1.0
- * @category protocol
- */
-export type Messages = typeof protocol extends Actor.Protocol<"Agent", infer Rpcs> ? Rpcs : never
 
 /**
  * A reference to an agent or a team, wherever it runs.

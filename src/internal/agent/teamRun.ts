@@ -21,9 +21,11 @@ import * as Transcript from "../../Transcript.ts"
 import type { Run } from "../actor/cell.ts"
 import * as check from "../check.ts"
 import * as Pushed from "../pushed.ts"
+import type { Shown } from "../shown.ts"
 import { type BehaviorOptions, serve } from "./actor.ts"
 import { escape, nextPath, type RunPlace } from "./place.ts"
 import type { AgentBehavior, AgentRef, Input, Request } from "./protocol.ts"
+import { inAgentSpan } from "./spans.ts"
 import { placeRun } from "./toolContext.ts"
 import * as Turn from "./turn.ts"
 import { waitAs, waitingRun } from "./waiting.ts"
@@ -68,22 +70,25 @@ export interface Reply {
  * @since 0.1.0
  * @category type utils
  */
-export type TeamError<M extends Member> =
+export type TeamError<M extends Member> = Shown<
   | (M extends Agent<infer E, infer _R> ? E : M extends AgentBehavior<infer E, infer _R> ? E : never)
   | Actor.SpawnError
+>
 
 /**
- * The requirements of a team: those of its members.
+ * The requirements of a team: those of its members, and its own.
  *
  * @since 0.1.0
  * @category type utils
  */
-export type TeamServices<M extends Member> =
+export type TeamServices<M extends Member, R = never> = Shown<
+  | R
   | Exclude<
     M extends Agent<infer _E, infer R> ? R : M extends AgentBehavior<infer _E, infer R> ? R : never,
     Scope.Scope
   >
   | ActorSystem
+>
 
 /** One prompt under way through a team. */
 export interface TeamRun {
@@ -141,7 +146,7 @@ export const make = <M extends Member, R = never>(
   name: string,
   plan: Plan<R>,
   options: TeamOptions
-): AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>> => {
+): AgentBehavior<TeamError<M>, TeamServices<M, Exclude<R, Scope.Scope>>> => {
   check.notEmpty(`Team.${plan.kind}`, "name", name)
   const handler = Effect.gen(function*() {
     const budgets = Budget.join(yield* Budget.Current, options.budget)
@@ -151,20 +156,22 @@ export const make = <M extends Member, R = never>(
       started.push(yield* Effect.provideService(starting, Budget.Current, budgets))
     }
     return {
-      run: (request: Request, transcript: Ref.Ref<Transcript.Transcript>, emit: TeamRun["emit"]) =>
-        perform(name, plan, started, request, transcript, emit).pipe(
-          Effect.provideService(Budget.Current, budgets),
-          Effect.scoped,
-          Effect.withSpan(`invoke_agent ${name}`, {
-            attributes: { "gen_ai.agent.name": name, "troupe.team": plan.kind }
-          }, { captureStackTrace: false })
-        ),
+      run: (request: Request, transcript: Ref.Ref<Transcript.Transcript>, emit: TeamRun["emit"], actor: string) =>
+        Effect.flatMap(placeRun(name, { parent: request.parent, as: request.as }), (at) =>
+          inAgentSpan(
+            at,
+            { id: actor, description: options.description, team: plan.kind },
+            perform(at, plan, started, request, transcript, emit).pipe(
+              Effect.provideService(Budget.Current, budgets),
+              Effect.scoped
+            )
+          )),
       restore: (transcript: Transcript.Transcript) =>
         Effect.forEach(started, (member) => restoreMember(member, transcript), { discard: true })
     }
   })
   // A list of members can't carry what each one fails with and requires; the signature, which saw them one by one, can.
-  return serve(name, handler, options) as AgentBehavior<TeamError<M>, TeamServices<M> | Exclude<R, Scope.Scope>>
+  return serve(name, handler, options) as AgentBehavior<TeamError<M>, TeamServices<M, Exclude<R, Scope.Scope>>>
 }
 
 /**
@@ -265,49 +272,46 @@ const restoreMember = ({ owned, ref }: Started, transcript: Transcript.Transcrip
   owned ? Effect.ignore(ref.ask("Restore", { transcript })) : Effect.void
 
 const perform = <R>(
-  team: string,
+  at: RunPlace,
   { answer, shared = false }: Plan<R>,
   members: ReadonlyArray<Started>,
   request: Request,
   transcript: Ref.Ref<Transcript.Transcript>,
   listener: TeamRun["emit"]
 ): Effect.Effect<void, AgentError, R> =>
-  Effect.flatMap(
-    Effect.zip(placeRun(team, { parent: request.parent, as: request.as }), waitingRun),
-    ([at, waiting]) =>
-      watched(at, listener, (emit) => {
-        const prompt = Transcript.user(request.input)
-        const added: Array<Transcript.Entry> = [prompt]
-        const run: TeamRun = {
-          at,
-          request,
-          emit,
-          waiting,
-          transcript,
-          added,
-          prompts: new Map(),
-          shared,
-          speaker: undefined,
-          heard: [],
-          usages: [],
-          turns: 0
-        }
-        const started = emit([{ ...at.self, _tag: "RunStarted" }])
-        if (Transcript.isBlank(prompt)) return Effect.andThen(started, fail(run, new EmptyPrompt()))
-        // The conversation gets the answer as far as it came, and no prompt that nobody answered, unless its user left.
-        const write = (exit: Exit.Exit<unknown, unknown>) => {
-          added.push(...run.heard.map(Turn.toEntry).filter(({ content }) => content.length > 0))
-          const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
-          const kept = failed ? added.slice(0, answeredOf(run)) : added
-          return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...kept))
-        }
-        const answered = Effect.map(Effect.andThen(started, answer(members, run)), (answer) => settle(run, answer))
-        return Effect.flatMap(
-          Effect.onExit(answered, write),
-          (response) => emit([{ ...at.self, _tag: "Completed", response }])
-        )
-      })
-  )
+  Effect.flatMap(waitingRun, (waiting) =>
+    watched(at, listener, (emit) => {
+      const prompt = Transcript.user(request.input)
+      const added: Array<Transcript.Entry> = [prompt]
+      const run: TeamRun = {
+        at,
+        request,
+        emit,
+        waiting,
+        transcript,
+        added,
+        prompts: new Map(),
+        shared,
+        speaker: undefined,
+        heard: [],
+        usages: [],
+        turns: 0
+      }
+      const started = emit([{ ...at.self, _tag: "RunStarted" }])
+      if (Transcript.isBlank(prompt)) return Effect.andThen(started, fail(run, new EmptyPrompt()))
+      // The conversation gets the answer as far as it came, and no prompt that nobody answered, unless its user left.
+      const write = (exit: Exit.Exit<unknown, unknown>) => {
+        added.push(...run.heard.map(Turn.toEntry).filter(({ content }) => content.length > 0))
+        const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
+        const kept = failed ? added.slice(0, answeredOf(run)) : added
+        return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...kept))
+      }
+      const answered = Effect.map(Effect.andThen(started, answer(members, run)), (answer) => settle(run, answer))
+      return Effect.flatMap(
+        Effect.onExit(answered, write),
+        (response) => emit([{ ...at.self, _tag: "Completed", response }])
+      )
+    }))
 
 /** How many of the entries that the run adds are answered: all until the last answer, or the prompt by a member. */
 const answeredOf = ({ added, turns }: TeamRun): number =>

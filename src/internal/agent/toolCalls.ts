@@ -13,6 +13,7 @@ import { bound, deepArguments, isDeeper } from "./bounds.ts"
 import * as Guardrails from "./guardrails.ts"
 import { callPath } from "./place.ts"
 import type { AgentRun } from "./run.ts"
+import { inToolSpan } from "./spans.ts"
 import { CurrentTool } from "./toolContext.ts"
 import { outputTool } from "./toolName.ts"
 import * as Turn from "./turn.ts"
@@ -54,10 +55,12 @@ const callTool = <E, R>(
   run.toolCalls++
   const { id, name } = call.part
   const { waiting } = run
-  return Effect.withFiber((fiber) =>
+  const answered = Effect.withFiber((fiber) =>
     guarded(run, tool, call).pipe(
       Effect.map((outcome) => bound(outcome, run.agent.bounds)),
-      Effect.flatMap((outcome) => checkAnswer(run, outcome)),
+      Effect.flatMap((outcome) =>
+        outcome.answer === undefined ? checkResult(run, call, outcome) : checkAnswer(run, outcome)
+      ),
       paid(run),
       Effect.provideService(CurrentTool, {
         at: run.at,
@@ -72,12 +75,10 @@ const callTool = <E, R>(
         maxDepth: run.agent.bounds.maxDepth,
         conversation: Ref.get(run.transcript),
         emit: emitFrom(run)
-      }),
-      Effect.withSpan(`execute_tool ${name}`, {
-        attributes: { "gen_ai.tool.name": name, "gen_ai.tool.call.id": id }
-      }, { captureStackTrace: false })
+      })
     )
   )
+  return inToolSpan(run.at, tool.definition, call.part, answered)
 }
 
 /** Events of a tool go to the run's reader; the usage of agents inside of it counts for the run. */
@@ -85,7 +86,7 @@ const emitFrom = <E, R>(run: AgentRun<E, R>) => (events: ReadonlyArray<AgentEven
   for (const event of events) {
     if (event._tag === "TurnFinished") run.usages.push(event.usage)
   }
-  return run.emit(Guardrails.checksOutput(run.agent.guardrails) ? events.filter(isNotBy(run.at.voice)) : events)
+  return run.emit(Guardrails.checks(run.agent.guardrails, "output") ? events.filter(isNotBy(run.at.voice)) : events)
 }
 
 /** Text of a tool in the run's name waits for the agent's guardrails. */
@@ -97,7 +98,7 @@ const checkAnswer = <E, R>(
   outcome: Tool.Outcome
 ): Effect.Effect<Tool.Outcome, GuardrailTripped, R> => {
   const { answer } = outcome
-  if (answer === undefined || answer.text === "" || !Guardrails.checksOutput(agent.guardrails)) {
+  if (answer === undefined || answer.text === "" || !Guardrails.checks(agent.guardrails, "output")) {
     return Effect.succeed(outcome)
   }
   return Effect.flatMap(Guardrails.checkOutput(agent.guardrails, answer.text), (text) =>
@@ -105,6 +106,27 @@ const checkAnswer = <E, R>(
       emit([Turn.toText(at, text)]),
       { ...outcome, result: text, answer: { ...answer, text } }
     ))
+}
+
+/** A result passes by the tool result guardrails; where one trips, the conversation says so in its place. */
+const checkResult = <E, R>(
+  { agent: { bounds, guardrails } }: AgentRun<E, R>,
+  call: Turn.TurnCall,
+  outcome: Tool.Outcome
+): Effect.Effect<Tool.Outcome, GuardrailTripped, R> => {
+  if (!Guardrails.checks(guardrails, "toolResult")) return Effect.succeed(outcome)
+  const { name, params } = call.part
+  const { isFailure, modelOutput, result } = outcome
+  return Guardrails.checkResult(guardrails, { name, params, result, isFailure, modelOutput }).pipe(
+    Effect.map((checked) =>
+      checked.result === result && checked.modelOutput === modelOutput
+        ? outcome
+        : bound({ result: checked.result, isFailure, params: outcome.params }, bounds)
+    ),
+    Effect.tapError(({ guardrail }) =>
+      Effect.sync(() => Turn.settle(call, Tool.failure(`Left out: guardrail ${guardrail} refused the result`)))
+    )
+  )
 }
 
 /** Why a call is not run at all. */

@@ -48,6 +48,8 @@ export interface Turn {
   readonly called: Map<string, string>
   /** Whether the text waits for its guardrails: nobody may see it yet. */
   held: boolean
+  /** The events of reasoning that waits for its guardrails. */
+  unseen: Array<AgentEvent> | undefined
   /** The name of the model that is asked, and of the one that answers, as far as they say so. */
   asked: string | undefined
   model: string | undefined
@@ -63,13 +65,21 @@ export interface Options {
   readonly agent?: string
   readonly attempt?: number
   readonly held?: boolean
+  /** Whether its reasoning waits for guardrails. */
+  readonly heldReasoning?: boolean
   readonly maxDepth?: number
 }
 
 export const make = (
   at: RunPlace,
   number: number,
-  { agent = at.self.agent, attempt = 1, held = false, maxDepth = defaultBounds.maxDepth }: Options = {}
+  {
+    agent = at.self.agent,
+    attempt = 1,
+    held = false,
+    heldReasoning = false,
+    maxDepth = defaultBounds.maxDepth
+  }: Options = {}
 ): Turn => ({
   at,
   agent,
@@ -82,6 +92,7 @@ export const make = (
   calls: [],
   called: new Map(),
   held,
+  unseen: heldReasoning ? [] : undefined,
   asked: undefined,
   model: undefined,
   timing: undefined,
@@ -93,7 +104,10 @@ export const make = (
 export const absorb = (self: Turn, parts: ReadonlyArray<Part>): Array<AgentEvent> => {
   const events: Array<AgentEvent> = []
   for (const part of parts) absorbPart(self, part, events)
-  return self.held ? events.filter((event) => event._tag !== "TextDelta") : events
+  const { held, unseen } = self
+  if (unseen !== undefined) unseen.push(...events.filter((event) => event._tag === "ReasoningDelta"))
+  if (!held && unseen === undefined) return events
+  return events.filter(({ _tag }) => _tag === "TextDelta" ? !held : _tag !== "ReasoningDelta" || unseen === undefined)
 }
 
 /** Takes in an event of somebody else's run. */
@@ -153,11 +167,11 @@ export const toText = (at: RunPlace, delta: string): AgentEvent => ({
   delta
 })
 
-/** The text so far. */
-export const text = (self: Turn): string => {
+/** The text so far, or the reasoning. */
+export const text = (self: Turn, type: "text" | "reasoning" = "text"): string => {
   let text = ""
   for (const block of self.content) {
-    if (block.type === "text") text += block.text
+    if (block.type === type) text += block.text
   }
   return text
 }
@@ -169,12 +183,23 @@ export const says = (self: Turn): boolean =>
 /** Lets the text out, as its guardrails want it. */
 export const release = (self: Turn, passed: string): void => {
   self.held = false
-  if (passed !== text(self)) replaceText(self, passed)
+  if (passed !== text(self)) replaceBlocks(self, "text", passed)
+}
+
+/** Lets the reasoning out, as its guardrails want it, and gives its events. */
+export const releaseReasoning = (self: Turn, passed: string): ReadonlyArray<AgentEvent> => {
+  const events = self.unseen ?? []
+  self.unseen = undefined
+  if (passed === text(self, "reasoning")) return events
+  replaceBlocks(self, "reasoning", passed)
+  return passed === ""
+    ? []
+    : [{ ...self.at.self, _tag: "ReasoningDelta", id: nextBlock(self.at), delta: passed }]
 }
 
 /**
- * The turn as the transcript keeps it: text as far as it came, if it was not held back, whole reasoning only (a
- * provider refuses a half one), and every call with a result.
+ * The turn as the transcript keeps it: text as far as it came, whole reasoning only (a provider refuses a half one),
+ * neither if it was held back, and every call with a result.
  */
 export const toEntry = (self: Turn): Transcript.AnswerEntry => {
   const content: Array<Transcript.AnswerPart> = []
@@ -184,7 +209,9 @@ export const toEntry = (self: Turn): Transcript.AnswerEntry => {
         if (block.text !== "" && !self.held) content.push(Prompt.textPart({ text: block.text, options: block.options }))
         break
       case "reasoning":
-        if (block.closed) content.push(Prompt.reasoningPart({ text: block.text, options: block.options }))
+        if (block.closed && self.unseen === undefined) {
+          content.push(Prompt.reasoningPart({ text: block.text, options: block.options }))
+        }
         break
       case "file":
         content.push(Prompt.filePart({
@@ -405,12 +432,13 @@ const absorbProviderResult = (
 const callOf = (self: Turn, id: string): TurnCall | undefined =>
   self.content.find((block): block is TurnCall => block.type === "call" && block.part.id === id)
 
-const replaceText = (self: Turn, text: string): void => {
-  const first = self.content.findIndex((block) => block.type === "text")
-  const others = self.content.filter((block) => block.type !== "text")
+/** The provider's data about the blocks goes with them: it would not fit another text. */
+const replaceBlocks = (self: Turn, type: Block["type"], text: string): void => {
+  const first = self.content.findIndex((block) => block.type === type)
+  const others = self.content.filter((block) => block.type !== type)
   self.content.splice(0, self.content.length, ...others)
-  const block: Block = { type: "text", id: "", text, options: nothing, untold: nothing, closed: true }
-  self.content.splice(first < 0 ? 0 : first, 0, block)
+  const block: Block = { type, id: "", text, options: nothing, untold: nothing, closed: true }
+  if (text !== "") self.content.splice(Math.max(0, first), 0, block)
 }
 
 /** For the model to read, of a call that was not answered because the turn ended before. */
