@@ -6,17 +6,15 @@
 import * as AiError from "effect/ai/AiError"
 import * as Prompt from "effect/ai/Prompt"
 import * as Response from "effect/ai/Response"
-import type * as AiTool from "effect/ai/Tool"
 import { isObject } from "effect/Predicate"
 import type { AgentEvent } from "../../AgentEvent.ts"
+import type { Part } from "../../Tap.ts"
 import type * as Transcript from "../../Transcript.ts"
 import { errorMessage } from "../errorMessage.ts"
 import { type Approval, carriedIn, carry } from "../llm/carried.ts"
 import { deepArguments, deepResult, defaultBounds, isDeeper } from "./bounds.ts"
 import type { Outcome } from "./outcome.ts"
 import { nextBlock, type RunPlace } from "./place.ts"
-
-export type Part = Response.StreamPart<Record<string, AiTool.Any>, "deferred">
 
 /**
  * A call that the model made; it is answered by our tool, or by the provider. `params` are those that it is run with.
@@ -48,6 +46,10 @@ export interface Turn {
   /** Who answers. */
   readonly agent: string
   readonly number: number
+  /** Which request of the turn it is, from 1 on. */
+  readonly attempt: number
+  /** How many calls of each name were made for it beside its own. */
+  readonly counts: Map<string, number>
   /** How deep the JSON of its calls may be nested. */
   readonly maxDepth: number
   /** The names of the calls whose results the provider owes since earlier turns, by their ids. */
@@ -78,6 +80,7 @@ export interface Turn {
 export interface Options {
   /** Who answers. Default: the agent of the run. */
   readonly agent?: string
+  readonly attempt?: number
   readonly held?: boolean
   /** Whether its reasoning waits for guardrails. */
   readonly heldReasoning?: boolean
@@ -90,6 +93,7 @@ export const make = (
   number: number,
   {
     agent = at.self.agent,
+    attempt = 1,
     held = false,
     heldReasoning = false,
     maxDepth = defaultBounds.maxDepth,
@@ -99,6 +103,8 @@ export const make = (
   at,
   agent,
   number,
+  attempt,
+  counts: new Map(),
   maxDepth,
   owed,
   content: [],
