@@ -42,7 +42,7 @@ export const callModel = Effect.fnUntraced(function*<E, R>(
   const guarded = Guardrails.checksOutput(guardrails)
   const attempts: Attempts<R> = { step: undefined }
   while (true) {
-    const turn = Turn.make(run.at, number, { held: guarded, maxDepth: run.agent.bounds.maxDepth })
+    const turn = Turn.make(run.at, number, { held: guarded, maxDepth: run.agent.bounds.maxDepth, output: run.output })
     run.turn = turn
     const request = yield* plan(run, number, last)
     const answered = yield* Effect.result(paid(run, turn, request))
@@ -253,7 +253,8 @@ const checkText = Effect.fnUntraced(function*<E, R>(
     return yield* fail(run, checked.failure)
   }
   Turn.release(turn, checked.success)
-  yield* run.emit([Turn.toText(run.at, checked.success)])
+  const output = run.output && Turn.outputOf(turn)
+  yield* run.emit([output === undefined ? Turn.toText(run.at, checked.success) : Turn.toPartial(run.at, output)])
 })
 
 /** Why the model does not read the conversation as it is, and will not on another try. */

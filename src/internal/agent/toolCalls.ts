@@ -14,7 +14,6 @@ import * as Guardrails from "./guardrails.ts"
 import { callPath } from "./place.ts"
 import type { AgentRun } from "./run.ts"
 import { CurrentTool } from "./toolContext.ts"
-import { outputTool } from "./toolName.ts"
 import * as Turn from "./turn.ts"
 
 /** Runs the calls of a turn. `last` is a turn whose results no model will read. */
@@ -50,12 +49,11 @@ const callTool = <E, R>(
   const tool = run.tools.get(call.part.name)
   const refusal = refusalOf(run, turn, call, last)
   if (refusal !== undefined) return Effect.succeed(Tool.failure(refusal))
-  if (tool === undefined) return Effect.succeed({ result: "Received", isFailure: false })
   run.toolCalls++
   const { id, name } = call.part
   const { waiting } = run
   return Effect.withFiber((fiber) =>
-    guarded(run, tool, call).pipe(
+    guarded(run, tool!, call).pipe(
       Effect.map((outcome) => bound(outcome, run.agent.bounds)),
       Effect.flatMap((outcome) => checkAnswer(run, outcome)),
       paid(run),
@@ -114,7 +112,6 @@ const refusalOf = <E, R>(
   if (refusal !== undefined) return refusal
   const reason = turn.finish?.reason
   if (reason === "length" || reason === "content-filter") return `Not run: the answer was cut off (${reason})`
-  if (run.output !== undefined && part.name === outputTool) return undefined
   if (last) return "Not run: this was the last turn"
   if (!run.tools.has(part.name)) {
     const names = Array.from(run.tools.keys()).join(", ")

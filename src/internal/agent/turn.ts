@@ -13,7 +13,9 @@ import type * as Transcript from "../../Transcript.ts"
 import { errorMessage } from "../errorMessage.ts"
 import { deepArguments, deepResult, defaultBounds, isDeeper } from "./bounds.ts"
 import type { Outcome } from "./outcome.ts"
+import * as Output from "./output.ts"
 import { nextBlock, type RunPlace } from "./place.ts"
+import { outputTool } from "./toolName.ts"
 
 export type Part = Response.StreamPart<Record<string, AiTool.Any>, "deferred">
 
@@ -44,6 +46,8 @@ export interface Turn {
   readonly calls: Array<TurnCall>
   /** The names of the calls whose arguments are under way, by their ids. */
   readonly called: Map<string, string>
+  /** Reads the object that is asked for in the place of text. */
+  readonly output: Output.Reader | undefined
   /** Whether the text waits for its guardrails: nobody may see it yet. */
   held: boolean
   /** The name of the model that is asked, and of the one that answers, as far as they say so. */
@@ -61,12 +65,13 @@ export interface Options {
   readonly agent?: string
   readonly held?: boolean
   readonly maxDepth?: number
+  readonly output?: Output.OutputRequest | undefined
 }
 
 export const make = (
   at: RunPlace,
   number: number,
-  { agent = at.self.agent, held = false, maxDepth = defaultBounds.maxDepth }: Options = {}
+  { agent = at.self.agent, held = false, maxDepth = defaultBounds.maxDepth, output }: Options = {}
 ): Turn => ({
   at,
   agent,
@@ -76,6 +81,7 @@ export const make = (
   blocks: new Map(),
   calls: [],
   called: new Map(),
+  output: output && Output.makeReader(output),
   held,
   asked: undefined,
   model: undefined,
@@ -88,7 +94,9 @@ export const make = (
 export const absorb = (self: Turn, parts: ReadonlyArray<Part>): Array<AgentEvent> => {
   const events: Array<AgentEvent> = []
   for (const part of parts) absorbPart(self, part, events)
-  return self.held ? events.filter((event) => event._tag !== "TextDelta") : events
+  const output = self.output && Output.take(self.output)
+  if (output !== undefined) events.push(toPartial(self.at, output))
+  return self.held ? events.filter(({ _tag }) => _tag !== "TextDelta" && _tag !== "OutputPartial") : events
 }
 
 /** Takes in an event of somebody else's run. */
@@ -148,6 +156,16 @@ export const toText = (at: RunPlace, delta: string): AgentEvent => ({
   delta
 })
 
+/** The event of an output, as far as it is there. */
+export const toPartial = (at: RunPlace, output: unknown): AgentEvent => ({ ...at.voice, _tag: "OutputPartial", output })
+
+/** The output as JSON, if the turn has one that others can walk through. */
+export const outputOf = (self: Turn): unknown => {
+  const block = self.content.findLast((block) => block.type === "text" && block.role === "output")
+  const output = Output.parse(block?.type === "text" ? block.text : text(self))
+  return isDeeper(output, self.maxDepth) ? undefined : output
+}
+
 /** The text so far. */
 export const text = (self: Turn): string => {
   let text = ""
@@ -173,13 +191,15 @@ export const release = (self: Turn, passed: string): void => {
  */
 export const toEntry = (self: Turn): Transcript.AnswerEntry => {
   const content: Array<Transcript.AnswerPart> = []
+  // Some providers want reasoning to be followed by the very call that it led to.
+  const carried = self.output?.call !== undefined && self.calls.length === 0
   for (const block of self.content) {
     switch (block.type) {
       case "text":
         if (block.text !== "" && !self.held) content.push(Prompt.textPart({ text: block.text, options: block.options }))
         break
       case "reasoning":
-        if (block.closed) content.push(Prompt.reasoningPart({ text: block.text, options: block.options }))
+        if (block.closed && !carried) content.push(Prompt.reasoningPart({ text: block.text, options: block.options }))
         break
       case "file":
         content.push(Prompt.filePart({
@@ -231,6 +251,8 @@ interface Block {
   /** Options that no event has told yet. */
   untold: Prompt.ProviderOptions
   closed: boolean
+  /** Whether it is the output or text beside it, as soon as its beginning says so; `undefined` until then. */
+  role: "text" | "output" | undefined
 }
 
 interface File {
@@ -250,11 +272,13 @@ const absorbPart = (self: Turn, part: Part, events: Array<AgentEvent>): void => 
     case "reasoning-end": {
       const block = self.blocks.get(blockKey(part.type === "text-end" ? "text" : "reasoning", part.id))
       if (block === undefined) return
-      tellDelta(self, block, "", part.metadata, events)
       block.closed = true
-      return
+      return block.role === undefined
+        ? tellAll(self, block, part.metadata, events)
+        : tellDelta(self, block, "", part.metadata, events)
     }
     case "tool-params-start":
+      if (self.output !== undefined && part.name === outputTool) return Output.begin(self.output, part.id)
       return void self.called.set(part.id, part.name)
     case "tool-params-delta":
       return absorbParams(self, part, events)
@@ -290,12 +314,20 @@ const blockKey = (type: Block["type"], id: string) => `${type} ${id}`
 
 /** A block of the model's own, under the model's `key`. */
 const begin = (self: Turn, type: Block["type"], key: string, options: Prompt.ProviderOptions): Block =>
-  open(self, key, { type, id: nextBlock(self.at), text: "", options, untold: options, closed: false })
+  open(self, key, {
+    type,
+    id: nextBlock(self.at),
+    text: "",
+    options,
+    untold: options,
+    closed: false,
+    role: type === "text" && self.output !== undefined ? undefined : "text"
+  })
 
 /** A block of somebody else's. */
 const openNext = (self: Turn, type: Block["type"], id: string): Block => {
   closeLast(self)
-  return open(self, id, { type, id, text: "", options: {}, untold: {}, closed: false })
+  return open(self, id, { type, id, text: "", options: {}, untold: {}, closed: false, role: "text" })
 }
 
 const open = (self: Turn, key: string, block: Block): Block => {
@@ -318,21 +350,40 @@ const absorbDelta = (
   const type = part.type === "text-delta" ? "text" : "reasoning"
   const block = self.blocks.get(blockKey(type, part.id)) ?? begin(self, type, part.id, {})
   block.text += part.delta
-  tellDelta(self, block, part.delta, part.metadata, events)
+  if (block.role === undefined) decideRole(self, block, part.metadata, events)
+  else tellDelta(self, block, part.delta, part.metadata, events)
+}
+
+/** Tells a block as soon as it is known whether it is text or the output. */
+const decideRole = (self: Turn, block: Block, options: Prompt.ProviderOptions, events: Array<AgentEvent>): void => {
+  switch (Output.isOutput(block.text)) {
+    case "undecided":
+      return addOptions(block, options)
+    case "no":
+      return tellAll(self, block, options, events)
+    case "yes":
+      block.role = "output"
+      Output.begin(self.output!, undefined)
+      return tellDelta(self, block, block.text.slice(block.text.indexOf("{")), options, events)
+  }
+}
+
+/** Tells a block that is text after all. */
+const tellAll = (self: Turn, block: Block, options: Prompt.ProviderOptions, events: Array<AgentEvent>): void => {
+  block.role = "text"
+  tellDelta(self, block, block.text, options, events)
 }
 
 /** Tells a piece of a block, if there is anything to tell. */
 const tellDelta = (
-  { at }: Turn,
+  { at, output }: Turn,
   block: Block,
   delta: string,
   options: Prompt.ProviderOptions,
   events: Array<AgentEvent>
 ): void => {
-  if (!isEmpty(options)) {
-    block.options = mergeOptions(block.options, options)
-    block.untold = mergeOptions(block.untold, options)
-  }
+  addOptions(block, options)
+  if (block.role === "output") return Output.push(output!, delta)
   const told = isEmpty(block.untold) ? undefined : { metadata: block.untold }
   if (delta === "" && told === undefined) return
   block.untold = nothing
@@ -343,7 +394,14 @@ const tellDelta = (
   )
 }
 
+const addOptions = (block: Block, options: Prompt.ProviderOptions): void => {
+  if (isEmpty(options)) return
+  block.options = mergeOptions(block.options, options)
+  block.untold = mergeOptions(block.untold, options)
+}
+
 const absorbParams = (self: Turn, { delta, id }: Response.ToolParamsDeltaPart, events: Array<AgentEvent>): void => {
+  if (self.output !== undefined && self.output.call === id) return Output.push(self.output, delta)
   const name = self.called.get(id)
   if (name === undefined || delta === "") return
   events.push({ ...self.at.self, _tag: "ToolParamsDelta", id, name, delta })
@@ -363,7 +421,17 @@ const toSource = (
   ...metadataOf(part)
 })
 
+/** The output that a tool has carried, as if it had been said. */
+const absorbOutput = (self: Turn, reader: Output.Reader, { id, params }: Response.ToolCallPart<string, unknown>) => {
+  if (reader.call !== id) Output.begin(reader, id)
+  const text = typeof params === "string" ? params : isDeeper(params, self.maxDepth) ? "" : JSON.stringify(params)
+  // Nothing new where it came in pieces before.
+  if (reader.json.state === "start") Output.push(reader, text)
+  self.content.push({ type: "text", id, text, options: nothing, untold: nothing, closed: true, role: "output" })
+}
+
 const absorbCall = (self: Turn, wanted: Response.ToolCallPart<string, unknown>, events: Array<AgentEvent>): void => {
+  if (self.output !== undefined && wanted.name === outputTool) return absorbOutput(self, self.output, wanted)
   const deep = isDeeper(wanted.params, self.maxDepth)
   // Some providers take no other arguments than an object.
   const part = deep ? Response.toolCallPart({ ...wanted, params: {} }) : wanted
@@ -404,7 +472,7 @@ const replaceText = (self: Turn, text: string): void => {
   const first = self.content.findIndex((block) => block.type === "text")
   const others = self.content.filter((block) => block.type !== "text")
   self.content.splice(0, self.content.length, ...others)
-  const block: Block = { type: "text", id: "", text, options: nothing, untold: nothing, closed: true }
+  const block: Block = { type: "text", id: "", text, options: nothing, untold: nothing, closed: true, role: "text" }
   self.content.splice(first < 0 ? 0 : first, 0, block)
 }
 
