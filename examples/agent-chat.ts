@@ -8,7 +8,7 @@ import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { DateTime, Effect, Schema, Stream, Terminal } from "effect"
 import { ActorSystem, Agent, Scripted, Tool } from "effect-troupe"
 import { openAiOr, questionOf } from "./lib/models.ts"
-import { bold, dim, display, printer, red } from "./lib/print.ts"
+import { bold, dim, display, plain, printer, red } from "./lib/print.ts"
 
 const now = Tool.fn("local_time", {
   description: "The date and time here, with the time zone.",
@@ -48,7 +48,7 @@ const program = Effect.gen(function*() {
     Stream.runForEach((line) =>
       line === "/reset" ? Agent.reset(ref) : Agent.stream(ref, line).pipe(
         Stream.runForEach(printer()),
-        Effect.catch((error) => display(`${red("✗")} ${error.message}\n`))
+        Effect.catch((error) => display(`${red("✗")} ${plain(error.message)}\n`))
       )
     )
   )

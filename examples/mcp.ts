@@ -7,12 +7,13 @@
  * Run: `npm run build && node examples/mcp.ts`
  */
 import { NodeRuntime, NodeServices, NodeStdio } from "@effect/platform-node"
-import { Console, Effect, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import { Agent, Scripted, Tool } from "effect-troupe"
 import { McpClient, McpProtocol, McpServer } from "effect/ai"
 import { ChildProcess } from "effect/process"
 import { fileURLToPath } from "node:url"
 import { openAiOr } from "./lib/models.ts"
+import { say } from "./lib/print.ts"
 
 const protocol = McpProtocol.v2025_11_25
 
@@ -40,13 +41,13 @@ const connect = McpClient.make({ name: "reader", version: "1.0.0" }).pipe(
 
 const use = Effect.gen(function*() {
   const tools = yield* Tool.fromMcp(connect)
-  yield* Console.log(`the server has: ${tools.map(({ name }) => name).join(", ")}`)
+  yield* say(`the server has: ${tools.map(({ name }) => name).join(", ")}`)
   const reader = Agent.make("reader", {
     tools,
     model: openAiOr([Scripted.toolCall("librarian", { prompt: "Who wrote Frankenstein?" }), "Mary Shelley wrote it."])
   })
   const { text } = yield* Agent.response(Agent.run(reader, "Who wrote Frankenstein? Ask the librarian."))
-  yield* Console.log(text)
+  yield* say(text)
 }).pipe(Effect.scoped, Effect.provide(NodeServices.layer))
 
 if (process.argv[2] === "serve") NodeRuntime.runMain(serve)

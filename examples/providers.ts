@@ -9,7 +9,7 @@ import { Config, Console, Effect, Schema } from "effect"
 import { Anthropic, AzureOpenAi, Gemini, Mistral, Ollama, OpenAi, OpenRouter, Vertex, Vllm } from "effect-troupe"
 import type { AiSdk, ModelList } from "effect-troupe"
 import { LanguageModel } from "effect/ai"
-import { bold, dim, green, red } from "./lib/print.ts"
+import { bold, dim, green, plain, red } from "./lib/print.ts"
 
 class NothingToAsk extends Schema.TaggedError<NothingToAsk>()("NothingToAsk", {}) {
   override message = "the server has no model"
@@ -52,8 +52,8 @@ const report = ([title, provider]: [string, Provider]) =>
   ask(provider).pipe(
     Effect.timeout("20 seconds"),
     Effect.matchEffect({
-      onSuccess: (answer) => Console.log(`${green("✓")} ${bold(title.padEnd(12))} ${answer}`),
-      onFailure: ({ message }) => Console.log(`${red("·")} ${bold(title.padEnd(12))} ${dim(firstLine(message))}`)
+      onSuccess: (answer) => Console.log(`${green("✓")} ${bold(title.padEnd(12))} ${plain(answer)}`),
+      onFailure: ({ message }) => Console.log(`${red("·")} ${bold(title.padEnd(12))} ${dim(firstLine(plain(message)))}`)
     })
   )
 

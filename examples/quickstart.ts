@@ -8,7 +8,7 @@ import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { DateTime, Effect, FileSystem, Layer, Path, Schema, Stream } from "effect"
 import { Agent, Tool } from "effect-troupe"
 import { fileURLToPath } from "node:url"
-import { bold, dim, display, printer, red } from "./lib/print.ts"
+import { bold, dim, display, plain, printer, red } from "./lib/print.ts"
 import { chooseModel } from "./lib/quickstartModel.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
@@ -83,7 +83,7 @@ const program = Effect.gen(function*() {
 }).pipe(
   Effect.tapError((error) => {
     const { message } = error._tag === "ConfigError" ? error.cause : error
-    return display(`\n${red("✗")} ${message}\n`)
+    return display(`\n${red("✗")} ${plain(message)}\n`)
   }),
   Effect.onInterrupt(() => display(dim("\n\nstopped\n"))),
   Effect.provide(Layer.mergeAll(NodeServices.layer, DateTime.layerCurrentZoneLocal))

@@ -6,14 +6,15 @@
  * Run: `node examples/record-replay.ts`
  */
 import { NodeServices } from "@effect/platform-node"
-import { Console, Duration, Effect, FileSystem, Schema } from "effect"
+import { Duration, Effect, FileSystem, Schema } from "effect"
 import { Agent, Recorded, Scripted, Tool } from "effect-troupe"
+import { say } from "./lib/print.ts"
 
 const weather = Tool.fn("get_weather", {
   description: "Current weather in a city",
   parameters: { city: Schema.String },
   success: Schema.String
-}, ({ city }) => Effect.as(Console.log(`  (the tool runs for ${city})`), `18 C and cloudy in ${city}`))
+}, ({ city }) => Effect.as(say(`  (the tool runs for ${city})`), `18 C and cloudy in ${city}`))
 
 const live = Scripted.model([
   [Scripted.delay("600 millis"), Scripted.toolCall("get_weather", { city: "Lagos" })],
@@ -32,17 +33,17 @@ const program = Effect.gen(function*() {
   const recording = Recorded.record(cassette)(live)
   const replaying = Recorded.replay(cassette)
 
-  yield* Console.log("Recorded:")
-  yield* Console.log(`  ${yield* Effect.provide(ask("Be brief."), recording)}`)
+  yield* say("Recorded:")
+  yield* say(`  ${yield* Effect.provide(ask("Be brief."), recording)}`)
 
-  yield* Console.log("\nReplayed, without the model:")
+  yield* say("\nReplayed, without the model:")
   const [took, text] = yield* Effect.timed(Effect.provide(ask("Be brief."), replaying))
-  yield* Console.log(`  ${text}`)
-  yield* Console.log(`  (with the pauses of the recording: ${Math.round(Duration.toMillis(took))} ms)`)
+  yield* say(`  ${text}`)
+  yield* say(`  (with the pauses of the recording: ${Math.round(Duration.toMillis(took))} ms)`)
 
-  yield* Console.log("\nReplayed with other instructions:")
+  yield* say("\nReplayed with other instructions:")
   const error = yield* Effect.flip(Effect.provide(ask("Be thorough."), replaying))
-  yield* Console.log(error.message)
+  yield* say(error.message)
 })
 
 await Effect.runPromise(Effect.provide(Effect.scoped(program), NodeServices.layer))

@@ -5,9 +5,10 @@
  * every attempt. The models are scripted: put `OpenAi.model("gpt-5-mini")` and `Ollama.model("llama3.2")` in their place.
  * Run: `node examples/resilient-model.ts`
  */
-import { Console, Duration, Effect, Schedule } from "effect"
+import { Duration, Effect, Schedule } from "effect"
 import { Agent, Middleware, Scripted } from "effect-troupe"
 import { AiError } from "effect/ai"
+import { say } from "./lib/print.ts"
 
 const primary = Scripted.model([
   Scripted.fail(new AiError.RateLimitError({ retryAfter: Duration.millis(700) })),
@@ -32,9 +33,9 @@ const assistant = Agent.make("assistant", { instructions: "You are concise." })
 
 const program = Effect.forEach(["Are you there?", "And now?", "Still?"], (question) =>
   Effect.gen(function*() {
-    yield* Console.log(`\n> ${question}`)
+    yield* say(`\n> ${question}`)
     const { text } = yield* Agent.response(Agent.run(assistant, question))
-    yield* Console.log(text)
+    yield* say(text)
   }), { discard: true })
 
 await Effect.runPromise(Effect.provide(program, model))

@@ -7,9 +7,10 @@
  * Run: `npm run build && node examples/structured-output.ts`
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Console, Effect, Schema, Stream } from "effect"
+import { Effect, Schema, Stream } from "effect"
 import { Agent, Scripted, Tool } from "effect-troupe"
 import { openAiOr } from "./lib/models.ts"
+import { say } from "./lib/print.ts"
 
 const Invoice = Schema.Struct({
   customer: Schema.String,
@@ -46,14 +47,14 @@ const model = openAiOr([
 
 const program = Effect.gen(function*() {
   const { output: invoice } = yield* Agent.run(clerk, "Ada bought three apples and a pear.", { output: Invoice }).pipe(
-    Stream.tap((event) => event._tag === "OutputPartial" ? Console.log(JSON.stringify(event.output)) : Effect.void),
+    Stream.tap((event) => event._tag === "OutputPartial" ? say(JSON.stringify(event.output)) : Effect.void),
     Agent.response
   )
   for (const { cents, item, quantity } of invoice.lines) {
-    yield* Console.log(`${quantity} x ${item} at ${cents} = ${quantity * cents}`)
+    yield* say(`${quantity} x ${item} at ${cents} = ${quantity * cents}`)
   }
   const total = invoice.lines.reduce((sum, { cents, quantity }) => sum + quantity * cents, 0)
-  yield* Console.log(`${invoice.customer} owes ${total} cents`)
+  yield* say(`${invoice.customer} owes ${total} cents`)
 })
 
 NodeRuntime.runMain(Effect.provide(program, model))

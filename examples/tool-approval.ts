@@ -6,9 +6,10 @@
  * Run: `npm run build && node examples/tool-approval.ts`
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Console, Effect, Schema, Stream } from "effect"
+import { Effect, Schema, Stream } from "effect"
 import { Agent, Approvals, Scripted, Tool } from "effect-troupe"
 import { openAiOr } from "./lib/models.ts"
+import { say } from "./lib/print.ts"
 
 const pay = Tool.fn("pay", {
   description: "Sends money to somebody",
@@ -16,7 +17,7 @@ const pay = Tool.fn("pay", {
   success: Schema.String,
   effect: "once",
   needsApproval: ({ euros }) => euros > 10
-}, ({ euros, to }) => Effect.as(Console.log(`  (sending ${euros} EUR to ${to})`), `sent ${euros} EUR`))
+}, ({ euros, to }) => Effect.as(say(`  (sending ${euros} EUR to ${to})`), `sent ${euros} EUR`))
 
 const accountant = Agent.make("accountant", {
   instructions: "You pay bills. Call pay once for each bill, all in one turn.",
@@ -57,13 +58,13 @@ const program = Agent.run(assistant, "Pay Ada 5, Grace 50, Barbara 500 and Mallo
     switch (event._tag) {
       case "ApprovalRequested":
         return Effect.andThen(
-          Console.log(`${event.agent} asks: ${event.name} ${JSON.stringify(event.params)}`),
+          say(`${event.agent} asks: ${event.name} ${JSON.stringify(event.params)}`),
           decide(event.approval, event.params)
         )
       case "ToolResult":
-        return Console.log(`${event.agent}: ${event.name} -> ${JSON.stringify(event.result)}`)
+        return say(`${event.agent}: ${event.name} -> ${JSON.stringify(event.result)}`)
       case "Completed":
-        return Console.log(event.response.text)
+        return say(event.response.text)
       default:
         return Effect.void
     }

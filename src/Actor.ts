@@ -105,7 +105,7 @@ export type Handlers<Rpcs extends Rpc.Any> = {
 }
 
 /**
- * What `spawn` runs: a protocol, a setup and options. `E` is the setup's error, `R` what setup and handlers need.
+ * A protocol, a setup and options, for `spawn` to run. `E` is the setup's error, `R` what setup and handlers need.
  *
  * @since 0.1.0
  * @category models
@@ -141,7 +141,7 @@ export interface Self<out Name extends string> {
 }
 
 /**
- * What every placement of an actor gives: its protocol and the three ways to send.
+ * A reference to an actor, wherever it runs: its protocol and the three ways to send.
  *
  * @since 0.1.0
  * @category models
@@ -154,7 +154,9 @@ export interface ActorRef<out Name extends string, in out Rpcs extends Rpc.Any> 
     tag: Tag,
     ...payload: PayloadArguments<Rpcs, Tag>
   ) => Effect.Effect<void, ActorError>
-  /** Sends a message and waits for the answer. Interrupting it interrupts the handler's run, or takes the message back. */
+  /**
+   * Sends a message and waits for the answer. Interrupting it interrupts the handler's run, or takes the message back.
+   */
   readonly ask: <const Tag extends TellTag<Rpcs>>(
     tag: Tag,
     ...payload: PayloadArguments<Rpcs, Tag>
@@ -188,13 +190,14 @@ export interface LocalActorRef<out Name extends string, in out Rpcs extends Rpc.
   readonly drain: Effect.Effect<void>
   /** Interrupts the current message, and those of all children, now; else as `stop`. */
   readonly kill: Effect.Effect<void>
-  /** Takes no further message until `resume`. */
+  /** Takes no further message until `resume`; a `drain` waits for that, too. */
   readonly pause: Effect.Effect<void>
   /** Goes on after a `pause`. */
   readonly resume: Effect.Effect<void>
   /**
    * Interrupts the current message and starts the next incarnation at once, whatever the supervisor says (a child of a
-   * group leaves it to its group). Succeeds when that has started, or when the actor has ended.
+   * group leaves it to its group). Succeeds when that has started, or when the actor has ended. An actor in its first
+   * setup is left to it.
    */
   readonly restart: Effect.Effect<void>
   /** Waits for the end. */
@@ -204,7 +207,7 @@ export interface LocalActorRef<out Name extends string, in out Rpcs extends Rpc.
 }
 
 /**
- * What is in a mailbox, and how many messages its actor is working on.
+ * The sizes of a mailbox, and how many messages its actor is working on.
  *
  * @since 0.1.0
  * @category models
@@ -279,7 +282,7 @@ export type RefOf<P> = P extends Protocol<infer Name, infer Rpcs> ? ActorRef<Nam
 export type LocalRefOf<P> = P extends Protocol<infer Name, infer Rpcs> ? LocalActorRef<Name, Rpcs> : never
 
 /**
- * What an ask succeeds with.
+ * The success of an ask.
  *
  * @since 0.1.0
  * @category type utils
@@ -295,7 +298,7 @@ export type AskSuccess<Rpcs extends Rpc.Any, Tag extends string> = Rpc.Success<R
 export type AskError<Rpcs extends Rpc.Any, Tag extends string> = Rpc.Error<Rpc.ExtractTag<Rpcs, Tag>>
 
 /**
- * Makes a protocol. Dies when the name is empty or two messages have one tag.
+ * Makes a protocol. Throws a `RangeError` when the name is empty or two messages have one tag.
  *
  * @since 0.1.0
  * @category constructors

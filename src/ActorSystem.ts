@@ -59,7 +59,7 @@ export interface Options {
 }
 
 /**
- * What is known of one actor from outside.
+ * One actor as seen from outside.
  *
  * @since 0.1.0
  * @category models

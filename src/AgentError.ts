@@ -130,7 +130,11 @@ export class ToolFailed extends Schema.TaggedError<ToolFailed>("effect-troupe/Ag
  */
 export class GuardrailTripped extends Schema.TaggedError<GuardrailTripped>("effect-troupe/AgentError/GuardrailTripped")(
   "GuardrailTripped",
-  { guardrail: Schema.String, on: Schema.Literals(["input", "output", "toolCall"]), problem: Schema.String }
+  {
+    guardrail: Schema.String,
+    on: Schema.Literals(["input", "output", "reasoning", "toolCall", "toolResult"]),
+    problem: Schema.String
+  }
 ) {
   override get message() {
     return `guardrail ${this.guardrail} tripped: ${this.problem}`

@@ -9,7 +9,8 @@
  * up by its supervisor, the next message starts it again; a setup that fails answers that message with `Crashed`. When
  * its shard moves on, the actor handles what it has accepted, within the `shutdownTimeout` of its system, and stops. A
  * reference outlives all of this, so what ties one to a single incarnation on one node (`path`, `stop`, `drain`,
- * `awaitStopped`, watching) is not part of its type. What the cluster itself fails to deliver is `Unreachable`.
+ * `awaitStopped`, watching and the like) is not part of its type. What the cluster itself fails to deliver is
+ * `Unreachable`.
  *
  * ```ts
  * import { Effect, Layer, Schema } from "effect"
@@ -179,7 +180,7 @@ const makeActivation = Effect.fnUntraced(function*(behavior: Erased.Behavior) {
   const { entityId } = yield* Entity.CurrentAddress
   const name = `${behavior.protocol.name}:${encodeURIComponent(entityId)}`
   const context = yield* Effect.context<ActorSystem.ActorSystem | Sharding | Scope.Scope>()
-  const { [Alive._tag]: stayAlive } = (yield* entityOf(behavior.protocol).client)(entityId) as unknown as Client
+  const { [Alive._tag]: stayAlive } = retype<Client>((yield* entityOf(behavior.protocol).client)(entityId))
   const oneAtATime = Semaphore.makeUnsafe(1)
   let current: Erased.Ref | undefined
   // Messages that wait for the start; later ones must not overtake them.

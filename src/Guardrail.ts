@@ -1,8 +1,8 @@
 /**
- * Checks the prompts, the answers and the tool calls of an agent.
+ * Checks the prompts, the answers, the reasoning and the tools of an agent.
  *
- * A guardrail is a named effect that looks at one of the three and passes it, replaces it, or trips: then the run fails
- * with `GuardrailTripped`, which names it. Guardrails of one kind run in order, each on the result of the one before.
+ * A guardrail is a named effect that looks at one of them and passes it, replaces it, or trips: then the run fails with
+ * `GuardrailTripped`, which names it. Guardrails of one kind run in order, each on the result of the one before.
  *
  * @since 0.1.0
  */
@@ -33,6 +33,20 @@ export interface ProposedCall {
 }
 
 /**
+ * The result of a tool call, before the model or anybody else sees it. `params` are the arguments that the model wrote.
+ * `result` is JSON, and the message where the call failed; `modelOutput` is what the model reads in its place, where the
+ * tool answered with texts and files.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CallResult extends ProposedCall {
+  readonly result: unknown
+  readonly isFailure: boolean
+  readonly modelOutput?: ReadonlyArray<Prompt.ToolModelOutputPart> | undefined
+}
+
+/**
  * A user's message: its texts and files.
  *
  * @since 0.1.0
@@ -49,7 +63,9 @@ export type Message = ReadonlyArray<Prompt.UserMessagePart>
 export type Guardrail<R = never> =
   | { readonly on: "input"; readonly name: string; readonly check: Check<Message, R> }
   | { readonly on: "output"; readonly name: string; readonly check: Check<string, R> }
+  | { readonly on: "reasoning"; readonly name: string; readonly check: Check<string, R> }
   | { readonly on: "toolCall"; readonly name: string; readonly check: Check<ProposedCall, R, unknown> }
+  | { readonly on: "toolResult"; readonly name: string; readonly check: Check<CallResult, R, unknown> }
 
 /**
  * Decides on a value; a `B` may replace it.
@@ -120,6 +136,22 @@ export const output = <R>(name: string, check: Check<string, R>): Guardrail<R> =
 })
 
 /**
+ * Checks the reasoning of each turn.
+ *
+ * It is held back until it has passed, so it comes when the model has answered, before the tools run. Reasoning that was
+ * replaced does not go back to the provider as its own: one that wants it back with its tool calls may refuse the next
+ * turn.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const reasoning = <R>(name: string, check: Check<string, R>): Guardrail<R> => ({
+  on: "reasoning",
+  name: notEmpty("Guardrail.reasoning", "name", name),
+  check
+})
+
+/**
  * Checks each tool call before it runs, and before it waits for approval. A replacement is the arguments to run it
  * with.
  *
@@ -129,5 +161,34 @@ export const output = <R>(name: string, check: Check<string, R>): Guardrail<R> =
 export const toolCall = <R>(name: string, check: Check<ProposedCall, R, unknown>): Guardrail<R> => ({
   on: "toolCall",
   name: notEmpty("Guardrail.toolCall", "name", name),
+  check
+})
+
+/**
+ * Checks the result of each tool call before the model or a reader of the run sees it. A replacement is the result in its
+ * place, without files.
+ *
+ * When it trips, the conversation says so in the place of the result. Tools that the provider runs itself are not checked:
+ * the model has read their results by then.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Guardrail } from "effect-troupe"
+ *
+ * const noOrders = Guardrail.toolResult("no orders", ({ name, result }) =>
+ *   Effect.succeed(
+ *     name === "read_page" && /ignore (all|your) instructions/i.test(String(result))
+ *       ? Guardrail.replace("The page gave orders to its reader and is left out.")
+ *       : Guardrail.pass
+ *   ))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const toolResult = <R>(name: string, check: Check<CallResult, R, unknown>): Guardrail<R> => ({
+  on: "toolResult",
+  name: notEmpty("Guardrail.toolResult", "name", name),
   check
 })

@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as Check from "./internal/check.ts"
 
 /**
  * What a full mailbox does with one more message:
@@ -32,17 +33,16 @@ export interface Mailbox {
 }
 
 /**
- * A mailbox for at most `capacity` waiting messages. Dies when the capacity is not a positive integer.
+ * A mailbox for at most `capacity` waiting messages. Throws a `RangeError` when the capacity is not a positive
+ * integer.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const bounded = (capacity: number, policy: Policy = "block"): Mailbox => {
-  if (!Number.isSafeInteger(capacity) || capacity < 1) {
-    throw new RangeError(`Mailbox.bounded: capacity must be a positive integer, got ${capacity}`)
-  }
-  return { capacity, policy }
-}
+export const bounded = (capacity: number, policy: Policy = "block"): Mailbox => ({
+  capacity: Check.positiveInteger("Mailbox.bounded", "capacity", capacity),
+  policy
+})
 
 /**
  * A mailbox without limit: a sender that is faster than the actor fills the memory.
@@ -53,7 +53,7 @@ export const bounded = (capacity: number, policy: Policy = "block"): Mailbox => 
 export const unbounded: Mailbox = { capacity: Number.POSITIVE_INFINITY, policy: "block" }
 
 /**
- * What a behavior gets when it names no mailbox: 1024 messages, then senders wait.
+ * The mailbox of a behavior that names none: 1024 messages, then senders wait.
  *
  * @since 0.1.0
  * @category constructors

@@ -32,12 +32,12 @@ import * as Context from "effect/Context"
  */
 export interface Observer {
   readonly observe: (observation: Observation) => void
-  /** One message in how many is told of, a positive integer. Default: none. */
+  /** Tells of one message in this many, a positive integer. Default: of none. */
   readonly sampleEvery?: number | undefined
 }
 
 /**
- * What an observer is told.
+ * Something that an observer is told: of an actor, or of a message.
  *
  * @since 0.1.0
  * @category models

@@ -135,7 +135,7 @@ export class RouteeError extends Schema.TaggedError<RouteeError>()("RouteeError"
 
 /**
  * Starts a router and its routees, as `Actor.spawn` starts an actor. Fails with a `RouteeError`, and starts nothing,
- * when a routee cannot be started. Dies when `size` is not a positive integer.
+ * when a routee cannot be started. Throws a `RangeError` when `size` is not a positive integer.
  *
  * @since 0.1.0
  * @category constructors
@@ -146,8 +146,8 @@ export const spawn = <Name extends string, Rpcs extends Rpc.Any, E, R>(
 ): Effect.Effect<RouterRef<Name, Rpcs>, RouteeError | Actor.SpawnError, R | ActorSystem> => {
   const size = Check.positiveInteger("Router.spawn", "size", options.size)
   const spawned = Effect.suspend(() => {
-    const pool = makePool(options.strategy)
-    return Actor.spawn(routerBehavior(Erased.behavior(behavior), pool, size), { name: options.name })
+    const pool = makePool(options.strategy, size)
+    return Actor.spawn(routerBehavior(Erased.behavior(behavior), pool), { name: options.name })
   })
   // The reference is the one that the router's behavior makes; behind this seam the types of messages are erased.
   return retype(spawned)
@@ -166,7 +166,7 @@ export const consistentHash = <Rpcs extends Rpc.Any>(
 
 /**
  * Starts routees, or drains the last ones, until there are `size`; succeeds when that is done. After a `RouteeError`
- * the routees that did start remain. Dies when `size` is not a positive integer.
+ * the routees that did start remain. Throws a `RangeError` when `size` is not a positive integer.
  *
  * @since 0.1.0
  * @category combinators
@@ -191,23 +191,26 @@ interface Pool {
   readonly strategy: Strategy<never>
   readonly ring: HashRing.HashRing<Routee>
   readonly routees: Array<Routee>
+  /** How many routees there are to be. */
+  size: number
   /** Counts messages, for strategies that take turns. */
   turn: number
   /** Changes the number of routees from within the router, whose children they are. */
   resize: (size: number) => Effect.Effect<void, RouteeError>
 }
 
-const makePool = <Rpcs extends Rpc.Any>(strategy: Strategy<Rpcs>): Pool => ({
+const makePool = <Rpcs extends Rpc.Any>(strategy: Strategy<Rpcs>, size: number): Pool => ({
   // What its key takes is what the senders of these messages write.
   strategy: retype(strategy),
   ring: HashRing.make(),
   routees: [],
+  size,
   turn: 0,
   resize: () => Effect.void
 })
 
 /** The router's own behavior: it owns the routees, and all references to it send to them. */
-const routerBehavior = (behavior: Erased.Behavior, pool: Pool, size: number) =>
+const routerBehavior = (behavior: Erased.Behavior, pool: Pool) =>
   Erased.makeBehavior(
     behavior.protocol,
     Effect.gen(function*() {
@@ -218,13 +221,14 @@ const routerBehavior = (behavior: Erased.Behavior, pool: Pool, size: number) =>
         oneAtATime.withPermit(Effect.provideContext(resizeTo(pool, behavior, path, size), context))
       // Those of the last incarnation have stopped with it.
       for (const routee of pool.routees.splice(0)) HashRing.remove(pool.ring, routee)
-      yield* pool.resize(size)
+      yield* pool.resize(pool.size)
       return {}
     }),
     { supervisor: Supervisor.escalate, reference: (ref) => new PoolRef(retype(ref), pool) }
   )
 
 const resizeTo = Effect.fnUntraced(function*(pool: Pool, behavior: Erased.Behavior, path: string, size: number) {
+  pool.size = size
   while (pool.routees.length < size) {
     const routee = yield* startRoutee(behavior, `${path}/${pool.routees.length + 1}`)
     pool.routees.push(routee)

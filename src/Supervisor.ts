@@ -148,7 +148,7 @@ export const intensity = (options: {
 }
 
 /**
- * What a behavior gets when it names no supervisor: five restarts a minute, after 50 ms to 1 s, jittered.
+ * The policy of a behavior that names none: five restarts a minute, after 50 ms to 1 s, jittered.
  *
  * @since 0.1.0
  * @category constructors

@@ -425,6 +425,32 @@ describe("With concurrency", () => {
     })))
 })
 
+describe("A cycle", () => {
+  const ring = (beside: (hold: Latch.Latch) => Act) =>
+    run(Effect.gen(function*() {
+      const hold = yield* Latch.make()
+      const [a, b] = [yield* spawn("a"), yield* spawn("b")]
+      yield* begin(ask(a, beside(hold)))
+      const asker = yield* begin(ask(a, Effect.orDie(ask(b, outcome(ask(a, Effect.void))))))
+      assert.deepStrictEqual(asker.pollUnsafe(), Exit.succeed("Deadlock"))
+    }))
+
+  it.effect("is seen though a forked run of one of its actors goes on", () =>
+    ring((hold) => Rpc.fork(Effect.asVoid(hold.await))))
+
+  it.effect("is seen though one of its actors owes somebody an answer", () =>
+    ring(() => Effect.succeed(Deferred.makeUnsafe<void>())))
+
+  it.effect("is seen though one of its actors is paused", () =>
+    run(Effect.gen(function*() {
+      const [a, b] = [yield* spawn("a"), yield* spawn("b")]
+      const asker = yield* begin(
+        ask(a, Effect.andThen(a.pause, Effect.orDie(ask(b, outcome(ask(a, Effect.void))))))
+      )
+      assert.deepStrictEqual(asker.pollUnsafe(), Exit.succeed("Deadlock"))
+    })))
+})
+
 describe("No false Deadlock", () => {
   it.effect("for an actor that is busy and merely slow", () =>
     run(Effect.gen(function*() {
@@ -589,6 +615,47 @@ describe("Agents that wait for each other", () => {
     })).pipe(Effect.provide(cast({
       a: [Scripted.toolCall("ask_b", { prompt: "?" }), "a is done"],
       b: [Scripted.toolCall("ask_a", { prompt: "?" }), "b gives up", "b is done"]
+    }))))
+
+  it.effect("as tools called side by side: each call is a wait of the run", () =>
+    run(Effect.gen(function*() {
+      const [toB, toA] = [yield* Deferred.make<Tool.Tool<string>>(), yield* Deferred.make<Tool.Tool<string>>()]
+      const a = yield* Agent.spawn(asking("a", toB), { name: "a" })
+      const b = yield* Agent.spawn(asking("b", toA), { name: "b" })
+      yield* Deferred.succeed(toB, asks(b, "ask_b"))
+      yield* Deferred.succeed(toA, asks(a, "ask_a"))
+      const running = yield* begin(collect(Agent.stream(a, "Go")))
+      const exit = running.pollUnsafe()
+      assert(exit !== undefined && Exit.isSuccess(exit))
+      assert.isTrue(results(exit.value).some((result) => String(result).includes("/user/a")))
+    })).pipe(Effect.provide(cast({
+      a: [[Scripted.toolCall("ask_b", { prompt: "1" }), Scripted.toolCall("ask_b", { prompt: "2" })], "a is done"],
+      b: [Scripted.toolCall("ask_a", { prompt: "?" }), "b gives up", "b is done"]
+    }))))
+
+  it.effect("as tools with a timeout get no Deadlock, as the time ends the wait", () =>
+    run(Effect.gen(function*() {
+      const [toB, toA] = [yield* Deferred.make<Tool.Tool<string>>(), yield* Deferred.make<Tool.Tool<string>>()]
+      const a = yield* Agent.spawn(asking("a", toB), { name: "a" })
+      const b = yield* Agent.spawn(asking("b", toA), { name: "b" })
+      yield* Deferred.succeed(toB, asks(b, "ask_b"))
+      yield* Deferred.succeed(
+        toA,
+        Tool.fromAgent(a, { name: "ask_a", description: "", timeout: "1 minute" })
+      )
+      const running = yield* begin(collect(Agent.stream(a, "Go")))
+      yield* pass("59 seconds")
+      assert.isUndefined(running.pollUnsafe())
+      yield* pass("1 second")
+      const exit = running.pollUnsafe()
+      assert(exit !== undefined && Exit.isSuccess(exit))
+      assert.isTrue(results(exit.value).some((result) => String(result).includes("timed out")))
+    })).pipe(Effect.provide(cast({
+      a: [Scripted.toolCall("ask_b", { prompt: "1" }), "a is done"],
+      b: [
+        [Scripted.toolCall("ask_a", { prompt: "?" }), Scripted.toolCall("ask_a", { prompt: "??" })],
+        "b gives up"
+      ]
     }))))
 
   it.effect("by handoffs: the one that closes the cycle is a failed result", () =>

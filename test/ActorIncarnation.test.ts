@@ -384,6 +384,20 @@ describe("A drain", () => {
       assert.isDefined(drain.pollUnsafe())
     })))
 
+  it.effect("tries what is stashed again and again only as long as that handles something", () =>
+    run(Effect.gen(function*() {
+      const ref = yield* spawn("a")
+      let tries = 0
+      yield* tell(ref, Effect.andThen(Effect.sync(() => void tries++), Actor.stash))
+      const drain = yield* begin(ref.drain)
+      yield* pass("1 minute")
+      assert.strictEqual(tries, 2)
+      assert.isUndefined(drain.pollUnsafe())
+      yield* ref.stop
+      yield* turns
+      assert.isDefined(drain.pollUnsafe())
+    })))
+
   it.effect("handles what was stashed and unstashed while it drains", () =>
     run(Effect.gen(function*() {
       let open = false
@@ -536,6 +550,18 @@ describe("An operator", () => {
       assert.isUndefined(restart.pollUnsafe())
       yield* pass("1 millis")
       assert.isDefined(restart.pollUnsafe())
+    })))
+
+  it.effect("waits for the first setup instead of restarting it", () =>
+    run(Effect.gen(function*() {
+      const hold = yield* Latch.make()
+      const spawning = yield* begin(spawn("a", { setup: hold.await }))
+      const restarting = yield* begin((yield* find("/user/a")).restart)
+      assert.isUndefined(restarting.pollUnsafe())
+      yield* hold.open
+      yield* turns
+      assert.isDefined(spawning.pollUnsafe())
+      assert.deepStrictEqual(restarting.pollUnsafe(), Exit.void)
     })))
 
   it.effect("may be the actor itself, whose handler is interrupted", () =>

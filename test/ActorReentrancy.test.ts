@@ -330,6 +330,21 @@ describe("Asks out of an Effect.forEach of bounded concurrency", () => {
       const answers = yield* Effect.forEach([0, 1, 2, 3, 4, 5], (n) => ref.ask("Same", { n }), { concurrency: 2 })
       assert.deepStrictEqual(answers, [0, 1, 2, 3, 4, 5])
     })))
+
+  it.effect("each is made once, though one of them stops the actor, which answers those before it", () =>
+    run(Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Numbers.behavior(Effect.succeed({ Same: ({ n }) => Effect.succeed(n) })))
+      yield* ref.pause
+      const made: Array<number> = []
+      const step = (n: number) =>
+        Effect.suspend(() => {
+          made.push(n)
+          if (n === 0) return Effect.yieldNow
+          return n === 3 ? ref.stop : Effect.exit(ref.ask("Same", { n }))
+        })
+      yield* Effect.forEach([0, 1, 2, 3, 4, 5], step, { concurrency: 3 })
+      assert.deepStrictEqual(made, [0, 1, 2, 3, 4, 5])
+    })))
 })
 
 describe("Supervisors that die themselves", () => {

@@ -223,6 +223,29 @@ describe("stop", () => {
       }
     })))
 
+  it.effect("bounds a first setup that hangs, and its spawner gets a SpawnError", () =>
+    run(Effect.gen(function*() {
+      const latch = yield* Latch.make()
+      const spawning = yield* begin(outcome(spawn("a", { setup: Effect.uninterruptible(latch.await) })))
+      const stop = yield* begin((yield* find("/user/a")).stop)
+      yield* pass("10 seconds")
+      assert.isDefined(stop.pollUnsafe())
+      assert.deepStrictEqual(spawning.pollUnsafe(), Exit.succeed("ParentStopped"))
+      yield* latch.open
+    })))
+
+  it.effect("answers Stopped to the asker whose message its handler stashes meanwhile", () =>
+    run(Effect.gen(function*() {
+      const latch = yield* Latch.make()
+      const ref = yield* spawn("a")
+      const asker = yield* begin(outcome(ask(ref, Effect.andThen(latch.await, Actor.stash))))
+      const stop = yield* begin(ref.stop)
+      yield* latch.open
+      yield* turns
+      assert.isDefined(stop.pollUnsafe())
+      assert.deepStrictEqual(asker.pollUnsafe(), Exit.succeed("Stopped"))
+    })))
+
   it.effect("is not kept waiting by a finalizer that asks its restarting parent", () =>
     run(Effect.gen(function*() {
       const log: Array<unknown> = []
@@ -675,6 +698,20 @@ describe("The release of a system", () => {
       assert.isDefined(releasing.pollUnsafe())
       assert.deepStrictEqual(log, ["interrupted", "interrupted"])
       for (const asker of askers) assert.deepStrictEqual(asker.pollUnsafe(), Exit.succeed("Stopped"))
+    }))
+
+  it.effect("abandons what ignores that 5 seconds later, where its stopTimeout is infinite", () =>
+    Effect.gen(function*() {
+      const latch = yield* Latch.make()
+      const { release, system } = yield* makeSystem({ shutdownTimeout: "3 seconds" })
+      const patient = yield* Effect.provide(spawn("patient", { stopTimeout: "Infinity" }), system)
+      yield* tell(patient, stuck(latch))
+      const releasing = yield* begin(release)
+      yield* pass("7999 millis")
+      assert.isUndefined(releasing.pollUnsafe())
+      yield* pass("1 millis")
+      assert.isDefined(releasing.pollUnsafe())
+      yield* latch.open
     }))
 
   it.effect("ends within the shutdownTimeout and one stopTimeout, however many actors are stuck", () => {

@@ -53,6 +53,8 @@ describe("ActorSystem", () => {
       }
       const other = yield* Effect.flip(ActorSystem.lookup(Other, "/user/e"))
       assert.strictEqual(other.message, "/user/e: its protocol is Echo, not Other")
+      const namesake = yield* Effect.flip(ActorSystem.lookup(Actor.make("Echo", []), "/user/e"))
+      assert.strictEqual(namesake.reason._tag, "OtherProtocol")
       yield* ref.stop
       assert.strictEqual((yield* Effect.flip(ActorSystem.lookup(Echo, "/user/e"))).reason._tag, "NotFound")
     })))
@@ -224,7 +226,7 @@ describe("ActorSystem", () => {
       "ActorSystem.layer: shutdownTimeout must be a duration that is not negative, got"
     ))
 
-  it.effect("metrics count messages by protocol, and go with the system", () =>
+  it.effect("metrics count messages by protocol; gauges go with the system, counters stay to be exported", () =>
     Effect.gen(function*() {
       const values = Effect.map(Metric.snapshot, (snapshot) =>
         Object.fromEntries(
@@ -234,23 +236,30 @@ describe("ActorSystem", () => {
               : []
           )
         ))
-      yield* Effect.gen(function*() {
-        const ref = yield* Actor.spawn(makeEcho())
-        yield* ref.ask("Say", { text: "a" })
-        yield* Effect.ignore(ref.ask("Die"))
-        yield* ref.ask("Say", { text: "b" })
-        assert.deepInclude(yield* values, {
-          troupe_messages_sent_total: 3,
-          troupe_messages_handled_total: 3,
-          troupe_crashes_total: 1,
-          troupe_restarts_total: 1,
-          troupe_actors: 1,
-          troupe_mailbox_size: 0
-        })
-      }).pipe(Effect.provide(ActorSystem.layer({ name: "metered", timings: true })))
-      assert.deepStrictEqual(yield* values, {})
+      const job = (count: number) =>
+        Effect.gen(function*() {
+          const ref = yield* Actor.spawn(makeEcho())
+          yield* ref.ask("Say", { text: "a" })
+          yield* Effect.ignore(ref.ask("Die"))
+          yield* ref.ask("Say", { text: "b" })
+          assert.deepInclude(yield* values, {
+            troupe_messages_sent_total: 3 * count,
+            troupe_messages_handled_total: 3 * count,
+            troupe_crashes_total: count,
+            troupe_restarts_total: count,
+            troupe_actors: 1,
+            troupe_mailbox_size: 0
+          })
+        }).pipe(Effect.provide(ActorSystem.layer({ name: "metered", timings: true })))
+      for (const count of [1, 2]) {
+        yield* job(count)
+        const last = yield* values
+        assert.deepInclude(last, { troupe_messages_handled_total: 3 * count, troupe_crashes_total: count })
+        assert.notProperty(last, "troupe_actors")
+        assert.notProperty(last, "troupe_mailbox_size")
+      }
       const timings = (yield* Metric.snapshot).find(({ id }) => id === "troupe_processing_time")
-      assert.isTrue(timings?.type === "Histogram" && timings.state.count === 3)
+      assert.isTrue(timings?.type === "Histogram" && timings.state.count === 6)
     }))
 })
 

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Schedule, Schema } from "effect"
+import { Cause, Effect, Exit, Schedule, Schema, Stream } from "effect"
 import { Rpc } from "effect/rpc"
 import * as Actor from "../src/Actor.ts"
+import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Supervisor from "../src/Supervisor.ts"
 import { Faults, TestActor } from "../src/testing/index.ts"
 import {
@@ -87,6 +88,27 @@ describe("Faults", () => {
       assert.strictEqual(yield* outcome(ref.ask("Total")), 4)
       assert.deepStrictEqual(taken, [1, 1, 2])
     })).pipe(withFaults(at(1, "double"))))
+
+  it.effect("double has no end of its own fault, counts once, and hits streams too", () =>
+    run(Effect.gen(function*() {
+      const Feed = Actor.make("Feed", [
+        Rpc.make("Items", { success: Schema.Finite, stream: true }),
+        Rpc.make("Note")
+      ])
+      const handled: Array<string> = []
+      const note = (name: string) => Effect.sync(() => void handled.push(name))
+      const ref = yield* Actor.spawn(Feed.behavior(Effect.succeed({
+        Items: () => Stream.concat(Stream.make(1, 2), Stream.fromEffectDrain(note("Items"))),
+        Note: () => note("Note")
+      })))
+      const events = yield* collectEvents
+      assert.deepStrictEqual(yield* Stream.runCollect(ref.stream("Items")), [1, 2])
+      yield* ref.tell("Note")
+      yield* turns
+      assert.deepStrictEqual(handled, ["Items", "Items", "Note", "Note"])
+      assert.deepStrictEqual(lines(events), [])
+      assert.deepStrictEqual((yield* ActorSystem.list).map(({ handled }) => handled), [2])
+    })).pipe(withFaults(() => "double")))
 
   it.effect("a delay holds up the message, and those behind it", () =>
     run(Effect.gen(function*() {

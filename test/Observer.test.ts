@@ -5,7 +5,7 @@ import * as Actor from "../src/Actor.ts"
 import type * as ActorSystem from "../src/ActorSystem.ts"
 import * as Observer from "../src/Observer.ts"
 import * as Supervisor from "../src/Supervisor.ts"
-import { TestActor } from "../src/testing/index.ts"
+import { Faults, TestActor } from "../src/testing/index.ts"
 import {
   ask,
   begin,
@@ -135,6 +135,34 @@ describe("Observer", () => {
         yield* turns
         assert.deepStrictEqual(messages(seen).map(({ outcome }) => outcome), ["Success", "Failure", "Failure"])
       }), 1))
+
+  it.effect("is told of a stashed message once, when it has been handled", () =>
+    observed((seen) =>
+      Effect.gen(function*() {
+        const Door = Actor.make("Door", [Rpc.make("Enter"), Rpc.make("Open")])
+        let isOpen = false
+        const ref = yield* Actor.spawn(Door.behavior(Effect.succeed({
+          Enter: () => isOpen ? Effect.void : Actor.stash,
+          Open: () => Effect.andThen(Effect.sync(() => void (isOpen = true)), Actor.unstashAll)
+        })))
+        yield* ref.tell("Enter")
+        yield* pass("1 second")
+        yield* ref.ask("Open")
+        yield* turns
+        assert.deepStrictEqual(messages(seen).map(({ outcome, tag, waited }) => [tag, outcome, waited]), [
+          ["Open", "Success", 0n],
+          ["Enter", "Success", 1_000_000_000n]
+        ])
+      }), 1))
+
+  it.effect("is told true times of a message that a fault crashes", () =>
+    observed((seen) =>
+      Effect.gen(function*() {
+        yield* pass("1 second")
+        const ref = yield* spawn("a")
+        assert.strictEqual(yield* outcome(ask(ref, Effect.void)), "Crashed")
+        assert.deepStrictEqual(messages(seen).map(({ took, waited }) => [waited, took]), [[0n, 0n]])
+      }), 1).pipe(Effect.provideService(Faults.Faults, () => "crashBefore")))
 
   it.effect("is never told what is in a message or its answer", () =>
     observed((seen) =>

@@ -416,6 +416,30 @@ describe("Router", () => {
     })
   )
 
+  test(
+    "an operator restarts a router with all its routees, as many as there were last",
+    Effect.fnUntraced(function*({ worker }) {
+      const pool = yield* Router.spawn(worker(), { size: 1, strategy: "roundRobin" })
+      yield* Router.resize(pool, 2)
+      yield* pool.restart
+      assert.deepStrictEqual((yield* repeat(4, pool.ask("Who"))).sort(), ["1", "1", "2", "2"])
+    })
+  )
+
+  test(
+    "an operator pauses and resumes all routees",
+    Effect.fnUntraced(function*({ notes, worker }) {
+      const pool = yield* Router.spawn(worker(), { size: 2, strategy: "broadcast" })
+      yield* pool.pause
+      yield* pool.tell("Note", { text: "x" })
+      yield* settled
+      assert.deepStrictEqual(notes, [])
+      yield* pool.resume
+      yield* settled
+      assert.deepStrictEqual(notes, ["1: x", "2: x"])
+    })
+  )
+
   it("keeps the protocol's types", () => {
     const spawned = Router.spawn(makeWorld().worker(), {
       size: 1,

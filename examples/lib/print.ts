@@ -1,5 +1,5 @@
 /** What the agent examples share: shows a run on the terminal while it happens. */
-import { Effect, Terminal } from "effect"
+import { Console, Effect, Terminal } from "effect"
 import type { AgentEvent } from "effect-troupe"
 
 const colour = process.stdout.isTTY && process.env["NO_COLOR"] === undefined
@@ -14,8 +14,17 @@ export const cyan = paint(36)
 export const display = (text: string) =>
   Effect.flatMap(Terminal.Terminal, (terminal) => Effect.orDie(terminal.display(text)))
 
+/**
+ * A text that a model, a tool or a server wrote, without the characters that would command the terminal: escape codes could
+ * hide text, move the cursor, or write into the clipboard. Only line breaks and tabs stay.
+ */
+export const plain = (text: string) => text.replaceAll(/[^\P{Cc}\n\t]|[\u202a-\u202e\u2066-\u2069]/gu, "")
+
+/** Prints a line that has words of a model or a tool in it. */
+export const say = (line: string) => Console.log(plain(line))
+
 const oneLine = (value: unknown, width = 96) => {
-  const text = (typeof value === "string" ? value : JSON.stringify(value)).replaceAll(/\s+/g, " ")
+  const text = plain(typeof value === "string" ? value : JSON.stringify(value)).replaceAll(/\s+/g, " ")
   return text.length > width ? `${text.slice(0, width - 1)}…` : text
 }
 
@@ -37,15 +46,17 @@ export const printer = ({ names = false } = {}) => {
       case "TextDelta": {
         const isNew = names && event.agent !== speaker
         speaker = event.agent
-        const head = isNew ? `${flowing ? "\n" : ""}\n${bold(event.agent)}\n` : flowing ? "" : "\n"
-        const out = `${head}${event.delta}`
+        const head = isNew ? `${flowing ? "\n" : ""}\n${bold(plain(event.agent))}\n` : flowing ? "" : "\n"
+        const out = `${head}${plain(event.delta)}`
         flowing = true
         return display(out)
       }
       case "ToolCall":
-        return line(`  ${cyan("→")} ${bold(event.name)} ${dim(oneLine(event.params))}`)
+        return line(`  ${cyan("→")} ${bold(plain(event.name))} ${dim(oneLine(event.params))}`)
       case "ToolResult":
-        return line(`  ${event.isFailure ? red("✗") : green("✓")} ${bold(event.name)} ${dim(oneLine(event.result))}`)
+        return line(
+          `  ${event.isFailure ? red("✗") : green("✓")} ${bold(plain(event.name))} ${dim(oneLine(event.result))}`
+        )
       case "Completed": {
         const { turns, usage } = event.response
         const tokens = (n: number | undefined) => n === undefined ? "?" : String(n)

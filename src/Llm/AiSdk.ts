@@ -132,7 +132,8 @@ export const make = (options: Options): Effect.Effect<LanguageModel.LanguageMode
   return makeLanguageModel({
     generateText: (request) => generateText(bridge, request),
     streamText: (request) => Stream.unwrap(streamText(bridge, request)),
-    codecTransformer
+    codecTransformer,
+    observed: CallSpan.observe({ provider: options.provider, model: options.model.modelId }, options.settings)
   })
 }
 
@@ -225,34 +226,24 @@ const prepare = Effect.fnUntraced(function*(
   return { call, limited, origin, sourceOf }
 })
 
-const callSpan = (
-  { model, provider }: Bridge,
-  { responseFormat, span }: LanguageModel.ProviderOptions,
-  streamed: boolean
-) => CallSpan.begin(span, { provider, model: model.modelId, output: responseFormat.type, streamed })
-
 const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
   const { model } = bridge
-  const { fails, notes } = yield* callSpan(bridge, request, false)
-  const { call, limited, origin, sourceOf } = yield* Effect.tapError(prepare(bridge, request, "generateText"), fails)
+  const { call, limited, origin, sourceOf } = yield* prepare(bridge, request, "generateText")
   const result = yield* sdkCall(origin, (signal): PromiseLike<GenerateResult> => {
     const abortSignal = limited(signal)
     return model.specificationVersion === "v3"
       ? model.doGenerate({ ...call, prompt: toPromptV3(call.prompt), abortSignal })
       : model.doGenerate({ ...call, abortSignal })
-  }).pipe(Effect.tapError(fails))
+  })
   yield* logWarnings(bridge, result.warnings, origin)
   const failure = Errors.ofFinish(result, origin) ?? unfinished(result, origin)
-  if (failure !== undefined) return yield* Effect.tapError(Effect.fail(failure), fails)
-  const parts = withoutSecrets(toParts(result, sourceOf(result.response?.headers)), origin.secrets)
-  notes(parts)
-  return parts
+  if (failure !== undefined) return yield* Effect.fail(failure)
+  return withoutSecrets(toParts(result, sourceOf(result.response?.headers)), origin.secrets)
 })
 
 const streamText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
   const { model } = bridge
-  const span = yield* callSpan(bridge, request, true)
-  const { call, limited, origin, sourceOf } = yield* Effect.tapError(prepare(bridge, request, "streamText"), span.fails)
+  const { call, limited, origin, sourceOf } = yield* prepare(bridge, request, "streamText")
   // Outlives the call below: the body is read under it, and closing the stream's scope hangs up.
   const controller = yield* Effect.acquireRelease(
     Effect.sync(() => new AbortController()),
@@ -262,14 +253,14 @@ const streamText = Effect.fnUntraced(function*(bridge: Bridge, request: Language
   const result = yield* sdkCall(origin, (): PromiseLike<StreamResult> =>
     model.specificationVersion === "v3"
       ? model.doStream({ ...call, prompt: toPromptV3(call.prompt), abortSignal })
-      : model.doStream({ ...call, abortSignal })).pipe(Effect.tapError(span.fails))
+      : model.doStream({ ...call, abortSignal }))
   // Not every model listens to the signal. A stream that it has failed already has nothing more to say.
   const reader = yield* Effect.acquireRelease(
     Effect.sync(() => result.stream.getReader()),
     (reader) => Effect.sync(() => void reader.cancel().catch(() => undefined))
   )
   return Stream.fromPull(
-    Effect.succeed(pullParts(bridge, { origin, result, source: sourceOf(result.response?.headers) }, reader, span))
+    Effect.succeed(pullParts(bridge, { origin, result, source: sourceOf(result.response?.headers) }, reader))
   )
 })
 
@@ -315,22 +306,21 @@ interface Answering {
 const pullParts = (
   bridge: Bridge,
   { origin, result: { request }, source }: Answering,
-  reader: PartReader,
-  { fails, notes }: CallSpan.CallSpan
+  reader: PartReader
 ): PartsPull => {
   const nextBatch = batchReader(reader)
-  const truncated = Effect.tapError(Effect.suspend(() => Errors.failTruncated(request, origin)), fails)
-  const broken = (error: unknown) => Effect.tapError(Errors.fail(error, origin), fails)
+  const truncated = Effect.suspend(() => Errors.failTruncated(request, origin))
+  const broken = (error: unknown) => Errors.fail(error, origin)
   const failureOf = (finish: Finish) => {
     const failure = Errors.ofFinish(finish, origin)
-    if (failure !== undefined) return Effect.tapError(Effect.fail(failure), fails)
+    if (failure !== undefined) return Effect.fail(failure)
     return isTruncated(finish.finishReason) ? truncated : undefined
   }
   let answered = false
   let end: Effect.Effect<never, AiError.AiError | Cause.Done> | undefined
 
   const take = (batch: Batch): Array<Response.StreamPartEncoded> => {
-    let parts: Array<Response.StreamPartEncoded> = []
+    const parts: Array<Response.StreamPartEncoded> = []
     for (const part of batch.parts) {
       if (part.type === "error" && !Errors.isUnknownEvent(part.error)) end = broken(part.error)
       else if (part.type === "finish") end = failureOf(part)
@@ -338,12 +328,10 @@ const pullParts = (
       answered ||= part.type === "finish"
       addStreamParts(part, source, parts)
     }
-    parts = withoutSecrets(parts, origin.secrets)
-    notes(parts)
     if (batch.end !== undefined) {
       end ??= answered ? Cause.done() : batch.end._tag === "Closed" ? truncated : broken(batch.end.error)
     }
-    return parts
+    return withoutSecrets(parts, origin.secrets)
   }
 
   const pull: PartsPull = Effect.suspend(() =>

@@ -99,6 +99,7 @@ export class EmbeddingsNotSupported extends Schema.TaggedError<EmbeddingsNotSupp
  */
 export const make = (options: Options): Effect.Effect<EmbeddingModel.EmbeddingModel> => {
   checkEmbeddings("AiSdkEmbedding.make", options.model.modelId, options.settings ?? {})
+  const told = CallSpan.embeddings({ provider: options.provider, model: options.model.modelId })
   return Effect.flatMap(
     // Some providers answer with a promise.
     Effect.promise(async () => ({
@@ -108,14 +109,14 @@ export const make = (options: Options): Effect.Effect<EmbeddingModel.EmbeddingMo
     ({ concurrency, limit }) =>
       EmbeddingModel.make({
         embedMany: ({ inputs }) =>
-          CallSpan.embeddings(
+          told(
             Effect.forEach(Arr.chunksOf(inputs, limit), (values) => embed(options, values), { concurrency }).pipe(
               Effect.map((calls) => ({
                 results: calls.flatMap(({ embeddings }) => embeddings),
                 usage: { inputTokens: totalTokens(calls) }
               }))
             ),
-            { provider: options.provider, model: options.model.modelId }
+            options.settings?.dimensions
           )
       })
   )

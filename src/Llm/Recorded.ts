@@ -40,6 +40,7 @@ import * as Stream from "effect/Stream"
 import * as TextDiff from "effect/TextDiff"
 import * as Check from "../internal/check.ts"
 import * as BareModel from "../internal/llm/bareModel.ts"
+import * as CallSpan from "../internal/llm/callSpan.ts"
 import { toJson } from "../internal/llm/json.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
 import { redactJson, redactText, type Secrets, secretsFrom } from "../internal/llm/redact.ts"
@@ -127,7 +128,8 @@ export const replay = (file: string, options: Options = {}): Layer.Layer<
           (call) => Stream.runCollect(play<Response.PartEncoded>(call))
         ),
       streamText: (request) =>
-        Stream.unwrap(Effect.map(choose(player, "streamText", request), play<Response.StreamPartEncoded>))
+        Stream.unwrap(Effect.map(choose(player, "streamText", request), play<Response.StreamPartEncoded>)),
+      observed: CallSpan.observe(cassette)
     })
     return Context.make(LanguageModel.LanguageModel, service).pipe(
       Context.add(Model.ProviderName, cassette.provider),

@@ -21,6 +21,7 @@ import * as Ref from "effect/Ref"
 import * as Stream from "effect/Stream"
 import * as TextDiff from "effect/TextDiff"
 import * as Check from "../internal/check.ts"
+import * as CallSpan from "../internal/llm/callSpan.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
 
 /**
@@ -281,7 +282,8 @@ export const model = (
       }))
     const service = yield* makeLanguageModel({
       generateText: (options) => Effect.map(Stream.runCollect(perform(options)), toParts),
-      streamText: perform
+      streamText: perform,
+      observed: CallSpan.observe({ provider: "scripted", model: "scripted" })
     })
     return Context.make(LanguageModel.LanguageModel, service).pipe(
       Context.add(Model.ProviderName, "scripted"),

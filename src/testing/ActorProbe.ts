@@ -8,10 +8,10 @@ import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Rpc from "effect/rpc/Rpc"
 import * as RpcModule from "effect/rpc/Rpc"
-import * as RpcSchema from "effect/rpc/RpcSchema"
 import * as Stream from "effect/Stream"
 import * as Actor from "../Actor.ts"
 import type { ActorSystem } from "../ActorSystem.ts"
+import * as Erased from "../internal/actor/erased.ts"
 import { retype } from "../internal/retype.ts"
 
 /**
@@ -67,9 +67,10 @@ export const make = <Name extends string, Rpcs extends Rpc.Any>(
 ): Effect.Effect<ActorProbe<Name, Rpcs>, Actor.SpawnError, ActorSystem> =>
   Effect.gen(function*() {
     const received = yield* Queue.unbounded<Received<Rpcs>>()
-    const behavior = protocol.behavior(Effect.succeed(recording(protocol, answers, received)))
-    // `Answers` need nothing, which the compiler cannot see through the abstract protocol.
-    const ref = yield* Actor.spawn(behavior as Actor.Behavior<Name, Rpcs, never, never>)
+    const handlers = recording(protocol, retype(answers), (tag, payload) => {
+      Queue.offerUnsafe(received, retype({ tag, payload }))
+    })
+    const ref = yield* Actor.spawn(Erased.makeBehavior(protocol, Effect.succeed(handlers), {}))
     const next = Queue.take(received)
     return {
       ref,
@@ -96,21 +97,19 @@ export const make = <Name extends string, Rpcs extends Rpc.Any>(
 
 const isBusy = ({ blocked, size }: Actor.MailboxSizes): boolean => size + blocked > 0
 
+/** Handlers that note each message, and then answer as `answers` says. */
 const recording = <Name extends string, Rpcs extends Rpc.Any>(
   protocol: Actor.Protocol<Name, Rpcs>,
-  answers: Answers<Rpcs>,
-  received: Queue.Enqueue<Received<Rpcs>>
-): Actor.Handlers<Rpcs> => {
-  const handlers: Record<string, (payload: unknown) => unknown> = {}
-  for (const rpc of protocol.group.requests.values()) {
-    const { _tag: tag, successSchema } = retype<Rpc.AnyWithProps>(rpc)
-    const answer = retype<Record<string, ((payload: unknown) => unknown) | undefined>>(answers)[tag]
-    handlers[tag] = (payload) => {
-      Queue.offerUnsafe(received, retype({ tag, payload }))
-      if (answer !== undefined) return answer(payload)
-      if (RpcSchema.isStreamSchema(successSchema)) return Stream.empty
-      return successSchema.ast._tag === "Void" ? Effect.void : RpcModule.fork(Effect.never)
-    }
+  answers: { readonly [tag: string]: ((payload: unknown) => unknown) | undefined },
+  note: (tag: string, payload: unknown) => void
+): unknown => {
+  const handler = (tag: string, otherwise: unknown) => (payload: unknown) => {
+    note(tag, payload)
+    return answers[tag] === undefined ? otherwise : answers[tag](payload)
   }
-  return retype(handlers)
+  return Erased.handlers(Erased.protocol(protocol), {
+    unary: ({ _tag, successSchema }) =>
+      handler(_tag, successSchema.ast._tag === "Void" ? Effect.void : RpcModule.fork(Effect.never)),
+    stream: ({ _tag }) => handler(_tag, Stream.empty)
+  })
 }

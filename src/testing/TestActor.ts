@@ -14,7 +14,7 @@ import * as MailboxQueue from "../internal/actor/mailboxQueue.ts"
 import { retype } from "../internal/retype.ts"
 
 /**
- * What can be seen of an actor.
+ * The inside of an actor at one moment.
  *
  * @since 0.1.0
  * @category models
@@ -42,7 +42,7 @@ export const crash = <Name extends string, Rpcs extends Rpc.Any>(
 ): Effect.Effect<void> => Effect.sync(() => Lifecycle.crash(cellOf(ref), Cause.die(defect)))
 
 /**
- * What can be seen of the actor now.
+ * Looks into the actor.
  *
  * @since 0.1.0
  * @category actions

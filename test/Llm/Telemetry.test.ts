@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Fiber, Layer, Schedule, Schema, Stream, Tracer } from "effect"
+import { Clock, Effect, Fiber, Layer, Metric, Schedule, Schema, Stream, Tracer } from "effect"
 import { AiError, EmbeddingModel, LanguageModel, Model } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as Agent from "../../src/Agent.ts"
+import * as AiSdk from "../../src/Llm/AiSdk.ts"
 import * as AzureOpenAi from "../../src/Llm/AzureOpenAi.ts"
 import * as Gemini from "../../src/Llm/Gemini.ts"
 import * as Middleware from "../../src/Llm/Middleware.ts"
@@ -10,8 +11,10 @@ import * as Mistral from "../../src/Llm/Mistral.ts"
 import * as OpenAi from "../../src/Llm/OpenAi.ts"
 import * as Prices from "../../src/Llm/Prices.ts"
 import * as Scripted from "../../src/Llm/Scripted.ts"
+import * as Settings from "../../src/Llm/Settings.ts"
 import * as Telemetry from "../../src/Llm/Telemetry.ts"
 import * as Vertex from "../../src/Llm/Vertex.ts"
+import * as Tool from "../../src/Tool.ts"
 import { variables } from "../fixtures/config.ts"
 import * as Embeddings from "../fixtures/embeddingsWire.ts"
 import * as Loopback from "../fixtures/loopbackServer.ts"
@@ -33,6 +36,20 @@ const spansOf = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
     yield* Fiber.join(fiber)
     return spans
   })
+
+/** The metrics of an effect in a registry of its own, as counts and sums. */
+const metricsOf = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(effect)
+    if (isTestClock(yield* Clock.Clock)) yield* TestClock.adjust("1 minute")
+    yield* Fiber.join(fiber)
+    const all = yield* Metric.snapshot
+    return (id: string) =>
+      all.filter((metric) => metric.id === id).map(({ attributes, state }) => {
+        const { count, sum } = state as { readonly count: number; readonly sum: number }
+        return { attributes: attributes ?? {}, count, sum }
+      })
+  }).pipe(Effect.provideService(Metric.MetricRegistry, new Map()))
 
 const isTestClock = (clock: Clock.Clock): boolean => "adjust" in clock
 
@@ -125,7 +142,7 @@ describe("Telemetry", () => {
           Effect.provide(openAi(server))
         )
       )
-      const calls = spans.filter(({ name }) => name.startsWith("LanguageModel.")).map(attributes)
+      const calls = spans.filter(({ name }) => name === "chat gpt-4o-mini").map(attributes)
       assert.lengthOf(calls, 4)
       for (const call of calls.slice(0, 2)) {
         assert.deepInclude(call, {
@@ -168,7 +185,7 @@ describe("Telemetry", () => {
           yield* Effect.exit(model.embedMany(["4"]))
         }).pipe(Effect.provide(embeddings))
       )
-      const calls = spans.map(attributes).filter((call) => "gen_ai.operation.name" in call)
+      const calls = spans.filter(({ name }) => name === "embeddings text-embedding-3-small").map(attributes)
       const asked = {
         "gen_ai.operation.name": "embeddings",
         "gen_ai.provider.name": "openai",
@@ -176,7 +193,7 @@ describe("Telemetry", () => {
       }
       assert.deepStrictEqual(calls, [
         { ...asked, "gen_ai.usage.input_tokens": 6 },
-        { ...asked, batchSize: 1, "gen_ai.usage.input_tokens": 3 },
+        { ...asked, "gen_ai.usage.input_tokens": 3 },
         { ...asked, "error.type": "InternalProviderError" }
       ])
     }))
@@ -189,6 +206,181 @@ describe("Telemetry", () => {
       const spans = yield* spansOf(Effect.provide(streamed, Telemetry.trace(between)))
       const counted = spans.filter((span) => span.attributes.has("gen_ai.usage.input_tokens"))
       assert.deepStrictEqual(counted.map(({ name }) => name), ["chat gpt-4o-mini"])
+    }))
+
+  it.effect("a request has its settings, those of the request before those of the layer", () =>
+    Effect.gen(function*() {
+      const settings = { temperature: 0.5, topP: 0.9, maxOutputTokens: 100, seed: 7, stopSequences: ["END"] }
+      const model = Layer.effect(
+        LanguageModel.LanguageModel,
+        AiSdk.make({
+          provider: "own",
+          settings,
+          model: {
+            specificationVersion: "v4",
+            provider: "own",
+            modelId: "m",
+            supportedUrls: {},
+            doGenerate: () => Promise.reject(new Error("no")),
+            doStream: () => Promise.reject(new Error("no"))
+          }
+        })
+      )
+      const asks = [
+        Effect.exit(streamed),
+        Effect.exit(LanguageModel.generateText({ prompt: "?" })),
+        Effect.exit(Agent.response(Agent.run(Agent.make("poet"), "A line?")))
+      ]
+      const all = Effect.all([...asks]).pipe(
+        Effect.provideService(Settings.RequestSettings, { temperature: 0 }),
+        Effect.provideService(Telemetry.ConversationId, "support-42")
+      )
+      for (const traced of [model, Telemetry.trace(model)]) {
+        const spans = yield* spansOf(Effect.provide(all, traced))
+        const calls = spans.filter(({ name }) => /^chat( m)?$/.test(name)).map(attributes)
+        assert.lengthOf(calls, 3)
+        for (const call of calls) {
+          assert.deepInclude(call, {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.conversation.id": "support-42",
+            "gen_ai.request.temperature": 0,
+            "gen_ai.request.top_p": 0.9,
+            "gen_ai.request.max_tokens": 100,
+            "gen_ai.request.seed": 7,
+            "gen_ai.request.stop_sequences": ["END"],
+            "error.type": "UnknownError"
+          })
+        }
+      }
+    }))
+
+  it.effect("calls are counted: tokens and durations, by model, and by what they failed with", () =>
+    Effect.gen(function*() {
+      const usage = Scripted.usage(10, 2)
+      const down = Scripted.fail(new AiError.InternalProviderError({ description: "overloaded" }))
+      const turns = [
+        [Scripted.text("Hi."), Scripted.delay("2 seconds"), usage],
+        [Scripted.text("Hi."), usage],
+        [Scripted.text("Hi."), usage],
+        down
+      ]
+      const asks = Effect.gen(function*() {
+        yield* streamed
+        yield* LanguageModel.generateText({ prompt: "?" })
+        yield* Agent.response(Agent.run(Agent.make("poet"), "A line?"))
+        yield* Effect.exit(streamed)
+      })
+      for (const trace of [(model: ReturnType<typeof Scripted.model>) => model, Telemetry.trace]) {
+        const metrics = yield* metricsOf(Effect.provide(asks, trace(Scripted.model(turns))))
+        const labels = {
+          "gen_ai.operation.name": "chat",
+          "gen_ai.provider.name": "scripted",
+          "gen_ai.request.model": "scripted"
+        }
+        assert.deepStrictEqual(metrics("gen_ai.client.token.usage"), [
+          { attributes: { ...labels, "gen_ai.token.type": "input", unit: "{token}" }, count: 3, sum: 30 },
+          { attributes: { ...labels, "gen_ai.token.type": "output", unit: "{token}" }, count: 3, sum: 6 }
+        ])
+        assert.deepStrictEqual(metrics("gen_ai.client.operation.duration"), [
+          { attributes: { ...labels, unit: "s" }, count: 3, sum: 2 },
+          { attributes: { ...labels, "error.type": "InternalProviderError", unit: "s" }, count: 1, sum: 0 }
+        ])
+      }
+    }))
+
+  it.live("calls for embeddings are counted, too", () =>
+    Effect.gen(function*() {
+      const server = yield* Loopback.make(Embeddings.numbers)
+      const metrics = yield* metricsOf(
+        Effect.flatMap(EmbeddingModel.EmbeddingModel, (model) => model.embedMany(["1", "2"])).pipe(
+          Effect.provide(OpenAi.embeddings("text-embedding-3-small", { dimensions: 2 })),
+          Effect.provide(variables({ OPENAI_API_KEY: "sk-test", OPENAI_BASE_URL: `${server.url}/v1` }))
+        )
+      )
+      const [tokens] = metrics("gen_ai.client.token.usage")
+      assert.deepInclude(tokens, { count: 1, sum: 6 })
+      assert.strictEqual(tokens?.attributes["gen_ai.operation.name"], "embeddings")
+      assert.lengthOf(metrics("gen_ai.client.operation.duration"), 1)
+    }))
+
+  it.effect("prompts and answers are in a span on request, as messages of parts", () =>
+    Effect.gen(function*() {
+      const weather = Tool.fn("get_weather", {
+        description: "Weather",
+        parameters: { city: Schema.String },
+        success: Schema.String
+      }, () => Effect.succeed("18 C"))
+      const agent = Agent.make("assistant", { instructions: "Be brief.", tools: [weather] })
+      const model = Scripted.model([
+        [Scripted.reasoning("Hm."), Scripted.toolCall("get_weather", { city: "Lagos" })],
+        "18 C."
+      ])
+      const run = Agent.response(Agent.run(agent, "Weather in Lagos?"))
+      const spans = yield* spansOf(
+        run.pipe(Effect.provide(model), Effect.provideService(Telemetry.RecordContent, true))
+      )
+      const [first, second] = spans.filter(({ name }) => name === "chat scripted").map(attributes)
+      const json = (text: unknown) => JSON.parse(String(text))
+      assert.deepStrictEqual(json(first!["gen_ai.system_instructions"]), [{ type: "text", content: "Be brief." }])
+      assert.deepStrictEqual(json(first!["gen_ai.input.messages"]), [
+        { role: "user", parts: [{ type: "text", content: "Weather in Lagos?" }] }
+      ])
+      const [answer] = json(first!["gen_ai.output.messages"])
+      assert.strictEqual(answer.role, "assistant")
+      assert.strictEqual(answer.finish_reason, "tool-calls")
+      const [thought, call] = answer.parts
+      assert.deepStrictEqual(thought, { type: "reasoning", content: "Hm." })
+      assert.deepInclude(call, { type: "tool_call", name: "get_weather", arguments: { city: "Lagos" } })
+      assert.deepStrictEqual(json(second!["gen_ai.input.messages"]).at(-1), {
+        role: "tool",
+        parts: [{ type: "tool_call_response", id: call.id, response: "18 C" }]
+      })
+      assert.deepStrictEqual(json(second!["gen_ai.output.messages"]), [
+        { role: "assistant", parts: [{ type: "text", content: "18 C." }], finish_reason: "stop" }
+      ])
+    }))
+
+  it.live("neither the key nor the bytes of a file are in it, also where a server repeats the key", () =>
+    Effect.gen(function*() {
+      const server = yield* Loopback.make(
+        Loopback.sse(Wire.chatText(["The key ", "is sk-", "test."])),
+        Loopback.json(200, Wire.chatBody({ role: "assistant", content: "It is c2stdGVzdA==." }, "stop"))
+      )
+      const prompt = [{
+        role: "user" as const,
+        content: [
+          { type: "text" as const, text: "Is it sk-test?" },
+          { type: "file" as const, mediaType: "image/png", data: Uint8Array.of(1, 2, 3) }
+        ]
+      }]
+      const spans = yield* spansOf(
+        Effect.all([
+          Stream.runDrain(LanguageModel.streamText({ prompt })),
+          LanguageModel.generateText({ prompt })
+        ]).pipe(Effect.provide(openAi(server)), Effect.provideService(Telemetry.RecordContent, true))
+      )
+      const calls = spans.filter(({ name }) => name === "chat gpt-4o-mini").map(attributes)
+      assert.deepStrictEqual(calls.map((call) => call["gen_ai.output.messages"]), [
+        JSON.stringify([{
+          role: "assistant",
+          parts: [{ type: "text", content: "The key is <redacted>." }],
+          finish_reason: "stop"
+        }]),
+        JSON.stringify([{
+          role: "assistant",
+          parts: [{ type: "text", content: "It is <redacted>." }],
+          finish_reason: "stop"
+        }])
+      ])
+      for (const call of calls) {
+        assert.strictEqual(
+          call["gen_ai.input.messages"],
+          JSON.stringify([{
+            role: "user",
+            parts: [{ type: "text", content: "Is it <redacted>?" }, { type: "file", mime_type: "image/png" }]
+          }])
+        )
+      }
     }))
 
   it.effect("a provider has the name that the conventions give it", () =>

@@ -205,7 +205,7 @@ export interface Incarnation {
   runs: Map<Fiber.Fiber<unknown, unknown>, Run> | undefined
   /** Runs that keep the next message waiting. */
   busy: number
-  /** All runs and owed answers. */
+  /** All runs, without owed answers. */
   active: number
   /** Called when the last run has ended. */
   quiet: (() => void) | undefined
@@ -222,12 +222,10 @@ export interface Run {
   /** `undefined` for a setup. */
   readonly envelope: Envelope | undefined
   fiber: Fiber.Fiber<unknown, unknown> | undefined
-  /** Whether it keeps no other message waiting. */
+  /** Whether it keeps no other message waiting: it returned `Rpc.fork`, or is an owed answer. */
   forked: boolean
   /** Whether its asker cannot interrupt it. */
   uninterruptible: boolean
-  /** Whether it is an answer that a handler owes. */
-  owed: boolean
   /** What the asker gets when the runtime, not the asker, interrupts it. */
   abort: ActorError | undefined
   startedAt: bigint | undefined

@@ -24,7 +24,7 @@ export interface MessageToHandle {
  *
  * - `"crashBefore"`: its actor crashes instead of handling it.
  * - `"crashAfter"`: its actor crashes once it has handled it; the asker gets `Crashed`.
- * - `"double"`: it is handled twice; the second time nobody waits for the answer.
+ * - `"double"`: it is handled twice; the second time it has no fault, and nobody takes its answer.
  * - `{ delay }`: it is handled that much later, and the messages behind it wait.
  *
  * @since 0.1.0

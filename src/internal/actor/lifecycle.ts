@@ -134,7 +134,7 @@ const owe = (
   deferred: Deferred.Deferred<unknown, unknown>
 ): void => {
   const run = Message.makeRun(incarnation, envelope)
-  run.owed = true
+  run.forked = true
   envelope.run = run
   follow(run, Effect.runForkWith(incarnation.context)(Deferred.await(deferred)), (exit) => {
     Message.answer(envelope, run.abort === undefined ? exit : Exit.fail(run.abort))

@@ -73,7 +73,6 @@ export const makeRun = (incarnation: Cell.Incarnation, envelope: Cell.Envelope |
   fiber: undefined,
   forked: false,
   uninterruptible: false,
-  owed: false,
   abort: undefined,
   startedAt: undefined,
   waits: undefined
@@ -187,6 +186,7 @@ export const start = (envelope: Cell.Envelope, onFork: (run: Cell.Run) => void):
   const run = makeRun(incarnation, envelope)
   envelope.status = "running"
   envelope.run = run
+  if (envelope.sample !== undefined) envelope.sample.startedAt = envelope.to.system.clock.monotonicTimeNanosUnsafe()
   envelope.to.handled++
   stats.handled++
   incarnation.active++
@@ -203,6 +203,7 @@ export const start = (envelope: Cell.Envelope, onFork: (run: Cell.Run) => void):
 /** Does with a handler's exit what its sender expects; what concerns its actor is left to the caller. */
 export const settle = (run: Cell.Run, envelope: Cell.Envelope, exit: Exit.Exit<unknown, unknown>): Settled => {
   measure(run, envelope)
+  if (isStash(exit)) return stash(run, envelope)
   const { sample } = envelope
   if (sample !== undefined) {
     envelope.sample = undefined
@@ -215,11 +216,7 @@ export const settle = (run: Cell.Run, envelope: Cell.Envelope, exit: Exit.Exit<u
     return isAwaited(envelope) ? { _tag: "Owe", answer: value } : answer(envelope, Exit.void)
   }
   const cause = exit.cause
-  if (Cause.hasDies(cause)) {
-    if (!hasSignal(cause)) return { _tag: "Crash", cause }
-    const rest = Cause.fromReasons(cause.reasons.filter((reason) => !isSignal(reason)))
-    return Cause.hasDies(rest) ? { _tag: "Crash", cause: rest } : stash(run, envelope)
-  }
+  if (Cause.hasDies(cause)) return { _tag: "Crash", cause: withoutSignal(cause) }
   if (run.abort !== undefined) return answer(envelope, Exit.fail(run.abort))
   // Its asker interrupted the run, and nobody else is concerned.
   if (envelope.status === "done") return undefined
@@ -364,7 +361,7 @@ const handle = (
 ): Effect.Effect<unknown, unknown> => {
   const { tag, to } = envelope
   const { faults } = to.system
-  if (faults === undefined) return invoke(run, envelope, onFork)
+  if (faults === undefined || envelope.reply === nobody) return invoke(run, envelope, onFork)
   const fault = faults({ path: to.path, protocol: to.definition.name, tag, n: to.handled })
   switch (fault) {
     case undefined:
@@ -377,11 +374,24 @@ const handle = (
         Effect.die(new Error(`Faults: ${to.path} crashes after ${tag}`))
       )
     case "double":
-      MailboxQueue.prepend(to.queue, make(to, tag, envelope.payload, undefined, undefined, undefined))
+      uncount(to)
+      MailboxQueue.prepend(to.queue, copyOf(envelope))
       return invoke(run, envelope, onFork)
     default:
       return Effect.andThen(Effect.sleep(fault.delay), Effect.suspend(() => invoke(run, envelope, onFork)))
   }
+}
+
+/** The same message once more, of which nobody takes the answer or the items, and which has no fault. */
+const copyOf = ({ payload, sink, tag, to }: Cell.Envelope): Cell.Envelope =>
+  make(to, tag, payload, nobody, sink === undefined ? undefined : () => Effect.void, undefined)
+
+const nobody: Cell.Reply = () => {}
+
+/** What is handled twice counts once. */
+const uncount = (cell: Cell.Cell): void => {
+  cell.handled--
+  cell.stats.handled--
 }
 
 const invoke = (
@@ -392,7 +402,6 @@ const invoke = (
   const { incarnation } = run
   const { clock, spans, timings } = envelope.to.system
   if (timings) run.startedAt = clock.monotonicTimeNanosUnsafe()
-  if (envelope.sample !== undefined) envelope.sample.startedAt = clock.monotonicTimeNanosUnsafe()
   const result = incarnation.handlers[envelope.tag]!(envelope.payload)
   if (!Predicate.isObject(result)) return invalid(envelope)
   let value: object = result
@@ -473,14 +482,17 @@ const observe = (
 
 const isSignal = (reason: Cause.Reason<unknown>): boolean => Cause.isDieReason(reason) && reason.defect === stashSignal
 
-const hasSignal = (cause: Cause.Cause<unknown>): boolean => cause.reasons.some(isSignal)
+/** Whether the handler has put its message aside. A defect beside that, of a finalizer, is a crash nevertheless. */
+const isStash = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  Exit.isFailure(exit) && exit.cause.reasons.some(isSignal) && !Cause.hasDies(withoutSignal(exit.cause))
 
-/** The run does not count as handling: the message will have another one. */
+const withoutSignal = (cause: Cause.Cause<unknown>): Cause.Cause<unknown> =>
+  cause.reasons.some(isSignal) ? Cause.fromReasons(cause.reasons.filter((reason) => !isSignal(reason))) : cause
+
 const stash = ({ incarnation }: Cell.Run, envelope: Cell.Envelope): undefined => {
   const { to } = envelope
   if (envelope.status !== "running") return undefined
-  to.handled--
-  to.stats.handled--
+  uncount(to)
   if (Cell.isEnding(to) || incarnation.abandoned !== undefined) {
     deadLetter(envelope)
     return undefined

@@ -1,6 +1,7 @@
 /**
  * Shows a protocol's counters as Effect `Metric`s. They are read when somebody takes a snapshot, so that keeping them
- * costs an increment each and nothing else.
+ * costs an increment each and nothing else. When the system ends, its gauges go and its counters stay as they are:
+ * a short job exports them after that.
  *
  * @internal
  */
@@ -27,7 +28,7 @@ export const recordProcessing = (context: Context.Context<never>, stats: Cell.St
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-/** Registers all metrics of one protocol; the effect of `remove` is to take them out again. */
+/** Registers all metrics of one protocol; `remove` takes the gauges out again. */
 const register = (system: Cell.System, stats: Cell.Stats): ReadonlyArray<Metric.Registration> => {
   const attributes = { system: system.name, protocol: stats.protocol }
   const show = <State>(metric: Metric.Metric<number, State>, get: () => State) =>
@@ -36,8 +37,18 @@ const register = (system: Cell.System, stats: Cell.Stats): ReadonlyArray<Metric.
       update: () => {},
       modify: () => {}
     })
-  const counter = (metric: Metric.Counter<number>, count: () => number) =>
-    show(metric, () => ({ count: count(), incremental: true }))
+  const counter = (metric: Metric.Counter<number>, count: () => number): Metric.Registration => {
+    const counted = Metric.withAttributes(metric, attributes)
+    // An earlier system of the same name has counted, too.
+    const before = counted.valueUnsafe(system.context).count
+    const shown = show(metric, () => ({ count: before + count(), incremental: true }))
+    return {
+      remove: () => {
+        shown.remove()
+        counted.updateUnsafe(before + count(), system.context)
+      }
+    }
+  }
   return [
     counter(sent, () => stats.sent),
     counter(handled, () => stats.handled),

@@ -72,7 +72,7 @@ const waitsOf = (run: Run): ReadonlyArray<Wait> => {
 const blockersOf = ({ run, status, to }: Wait): ReadonlyArray<Run> | undefined => {
   switch (status) {
     case "running":
-      return run === undefined || run.owed ? undefined : [run]
+      return run === undefined ? undefined : [run]
     case "new":
     case "blocked":
     case "queued":
@@ -83,12 +83,12 @@ const blockersOf = ({ run, status, to }: Wait): ReadonlyArray<Run> | undefined =
 }
 
 /** The runs that keep an actor from its next message; `undefined` when it may take one. */
-const occupantsOf = ({ definition, incarnation, paused, state }: Cell): ReadonlyArray<Run> | undefined => {
+const occupantsOf = ({ definition, incarnation, state }: Cell): ReadonlyArray<Run> | undefined => {
   if (incarnation.setup !== undefined) return [incarnation.setup]
-  if (paused || (state._tag !== "Running" && state._tag !== "Draining")) return undefined
+  if (state._tag !== "Running" && state._tag !== "Draining") return undefined
   if (incarnation.busy < definition.concurrency) return undefined
   return [...incarnation.runs?.values() ?? [], ...incarnation.starting === undefined ? [] : [incarnation.starting]]
-    .filter(({ forked, owed }) => !forked && !owed)
+    .filter(({ forked }) => !forked)
 }
 
 /** All runs that `run` may have to wait for, itself first; `undefined` when its newest wait surely ends. */

@@ -5,16 +5,19 @@
  */
 import * as AiError from "effect/ai/AiError"
 import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
 import type * as Scope from "effect/Scope"
-import type * as Actor from "../../Actor.ts"
+import * as Actor from "../../Actor.ts"
 import { AgentError, ModelFailed } from "../../AgentError.ts"
 import type { AgentEvent, AgentResponse } from "../../AgentEvent.ts"
 import type { Tool } from "../../Tool.ts"
 import * as Transcript from "../../Transcript.ts"
 import { errorMessage } from "../errorMessage.ts"
+import { ConversationId } from "../llm/callSpan.ts"
 import * as Pushed from "../pushed.ts"
 import type { Agent } from "./agent.ts"
+import { makeId } from "./place.ts"
 import { type AgentBehavior, type Input, protocol, type Request } from "./protocol.ts"
 
 /**
@@ -30,12 +33,14 @@ export interface BehaviorOptions extends Pick<Actor.BehaviorOptions, "mailbox" |
 
 /**
  * The way an agent or a team handles a prompt: emits the events of the run, and writes its entries into `transcript`.
+ * `actor` is the path of the actor that it runs in.
  */
 export interface PromptHandler<R> {
   readonly run: (
     request: Request,
     transcript: Ref.Ref<Transcript.Transcript>,
-    emit: Pushed.Emit<AgentEvent>
+    emit: Pushed.Emit<AgentEvent>,
+    actor: string
   ) => Effect.Effect<unknown, AgentError, R>
   /** Goes on with another conversation, in whatever keeps one beside the transcript. */
   readonly restore: (transcript: Transcript.Transcript) => Effect.Effect<void>
@@ -50,19 +55,31 @@ export const serve = <E, R>(
   const behavior = protocol.behavior(
     Effect.gen(function*() {
       const transcript = yield* Ref.make(Transcript.empty)
+      const { path } = yield* Actor.self(protocol)
+      const random = yield* Random.Random
+      const around = yield* ConversationId
+      let conversation = around ?? makeId(random)
       const { restore, run } = yield* handler
       const goOnWith = (conversation: Transcript.Transcript) =>
         Effect.andThen(Ref.set(transcript, conversation), restore(conversation))
       const events = (request: Request): Pushed.Source<AgentEvent, AgentError, R> => (emit) => {
         const { history } = request
-        return run(request, history === undefined ? transcript : Ref.makeUnsafe(history), emit)
+        return Effect.provideService(
+          run(request, history === undefined ? transcript : Ref.makeUnsafe(history), emit, path),
+          ConversationId,
+          conversation
+        )
       }
       return {
         Run: (request: Request) => Pushed.make(events(request)),
         Prompt: (request: Request) => responseOf(events(request)),
         Transcript: () => Ref.get(transcript),
         Restore: ({ transcript }) => goOnWith(transcript),
-        Reset: () => goOnWith(Transcript.empty)
+        Reset: () =>
+          Effect.suspend(() => {
+            conversation = around ?? makeId(random)
+            return goOnWith(Transcript.empty)
+          })
       }
     }),
     // A run may take as long as it likes; its own limits say otherwise.
@@ -88,8 +105,8 @@ export const behaviorWith = <E, R>(
       const built = yield* agent.build(tools)
       const memory = yield* built.memory
       const handler: PromptHandler<R> = {
-        run: ({ as, history, input, output, parent }, transcript, emit) => {
-          const origin = { parent, as }
+        run: ({ as, history, input, output, parent }, transcript, emit, actor) => {
+          const origin = { parent, as, actor }
           const options = { transcript, output, memory: history === undefined ? memory : undefined, origin }
           return Effect.mapError(
             Pushed.runForEach(built.run(input, options), emit),

@@ -1,22 +1,27 @@
 /**
- * Runs the guardrails of an agent on its prompts, texts and calls.
+ * Runs the guardrails of an agent on its prompts, texts, reasoning, calls and results.
  *
  * @internal
  */
 import * as Effect from "effect/Effect"
 import { GuardrailTripped } from "../../AgentError.ts"
-import type { Check, Guardrail, Message, ProposedCall } from "../../Guardrail.ts"
+import type { CallResult, Check, Guardrail, Message, ProposedCall } from "../../Guardrail.ts"
 
 /** Passes the prompt by all input guardrails. */
 export const checkInput = <R>(self: ReadonlyArray<Guardrail<R>>, message: Message) =>
   checkAll(self.filter((guardrail) => guardrail.on === "input"), message, (_, value: Message) => value)
 
-/** Whether text has to wait for a check. */
-export const checksOutput = (self: ReadonlyArray<Guardrail<unknown>>): boolean => self.some(({ on }) => on === "output")
+/** Whether something has to wait for a check. */
+export const checks = (self: ReadonlyArray<Guardrail<unknown>>, what: Guardrail["on"]): boolean =>
+  self.some(({ on }) => on === what)
 
 /** Passes a turn's text by all output guardrails. */
 export const checkOutput = <R>(self: ReadonlyArray<Guardrail<R>>, text: string) =>
   checkAll(self.filter((guardrail) => guardrail.on === "output"), text, (_, value: string) => value)
+
+/** Passes a turn's reasoning by all reasoning guardrails. */
+export const checkReasoning = <R>(self: ReadonlyArray<Guardrail<R>>, text: string) =>
+  checkAll(self.filter((guardrail) => guardrail.on === "reasoning"), text, (_, value: string) => value)
 
 /** Passes a call by all tool call guardrails. */
 export const checkCall = <R>(self: ReadonlyArray<Guardrail<R>>, call: ProposedCall) =>
@@ -24,6 +29,14 @@ export const checkCall = <R>(self: ReadonlyArray<Guardrail<R>>, call: ProposedCa
     self.filter((guardrail) => guardrail.on === "toolCall"),
     call,
     ({ name }, params: unknown): ProposedCall => ({ name, params })
+  )
+
+/** Passes a result by all tool result guardrails; one that was replaced has no other form for the model. */
+export const checkResult = <R>(self: ReadonlyArray<Guardrail<R>>, result: CallResult) =>
+  checkAll(
+    self.filter((guardrail) => guardrail.on === "toolResult"),
+    result,
+    ({ isFailure, name, params }, result: unknown): CallResult => ({ name, params, isFailure, result })
   )
 
 // -----------------------------------------------------------------------------------------------------------------

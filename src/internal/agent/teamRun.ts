@@ -23,8 +23,9 @@ import * as check from "../check.ts"
 import * as Pushed from "../pushed.ts"
 import type { Shown } from "../shown.ts"
 import { type BehaviorOptions, serve } from "./actor.ts"
-import { pathOf, type RunPlace } from "./place.ts"
+import { escape, nextPath, type RunPlace } from "./place.ts"
 import type { AgentBehavior, AgentRef, Input, Request } from "./protocol.ts"
+import { inAgentSpan } from "./spans.ts"
 import { placeRun } from "./toolContext.ts"
 import * as Turn from "./turn.ts"
 import { waitAs, waitingRun } from "./waiting.ts"
@@ -132,9 +133,9 @@ export interface Plan<R> {
   readonly kind: string
   /** Whether members answer in the team's own conversation. Default: no. */
   readonly shared?: boolean | undefined
-  /** Who is started as a child gets the name in the actor tree. A function gets the refs of those before. */
+  /** Who is started as a child gets the name in the actor tree. A function gets those that were started before. */
   readonly members: ReadonlyArray<
-    readonly [name: string, member: Member | ((refs: ReadonlyArray<AgentRef>) => Member)]
+    readonly [name: string, member: Member | ((started: ReadonlyArray<Started>) => Member)]
   >
   /** Gets the members in their order. */
   readonly answer: (members: ReadonlyArray<Started>, run: TeamRun) => Effect.Effect<Answer, AgentError, R>
@@ -151,18 +152,20 @@ export const make = <M extends Member, R = never>(
     const budgets = Budget.join(yield* Budget.Current, options.budget)
     const started: Array<Started> = []
     for (const [name, member] of plan.members) {
-      const starting = start(name, typeof member === "function" ? member(started.map(toRef)) : member)
+      const starting = start(name, typeof member === "function" ? member(started) : member)
       started.push(yield* Effect.provideService(starting, Budget.Current, budgets))
     }
     return {
-      run: (request: Request, transcript: Ref.Ref<Transcript.Transcript>, emit: TeamRun["emit"]) =>
-        perform(name, plan, started, request, transcript, emit).pipe(
-          Effect.provideService(Budget.Current, budgets),
-          Effect.scoped,
-          Effect.withSpan(`invoke_agent ${name}`, {
-            attributes: { "gen_ai.agent.name": name, "troupe.team": plan.kind }
-          }, { captureStackTrace: false })
-        ),
+      run: (request: Request, transcript: Ref.Ref<Transcript.Transcript>, emit: TeamRun["emit"], actor: string) =>
+        Effect.flatMap(placeRun(name, { parent: request.parent, as: request.as }), (at) =>
+          inAgentSpan(
+            at,
+            { id: actor, description: options.description, team: plan.kind },
+            perform(at, plan, started, request, transcript, emit).pipe(
+              Effect.provideService(Budget.Current, budgets),
+              Effect.scoped
+            )
+          )),
       restore: (transcript: Transcript.Transcript) =>
         Effect.forEach(started, (member) => restoreMember(member, transcript), { discard: true })
     }
@@ -195,9 +198,8 @@ export const prompt = (
   request: Partial<Request> & Pick<Request, "input">
 ): Effect.Effect<AgentResponse, AgentError> =>
   Effect.suspend(() => {
-    const count = (run.prompts.get(name) ?? 0) + 1
-    run.prompts.set(name, count)
-    const parent = { run: run.at.self.run, path: pathOf(run.at.path, name, count) }
+    const path = nextPath({ path: run.at.path, counts: run.prompts }, escape(name))
+    const parent = { run: run.at.self.run, path }
     let response: AgentResponse | undefined
     const relay = (events: ReadonlyArray<AgentEvent>) => {
       for (const event of events) note(run, event)
@@ -258,8 +260,6 @@ export const fail = (run: TeamRun, reason: AgentErrorReason): Effect.Effect<neve
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const toRef = ({ ref }: Started): AgentRef => ref
-
 const isBehavior = (member: Member): member is AgentBehavior<unknown, unknown> => "definition" in member
 
 const nameOf = (member: Member): string => isAgent(member) ? member.name : isBehavior(member) ? member.agent : "member"
@@ -277,49 +277,46 @@ const restoreMember = ({ owned, ref }: Started, transcript: Transcript.Transcrip
   owned ? Effect.ignore(ref.ask("Restore", { transcript })) : Effect.void
 
 const perform = <R>(
-  team: string,
+  at: RunPlace,
   { answer, shared = false }: Plan<R>,
   members: ReadonlyArray<Started>,
   request: Request,
   transcript: Ref.Ref<Transcript.Transcript>,
   listener: TeamRun["emit"]
 ): Effect.Effect<void, AgentError, R> =>
-  Effect.flatMap(
-    Effect.zip(placeRun(team, { parent: request.parent, as: request.as }), waitingRun),
-    ([at, waiting]) =>
-      watched(at, listener, (emit) => {
-        const prompt = Transcript.user(request.input)
-        const added: Array<Transcript.Entry> = [prompt]
-        const run: TeamRun = {
-          at,
-          request,
-          emit,
-          waiting,
-          transcript,
-          added,
-          prompts: new Map(),
-          shared,
-          speaker: undefined,
-          heard: [],
-          usages: [],
-          turns: 0
-        }
-        const started = emit([{ ...at.self, _tag: "RunStarted" }])
-        if (Transcript.isBlank(prompt)) return Effect.andThen(started, fail(run, new EmptyPrompt()))
-        // The conversation gets the answer as far as it came, and no prompt that nobody answered, unless its user left.
-        const write = (exit: Exit.Exit<unknown, unknown>) => {
-          added.push(...run.heard.map(Turn.toEntry).filter(({ content }) => content.length > 0))
-          const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
-          const kept = failed ? added.slice(0, answeredOf(run)) : added
-          return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...kept))
-        }
-        const answered = Effect.map(Effect.andThen(started, answer(members, run)), (answer) => settle(run, answer))
-        return Effect.flatMap(
-          Effect.onExit(answered, write),
-          (response) => emit([{ ...at.self, _tag: "Completed", response }])
-        )
-      })
-  )
+  Effect.flatMap(waitingRun, (waiting) =>
+    watched(at, listener, (emit) => {
+      const prompt = Transcript.user(request.input)
+      const added: Array<Transcript.Entry> = [prompt]
+      const run: TeamRun = {
+        at,
+        request,
+        emit,
+        waiting,
+        transcript,
+        added,
+        prompts: new Map(),
+        shared,
+        speaker: undefined,
+        heard: [],
+        usages: [],
+        turns: 0
+      }
+      const started = emit([{ ...at.self, _tag: "RunStarted" }])
+      if (Transcript.isBlank(prompt)) return Effect.andThen(started, fail(run, new EmptyPrompt()))
+      // The conversation gets the answer as far as it came, and no prompt that nobody answered, unless its user left.
+      const write = (exit: Exit.Exit<unknown, unknown>) => {
+        added.push(...run.heard.map(Turn.toEntry).filter(({ content }) => content.length > 0))
+        const failed = Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause)
+        const kept = failed ? added.slice(0, answeredOf(run)) : added
+        return Ref.update(transcript, (transcript) => Transcript.append(transcript, ...kept))
+      }
+      const answered = Effect.map(Effect.andThen(started, answer(members, run)), (answer) => settle(run, answer))
+      return Effect.flatMap(
+        Effect.onExit(answered, write),
+        (response) => emit([{ ...at.self, _tag: "Completed", response }])
+      )
+    }))
 
 /** How many of the entries that the run adds are answered: all until the last answer, or the prompt by a member. */
 const answeredOf = ({ added, turns }: TeamRun): number =>

@@ -13,6 +13,7 @@ import { bound, deepArguments, isDeeper } from "./bounds.ts"
 import * as Guardrails from "./guardrails.ts"
 import { callPath } from "./place.ts"
 import type { AgentRun } from "./run.ts"
+import { inToolSpan } from "./spans.ts"
 import { CurrentTool } from "./toolContext.ts"
 import * as Turn from "./turn.ts"
 
@@ -46,33 +47,35 @@ const callTool = <E, R>(
   call: Turn.TurnCall,
   last: boolean
 ): Effect.Effect<Tool.Outcome, CallError, R> => {
-  const tool = run.tools.get(call.part.name)
-  const refusal = refusalOf(run, turn, call, last)
-  if (refusal !== undefined) return Effect.succeed(Tool.failure(refusal))
+  const tool = toolOf(run, turn, call, last)
+  if (typeof tool === "string") return Effect.succeed(Tool.failure(tool))
   run.toolCalls++
   const { id, name } = call.part
   const { waiting } = run
-  return Effect.withFiber((fiber) =>
-    guarded(run, tool!, call).pipe(
+  const answered = Effect.withFiber((fiber) =>
+    guarded(run, tool, call).pipe(
       Effect.map((outcome) => bound(outcome, run.agent.bounds)),
-      Effect.flatMap((outcome) => checkAnswer(run, outcome)),
+      Effect.flatMap((outcome) =>
+        outcome.answer === undefined ? checkResult(run, call, outcome) : checkAnswer(run, outcome)
+      ),
       paid(run),
       Effect.provideService(CurrentTool, {
         at: run.at,
+        turn: turn.number,
+        path: callPath(run.at, turn.number, id),
+        counts: new Map(),
         id,
         name,
-        path: callPath(run.at, turn.number, id),
-        runs: new Map(),
+        effect: tool.effect,
+        runs: tool.runs,
         waiting: waiting && { fiber, run: waiting },
         maxDepth: run.agent.bounds.maxDepth,
         conversation: Ref.get(run.transcript),
         emit: emitFrom(run)
-      }),
-      Effect.withSpan(`execute_tool ${name}`, {
-        attributes: { "gen_ai.tool.name": name, "gen_ai.tool.call.id": id }
-      }, { captureStackTrace: false })
+      })
     )
   )
+  return inToolSpan(run.at, tool.definition, call.part, answered)
 }
 
 /** Events of a tool go to the run's reader; the usage of agents inside of it counts for the run. */
@@ -80,7 +83,7 @@ const emitFrom = <E, R>(run: AgentRun<E, R>) => (events: ReadonlyArray<AgentEven
   for (const event of events) {
     if (event._tag === "TurnFinished") run.usages.push(event.usage)
   }
-  return run.emit(Guardrails.checksOutput(run.agent.guardrails) ? events.filter(isNotBy(run.at.voice)) : events)
+  return run.emit(Guardrails.checks(run.agent.guardrails, "output") ? events.filter(isNotBy(run.at.voice)) : events)
 }
 
 /** Text of a tool in the run's name waits for the agent's guardrails. */
@@ -92,7 +95,7 @@ const checkAnswer = <E, R>(
   outcome: Tool.Outcome
 ): Effect.Effect<Tool.Outcome, GuardrailTripped, R> => {
   const { answer } = outcome
-  if (answer === undefined || answer.text === "" || !Guardrails.checksOutput(agent.guardrails)) {
+  if (answer === undefined || answer.text === "" || !Guardrails.checks(agent.guardrails, "output")) {
     return Effect.succeed(outcome)
   }
   return Effect.flatMap(Guardrails.checkOutput(agent.guardrails, answer.text), (text) =>
@@ -102,23 +105,45 @@ const checkAnswer = <E, R>(
     ))
 }
 
-/** Why a call is not run at all. */
-const refusalOf = <E, R>(
+/** A result passes by the tool result guardrails; where one trips, the conversation says so in its place. */
+const checkResult = <E, R>(
+  { agent: { bounds, guardrails } }: AgentRun<E, R>,
+  call: Turn.TurnCall,
+  outcome: Tool.Outcome
+): Effect.Effect<Tool.Outcome, GuardrailTripped, R> => {
+  if (!Guardrails.checks(guardrails, "toolResult")) return Effect.succeed(outcome)
+  const { name, params } = call.part
+  const { isFailure, modelOutput, result } = outcome
+  return Guardrails.checkResult(guardrails, { name, params, result, isFailure, modelOutput }).pipe(
+    Effect.map((checked) =>
+      checked.result === result && checked.modelOutput === modelOutput
+        ? outcome
+        : bound({ result: checked.result, isFailure, params: outcome.params }, bounds)
+    ),
+    Effect.tapError(({ guardrail }) =>
+      Effect.sync(() => Turn.settle(call, Tool.failure(`Left out: guardrail ${guardrail} refused the result`)))
+    )
+  )
+}
+
+/** The tool that a call runs, or why it runs none. */
+const toolOf = <E, R>(
   run: AgentRun<E, R>,
   turn: Turn.Turn,
   { part, refusal }: Turn.TurnCall,
   last: boolean
-): string | undefined => {
+): Tool.Tool<string, R> | string => {
   if (refusal !== undefined) return refusal
   const reason = turn.finish?.reason
   if (reason === "length" || reason === "content-filter") return `Not run: the answer was cut off (${reason})`
   if (last) return "Not run: this was the last turn"
-  if (!run.tools.has(part.name)) {
+  const tool = run.tools.get(part.name)
+  if (tool === undefined) {
     const names = Array.from(run.tools.keys()).join(", ")
     return `There is no tool ${part.name}. The tools are: ${names || "none"}`
   }
   const { maxToolCalls } = run.agent.limits
-  if (maxToolCalls === undefined || run.toolCalls < maxToolCalls) return undefined
+  if (maxToolCalls === undefined || run.toolCalls < maxToolCalls) return tool
   run.outOfCalls = true
   return `Not run: no more than ${maxToolCalls} tool calls are allowed`
 }

@@ -6,9 +6,9 @@
 import * as AiError from "effect/ai/AiError"
 import * as Prompt from "effect/ai/Prompt"
 import * as Response from "effect/ai/Response"
-import type * as AiTool from "effect/ai/Tool"
 import { isObject } from "effect/Predicate"
 import type { AgentEvent } from "../../AgentEvent.ts"
+import type { Part } from "../../Tap.ts"
 import type * as Transcript from "../../Transcript.ts"
 import { errorMessage } from "../errorMessage.ts"
 import { deepArguments, deepResult, defaultBounds, isDeeper } from "./bounds.ts"
@@ -16,8 +16,6 @@ import type { Outcome } from "./outcome.ts"
 import * as Output from "./output.ts"
 import { nextBlock, type RunPlace } from "./place.ts"
 import { outputTool } from "./toolName.ts"
-
-export type Part = Response.StreamPart<Record<string, AiTool.Any>, "deferred">
 
 /**
  * A call that the model made; it is answered by our tool, or by the provider. `params` are those that it is run with.
@@ -38,6 +36,10 @@ export interface Turn {
   /** Who answers. */
   readonly agent: string
   readonly number: number
+  /** Which request of the turn it is, from 1 on. */
+  readonly attempt: number
+  /** How many calls of each name were made for it beside its own. */
+  readonly counts: Map<string, number>
   /** How deep the JSON of its calls may be nested. */
   readonly maxDepth: number
   readonly content: Array<Block | TurnCall | File>
@@ -50,6 +52,8 @@ export interface Turn {
   readonly output: Output.Reader | undefined
   /** Whether the text waits for its guardrails: nobody may see it yet. */
   held: boolean
+  /** The events of reasoning that waits for its guardrails. */
+  unseen: Array<AgentEvent> | undefined
   /** The name of the model that is asked, and of the one that answers, as far as they say so. */
   asked: string | undefined
   model: string | undefined
@@ -63,7 +67,10 @@ export interface Turn {
 export interface Options {
   /** Who answers. Default: the agent of the run. */
   readonly agent?: string
+  readonly attempt?: number
   readonly held?: boolean
+  /** Whether its reasoning waits for guardrails. */
+  readonly heldReasoning?: boolean
   readonly maxDepth?: number
   readonly output?: Output.OutputRequest | undefined
 }
@@ -71,11 +78,20 @@ export interface Options {
 export const make = (
   at: RunPlace,
   number: number,
-  { agent = at.self.agent, held = false, maxDepth = defaultBounds.maxDepth, output }: Options = {}
+  {
+    agent = at.self.agent,
+    attempt = 1,
+    held = false,
+    heldReasoning = false,
+    maxDepth = defaultBounds.maxDepth,
+    output
+  }: Options = {}
 ): Turn => ({
   at,
   agent,
   number,
+  attempt,
+  counts: new Map(),
   maxDepth,
   content: [],
   blocks: new Map(),
@@ -83,6 +99,7 @@ export const make = (
   called: new Map(),
   output: output && Output.makeReader(output),
   held,
+  unseen: heldReasoning ? [] : undefined,
   asked: undefined,
   model: undefined,
   timing: undefined,
@@ -96,7 +113,13 @@ export const absorb = (self: Turn, parts: ReadonlyArray<Part>): Array<AgentEvent
   for (const part of parts) absorbPart(self, part, events)
   const output = self.output && Output.take(self.output)
   if (output !== undefined) events.push(toPartial(self.at, output))
-  return self.held ? events.filter(({ _tag }) => _tag !== "TextDelta" && _tag !== "OutputPartial") : events
+  const { held, unseen } = self
+  if (unseen !== undefined) unseen.push(...events.filter((event) => event._tag === "ReasoningDelta"))
+  if (!held && unseen === undefined) return events
+  return events.filter(({ _tag }) => {
+    if (_tag === "TextDelta" || _tag === "OutputPartial") return !held
+    return _tag !== "ReasoningDelta" || unseen === undefined
+  })
 }
 
 /** Takes in an event of somebody else's run. */
@@ -166,11 +189,11 @@ export const outputOf = (self: Turn): unknown => {
   return isDeeper(output, self.maxDepth) ? undefined : output
 }
 
-/** The text so far. */
-export const text = (self: Turn): string => {
+/** The text so far, or the reasoning. */
+export const text = (self: Turn, type: "text" | "reasoning" = "text"): string => {
   let text = ""
   for (const block of self.content) {
-    if (block.type === "text") text += block.text
+    if (block.type === type) text += block.text
   }
   return text
 }
@@ -182,12 +205,23 @@ export const says = (self: Turn): boolean =>
 /** Lets the text out, as its guardrails want it. */
 export const release = (self: Turn, passed: string): void => {
   self.held = false
-  if (passed !== text(self)) replaceText(self, passed)
+  if (passed !== text(self)) replaceBlocks(self, "text", passed)
+}
+
+/** Lets the reasoning out, as its guardrails want it, and gives its events. */
+export const releaseReasoning = (self: Turn, passed: string): ReadonlyArray<AgentEvent> => {
+  const events = self.unseen ?? []
+  self.unseen = undefined
+  if (passed === text(self, "reasoning")) return events
+  replaceBlocks(self, "reasoning", passed)
+  return passed === ""
+    ? []
+    : [{ ...self.at.self, _tag: "ReasoningDelta", id: nextBlock(self.at), delta: passed }]
 }
 
 /**
- * The turn as the transcript keeps it: text as far as it came, if it was not held back, whole reasoning only (a
- * provider refuses a half one), and every call with a result.
+ * The turn as the transcript keeps it: text as far as it came, whole reasoning only (a provider refuses a half one),
+ * neither if it was held back, and every call with a result.
  */
 export const toEntry = (self: Turn): Transcript.AnswerEntry => {
   const content: Array<Transcript.AnswerPart> = []
@@ -199,7 +233,9 @@ export const toEntry = (self: Turn): Transcript.AnswerEntry => {
         if (block.text !== "" && !self.held) content.push(Prompt.textPart({ text: block.text, options: block.options }))
         break
       case "reasoning":
-        if (block.closed && !carried) content.push(Prompt.reasoningPart({ text: block.text, options: block.options }))
+        if (block.closed && !carried && self.unseen === undefined) {
+          content.push(Prompt.reasoningPart({ text: block.text, options: block.options }))
+        }
         break
       case "file":
         content.push(Prompt.filePart({
@@ -468,12 +504,13 @@ const absorbProviderResult = (
 const callOf = (self: Turn, id: string): TurnCall | undefined =>
   self.content.find((block): block is TurnCall => block.type === "call" && block.part.id === id)
 
-const replaceText = (self: Turn, text: string): void => {
-  const first = self.content.findIndex((block) => block.type === "text")
-  const others = self.content.filter((block) => block.type !== "text")
+/** The provider's data about the blocks goes with them: it would not fit another text. */
+const replaceBlocks = (self: Turn, type: Block["type"], text: string): void => {
+  const first = self.content.findIndex((block) => block.type === type)
+  const others = self.content.filter((block) => block.type !== type)
   self.content.splice(0, self.content.length, ...others)
-  const block: Block = { type: "text", id: "", text, options: nothing, untold: nothing, closed: true, role: "text" }
-  self.content.splice(first < 0 ? 0 : first, 0, block)
+  const block: Block = { type, id: "", text, options: nothing, untold: nothing, closed: true, role: "text" }
+  if (text !== "") self.content.splice(Math.max(0, first), 0, block)
 }
 
 /** For the model to read, of a call that was not answered because the turn ended before. */

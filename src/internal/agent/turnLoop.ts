@@ -37,6 +37,7 @@ import { repair, withOutput } from "./output.ts"
 import type { RunPlace } from "./place.ts"
 import type { Input } from "./protocol.ts"
 import { type AgentRun, fail, record, takeBack, write } from "./run.ts"
+import { inAgentSpan } from "./spans.ts"
 import { callTools } from "./toolCalls.ts"
 import { placeRun } from "./toolContext.ts"
 import { sameName } from "./toolName.ts"
@@ -53,19 +54,17 @@ export const events = <E, R>(
   Pushed.make(
     (emit) =>
       Effect.flatMap(placeRun(agent.name, options.origin), (at) =>
-        watched(at, emit, (emit) =>
-          emit([{ ...at.self, _tag: "RunStarted" }]).pipe(
-            Effect.andThen(begin(agent, at, input, options, emit)),
-            Effect.flatMap((run) =>
-              whole(run, withinTime(run, turns(run)))
-            ),
-            Effect.scoped,
-            Effect.flatMap((response) => emit([{ ...at.self, _tag: "Completed", response }]))
-          ))).pipe(
-          Effect.withSpan(`invoke_agent ${agent.name}`, { attributes: { "gen_ai.agent.name": agent.name } }, {
-            captureStackTrace: false
-          })
-        ),
+        inAgentSpan(
+          at,
+          { id: options.origin?.actor, description: agent.description },
+          watched(at, emit, (emit) =>
+            emit([{ ...at.self, _tag: "RunStarted" }]).pipe(
+              Effect.andThen(begin(agent, at, input, options, emit)),
+              Effect.flatMap((run) => whole(run, withinTime(run, turns(run)))),
+              Effect.scoped,
+              Effect.flatMap((response) => emit([{ ...at.self, _tag: "Completed", response }]))
+            ))
+        )),
     bufferSize
   )
 

@@ -19,6 +19,9 @@ export type Part = Response.StreamPart<Tools, "deferred">
 
 export type Answer = LanguageModel.GenerateTextResponse<Tools, "deferred">
 
+/** A part in any of the forms that it takes on its way. */
+export type AnyPart = Part | Answer["content"][number] | Response.PartEncoded | Response.StreamPartEncoded
+
 export interface CallOptions extends Omit<LanguageModel.GenerateTextOptions<Tools>, "toolkit" | "toolChoice"> {
   readonly toolkit?: Toolkit.Any | Effect.Effect<Toolkit.WithHandler<Tools>> | undefined
   readonly toolChoice?: LanguageModel.ToolChoice<string> | undefined

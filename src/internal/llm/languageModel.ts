@@ -23,6 +23,7 @@ import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { type Answer, type CallOptions, fromBare, type Part, toBare } from "./bareModel.ts"
+import * as CallSpan from "./callSpan.ts"
 import { carrier } from "./carried.ts"
 import { toJson } from "./json.ts"
 
@@ -35,11 +36,13 @@ export interface Hooks {
     request: LanguageModel.ProviderOptions
   ) => Stream.Stream<Response.StreamPartEncoded, AiError.AiError>
   readonly codecTransformer?: LanguageModel.CodecTransformer | undefined
+  /** The model whose calls these are, to be told in spans and metrics; without it, they are told elsewhere. */
+  readonly observed?: CallSpan.Observed | undefined
   readonly supportsSystemMessagesInHistory?: LanguageModel.LanguageModel["supportsSystemMessagesInHistory"] | undefined
 }
 
 export const make = (hooks: Hooks): Effect.Effect<LanguageModel.LanguageModel> =>
-  Effect.map(LanguageModel.make(hiding(hooks)), (service) => {
+  Effect.map(LanguageModel.make(hiding(telling(hooks))), (service) => {
     const bare = toBare(service)
     return fromBare(service, {
       generateText: (options) => Effect.map(bare.generateText(options), showAll),
@@ -56,6 +59,13 @@ export const make = (hooks: Hooks): Effect.Effect<LanguageModel.LanguageModel> =
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+const telling = ({ generateText, observed, streamText, ...rest }: Hooks): Hooks =>
+  observed === undefined ? { ...rest, generateText, streamText } : {
+    ...rest,
+    generateText: (request) => CallSpan.around(observed, request, generateText(request)),
+    streamText: (request) => CallSpan.aroundStream(observed, request, streamText(request))
+  }
 
 /** Parts that Effect would refuse or misread pass its schemas in the metadata of an empty piece of reasoning. */
 const hiding = ({ generateText, streamText, ...rest }: Hooks): Hooks => ({
@@ -123,11 +133,14 @@ const isObserved = (context: Context.Context<never>): boolean =>
   Context.getOrUndefined(context, ResponseIdTracker.ResponseIdTracker) !== undefined
 
 const streamTurn = Effect.fnUntraced(function*(hooks: Hooks, { prompt, toolChoice = "auto", toolkit }: TurnOptions) {
-  const span = yield* Effect.makeSpanScoped("LanguageModel.streamText", { kind: "client" })
-  span.attribute("gen_ai.output.type", "text")
-  span.attribute("effect.ai.tool_choice", typeof toolChoice === "string" ? toolChoice : JSON.stringify(toolChoice))
+  const outer = yield* CallSpan.Outer
+  const observed = outer === undefined ? hooks.observed : undefined
+  if (hooks.observed !== undefined) outer?.(hooks.observed.settings)
+  const span = yield* observed === undefined
+    ? Effect.makeSpanScoped("LanguageModel.streamText", { kind: "client" })
+    : Effect.makeSpanScoped(observed.name, CallSpan.spanOptions(observed))
   const tools = Object.values(toolkit.tools)
-  const parts = hooks.streamText({
+  const request: LanguageModel.ProviderOptions = {
     prompt: Prompt.make(prompt),
     tools: typeof toolChoice === "object" && "oneOf" in toolChoice
       ? tools.filter((tool) => toolChoice.oneOf.includes(tool.name))
@@ -138,13 +151,22 @@ const streamTurn = Effect.fnUntraced(function*(hooks: Hooks, { prompt, toolChoic
     previousResponseId: undefined,
     incrementalPrompt: undefined,
     toolCallValidation: "deferred"
-  })
-  return Stream.mapArrayEffect(parts, (parts) =>
-    Effect.try({
-      try: () => Arr.map(parts, toPart),
-      catch: invalidPart
-    }))
+  }
+  const parts = hooks.streamText(request)
+  return observed === undefined
+    ? Stream.mapArrayEffect(parts, convert)
+    : yield* CallSpan.streamOn(observed, span, request, parts, convert)
 })
+
+const convert = (
+  parts: Arr.NonEmptyReadonlyArray<Response.StreamPartEncoded>
+): Effect.Effect<Arr.NonEmptyReadonlyArray<Part>, AiError.AiError> => {
+  try {
+    return Effect.succeed(Arr.map(parts, toPart))
+  } catch (error) {
+    return Effect.fail(invalidPart(error))
+  }
+}
 
 const toPart = (part: Response.StreamPartEncoded): Part => {
   switch (part.type) {
