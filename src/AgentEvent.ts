@@ -89,6 +89,21 @@ export const TextDelta = Schema.TaggedStruct("TextDelta", {
 export interface TextDelta extends Schema.Schema.Type<typeof TextDelta> {}
 
 /**
+ * The object that the run was asked for (`output`), as far as the model has given it: each event has all of it. Strings
+ * may lack their end, everything else is there when it is whole.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const OutputPartial = Schema.TaggedStruct("OutputPartial", { ...place, output: Schema.Unknown })
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export interface OutputPartial extends Schema.Schema.Type<typeof OutputPartial> {}
+
+/**
  * A piece of the model's reasoning, where the provider shows it. `id` is that of its block, as in `TextDelta`.
  *
  * @since 0.1.0
@@ -367,6 +382,16 @@ export const AgentResponse: Schema.Codec<AgentResponse, typeof response.Encoded>
 export interface AgentResponse extends Schema.Schema.Type<typeof response> {}
 
 /**
+ * The response of a run that was asked for a value of `A`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AgentResponseOf<out A> extends AgentResponse {
+  readonly output: A
+}
+
+/**
  * The run is over: always the last event of a run that did not fail, and there once. Runs inside of tools emit
  * their own events in the stream, but not this one: the tool's result stands for it.
  *
@@ -384,6 +409,7 @@ export interface Completed extends Schema.Schema.Type<typeof Completed> {}
 const event = Schema.Union([
   RunStarted,
   TextDelta,
+  OutputPartial,
   ReasoningDelta,
   Source,
   File,
@@ -413,6 +439,7 @@ export const AgentEvent: Schema.Codec<AgentEvent, typeof event.Encoded> = event
 export type AgentEvent =
   | RunStarted
   | TextDelta
+  | OutputPartial
   | ReasoningDelta
   | Source
   | File
@@ -425,3 +452,29 @@ export type AgentEvent =
   | TurnRestarted
   | TurnFinished
   | Completed
+
+/**
+ * The last event of a run that was asked for a value of `A`.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export interface CompletedOf<out A> extends Completed {
+  readonly response: AgentResponseOf<A>
+}
+
+/**
+ * Any event of a run that was asked for a value of `A`.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export type AgentEventOf<A> = Exclude<AgentEvent, Completed> | CompletedOf<A>
+
+/**
+ * The response at the end of a stream of these events.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ResponseOf<Event extends AgentEvent> = Extract<Event, Completed>["response"]

@@ -48,7 +48,8 @@ export const callModel = Effect.fnUntraced(function*<E, R>(
   const attempts: Attempts<R> = { step: undefined }
   for (let attempt = 1;; attempt++) {
     const { maxDepth } = run.agent.bounds
-    const turn = Turn.make(run.at, number, { attempt, held, heldReasoning, maxDepth, owed: run.owed })
+    const { output, owed } = run
+    const turn = Turn.make(run.at, number, { attempt, held, heldReasoning, maxDepth, output, owed })
     run.turn = turn
     const request = yield* plan(run, turn, last)
     const answered = yield* Effect.result(paid(run, turn, request))
@@ -287,7 +288,8 @@ const checkText = Effect.fnUntraced(function*<E, R>(
   if (text === "") return
   const passed = yield* Effect.catch(Guardrails.checkOutput(run.agent.guardrails, text), tripped(run))
   Turn.release(turn, passed)
-  yield* run.emit([Turn.toText(run.at, passed)])
+  const output = run.output && Turn.outputOf(turn)
+  yield* run.emit([output === undefined ? Turn.toText(run.at, passed) : Turn.toPartial(run.at, output)])
 })
 
 /** Runs the reasoning guardrails on the reasoning of a turn, and only then emits it. */

@@ -16,8 +16,8 @@ import type { Tool } from "../../Tool.ts"
 import * as Transcript from "../../Transcript.ts"
 import type { Run } from "../actor/cell.ts"
 import type { AgentSpec, NamedModel } from "./agent.ts"
+import type { OutputRequest } from "./output.ts"
 import type { RunPlace } from "./place.ts"
-import type { Output } from "./protocol.ts"
 import * as Turn from "./turn.ts"
 
 /** One run under way. */
@@ -31,7 +31,9 @@ export interface AgentRun<E, R> {
   readonly added: Array<Transcript.Entry>
   readonly budgets: ReadonlyArray<Budget>
   /** The answer that the run is asked for, where it is not text. */
-  readonly output: Output | undefined
+  readonly output: OutputRequest | undefined
+  /** Whether the model was asked to give it again. */
+  repaired: boolean
   readonly modelOf: (layer: Layer.Layer<LanguageModel.LanguageModel, E, R>) => Effect.Effect<NamedModel, E, R>
   /** The run of an actor that waits for what this one waits for. */
   waiting: Run | undefined

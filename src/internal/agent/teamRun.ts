@@ -219,9 +219,14 @@ export const prompt = (
 export const answer = (run: TeamRun, member: Started, input: Input): Effect.Effect<Answer, AgentError> =>
   prompt(run, member, { input, output: run.request.output, as: run.at.voice })
 
-/** Answers with a text that no member has streamed as the answer. */
-export const emitAnswer = (run: TeamRun, answer: Answer): Effect.Effect<Answer> =>
-  Effect.as(run.emit([Turn.toText(run.at, answer.text)]), answer)
+/** Gives an answer that no member has streamed as the team's. */
+export const emitAnswer = (run: TeamRun, answer: Answer): Effect.Effect<Answer> => {
+  const { output, text } = answer
+  return Effect.as(
+    run.emit([output === undefined ? Turn.toText(run.at, text) : Turn.toPartial(run.at, output)]),
+    answer
+  )
+}
 
 /** Prompts members at once with the team's own prompt. `"fail"` ends all with the first failure. */
 export const gather = (

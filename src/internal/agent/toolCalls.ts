@@ -19,7 +19,6 @@ import { callPath } from "./place.ts"
 import type { AgentRun } from "./run.ts"
 import { inToolSpan } from "./spans.ts"
 import { CurrentTool } from "./toolContext.ts"
-import { outputTool } from "./toolName.ts"
 import * as Turn from "./turn.ts"
 
 /** Runs the calls of a turn. `last` is a turn whose results no model will read. */
@@ -92,10 +91,8 @@ const callTool = <E, R>(
   call: Turn.TurnCall,
   last: boolean
 ): Effect.Effect<Tool.Outcome, CallError, R> => {
-  const tool = run.tools.get(call.part.name)
-  const refusal = refusalOf(run, turn, call, last)
-  if (refusal !== undefined) return Effect.succeed(Tool.failure(refusal))
-  if (tool === undefined) return Effect.succeed({ result: "Received", isFailure: false })
+  const tool = toolOf(run, turn, call, last)
+  if (typeof tool === "string") return Effect.succeed(Tool.failure(tool))
   run.toolCalls++
   const { id, name } = call.part
   const { waiting } = run
@@ -173,24 +170,24 @@ const checkResult = <E, R>(
   )
 }
 
-/** Why a call is not run at all. */
-const refusalOf = <E, R>(
+/** The tool that a call runs, or why it runs none. */
+const toolOf = <E, R>(
   run: AgentRun<E, R>,
   turn: Turn.Turn,
   { part, refusal }: Turn.TurnCall,
   last: boolean
-): string | undefined => {
+): Tool.Tool<string, R> | string => {
   if (refusal !== undefined) return refusal
   const reason = turn.finish?.reason
   if (reason === "length" || reason === "content-filter") return `Not run: the answer was cut off (${reason})`
-  if (run.output !== undefined && part.name === outputTool) return undefined
   if (last) return "Not run: this was the last turn"
-  if (!run.tools.has(part.name)) {
+  const tool = run.tools.get(part.name)
+  if (tool === undefined) {
     const names = Array.from(run.tools.keys()).join(", ")
     return `There is no tool ${part.name}. The tools are: ${names || "none"}`
   }
   const { maxToolCalls } = run.agent.limits
-  if (maxToolCalls === undefined || run.toolCalls < maxToolCalls) return undefined
+  if (maxToolCalls === undefined || run.toolCalls < maxToolCalls) return tool
   run.outOfCalls = true
   return `Not run: no more than ${maxToolCalls} tool calls are allowed`
 }

@@ -14,7 +14,9 @@ import { errorMessage } from "../errorMessage.ts"
 import { type Approval, carriedIn, carry } from "../llm/carried.ts"
 import { deepArguments, deepResult, defaultBounds, isDeeper } from "./bounds.ts"
 import type { Outcome } from "./outcome.ts"
+import * as Output from "./output.ts"
 import { nextBlock, type RunPlace } from "./place.ts"
+import { outputTool } from "./toolName.ts"
 
 /**
  * A call that the model made; it is answered by our tool, or by the provider. `params` are those that it is run with.
@@ -61,6 +63,8 @@ export interface Turn {
   readonly approvals: Array<TurnApproval>
   /** The names of the calls whose arguments are under way, by their ids. */
   readonly called: Map<string, string>
+  /** Reads the object that is asked for in the place of text. */
+  readonly output: Output.Reader | undefined
   /** Whether the text waits for its guardrails: nobody may see it yet. */
   held: boolean
   /** The events of reasoning that waits for its guardrails. */
@@ -85,6 +89,7 @@ export interface Options {
   /** Whether its reasoning waits for guardrails. */
   readonly heldReasoning?: boolean
   readonly maxDepth?: number
+  readonly output?: Output.OutputRequest | undefined
   readonly owed?: ReadonlyMap<string, string>
 }
 
@@ -97,6 +102,7 @@ export const make = (
     held = false,
     heldReasoning = false,
     maxDepth = defaultBounds.maxDepth,
+    output,
     owed = new Map()
   }: Options = {}
 ): Turn => ({
@@ -112,6 +118,7 @@ export const make = (
   calls: [],
   approvals: [],
   called: new Map(),
+  output: output && Output.makeReader(output),
   held,
   unseen: heldReasoning ? [] : undefined,
   asked: undefined,
@@ -126,10 +133,15 @@ export const make = (
 export const absorb = (self: Turn, parts: ReadonlyArray<Part>): Array<AgentEvent> => {
   const events: Array<AgentEvent> = []
   for (const part of parts) absorbPart(self, part, events)
+  const output = self.output && Output.take(self.output)
+  if (output !== undefined) events.push(toPartial(self.at, output))
   const { held, unseen } = self
   if (unseen !== undefined) unseen.push(...events.filter((event) => event._tag === "ReasoningDelta"))
   if (!held && unseen === undefined) return events
-  return events.filter(({ _tag }) => _tag === "TextDelta" ? !held : _tag !== "ReasoningDelta" || unseen === undefined)
+  return events.filter(({ _tag }) => {
+    if (_tag === "TextDelta" || _tag === "OutputPartial") return !held
+    return _tag !== "ReasoningDelta" || unseen === undefined
+  })
 }
 
 /** Takes in an event of somebody else's run. */
@@ -225,6 +237,16 @@ export const toText = (at: RunPlace, delta: string): AgentEvent => ({
   delta
 })
 
+/** The event of an output, as far as it is there. */
+export const toPartial = (at: RunPlace, output: unknown): AgentEvent => ({ ...at.voice, _tag: "OutputPartial", output })
+
+/** The output as JSON, if the turn has one that others can walk through. */
+export const outputOf = (self: Turn): unknown => {
+  const block = self.content.findLast((block) => block.type === "text" && block.role === "output")
+  const output = Output.parse(block?.type === "text" ? block.text : text(self))
+  return isDeeper(output, self.maxDepth) ? undefined : output
+}
+
 /** The text so far, or the reasoning. */
 export const text = (self: Turn, type: "text" | "reasoning" = "text"): string => {
   let text = ""
@@ -261,6 +283,8 @@ export const releaseReasoning = (self: Turn, passed: string): ReadonlyArray<Agen
  */
 export const toEntry = (self: Turn): Transcript.AnswerEntry => {
   const content: Array<Transcript.AnswerPart> = []
+  // Some providers want reasoning to be followed by the very call that it led to.
+  const carried = self.output?.call !== undefined && self.calls.length === 0
   for (const block of self.content) {
     switch (block.type) {
       case "text":
@@ -270,7 +294,7 @@ export const toEntry = (self: Turn): Transcript.AnswerEntry => {
         }
         break
       case "reasoning":
-        if (block.closed && self.unseen === undefined) {
+        if (block.closed && !carried && self.unseen === undefined) {
           content.push(Prompt.reasoningPart({ text: block.text, options: block.options }))
         }
         break
@@ -327,6 +351,8 @@ interface Block {
   /** Options that no event has told yet. */
   untold: Prompt.ProviderOptions
   closed: boolean
+  /** Whether it is the output or text beside it, as soon as its beginning says so; `undefined` until then. */
+  role: "text" | "output" | undefined
 }
 
 interface File {
@@ -353,11 +379,13 @@ const absorbPart = (self: Turn, part: Part, events: Array<AgentEvent>): void => 
     case "reasoning-end": {
       const block = self.blocks.get(blockKey(part.type === "text-end" ? "text" : "reasoning", part.id))
       if (block === undefined) return
-      tellDelta(self, block, "", part.metadata, events)
       block.closed = true
-      return
+      return block.role === undefined
+        ? tellAll(self, block, part.metadata, events)
+        : tellDelta(self, block, "", part.metadata, events)
     }
     case "tool-params-start":
+      if (self.output !== undefined && part.name === outputTool) return Output.begin(self.output, part.id)
       return void self.called.set(part.id, part.name)
     case "tool-params-delta":
       return absorbParams(self, part, events)
@@ -397,12 +425,20 @@ const blockKey = (type: Block["type"], id: string) => `${type} ${id}`
 
 /** A block of the model's own, under the model's `key`. */
 const begin = (self: Turn, type: Block["type"], key: string, options: Prompt.ProviderOptions): Block =>
-  open(self, key, { type, id: nextBlock(self.at), text: "", options, untold: options, closed: false })
+  open(self, key, {
+    type,
+    id: nextBlock(self.at),
+    text: "",
+    options,
+    untold: options,
+    closed: false,
+    role: type === "text" && self.output !== undefined ? undefined : "text"
+  })
 
 /** A block of somebody else's. */
 const openNext = (self: Turn, type: Block["type"], id: string): Block => {
   closeLast(self)
-  return open(self, id, { type, id, text: "", options: {}, untold: {}, closed: false })
+  return open(self, id, { type, id, text: "", options: {}, untold: {}, closed: false, role: "text" })
 }
 
 const open = (self: Turn, key: string, block: Block): Block => {
@@ -425,21 +461,40 @@ const absorbDelta = (
   const type = part.type === "text-delta" ? "text" : "reasoning"
   const block = self.blocks.get(blockKey(type, part.id)) ?? begin(self, type, part.id, {})
   block.text += part.delta
-  tellDelta(self, block, part.delta, part.metadata, events)
+  if (block.role === undefined) decideRole(self, block, part.metadata, events)
+  else tellDelta(self, block, part.delta, part.metadata, events)
+}
+
+/** Tells a block as soon as it is known whether it is text or the output. */
+const decideRole = (self: Turn, block: Block, options: Prompt.ProviderOptions, events: Array<AgentEvent>): void => {
+  switch (Output.isOutput(block.text)) {
+    case "undecided":
+      return addOptions(block, options)
+    case "no":
+      return tellAll(self, block, options, events)
+    case "yes":
+      block.role = "output"
+      Output.begin(self.output!, undefined)
+      return tellDelta(self, block, block.text.slice(block.text.indexOf("{")), options, events)
+  }
+}
+
+/** Tells a block that is text after all. */
+const tellAll = (self: Turn, block: Block, options: Prompt.ProviderOptions, events: Array<AgentEvent>): void => {
+  block.role = "text"
+  tellDelta(self, block, block.text, options, events)
 }
 
 /** Tells a piece of a block, if there is anything to tell. */
 const tellDelta = (
-  { at }: Turn,
+  { at, output }: Turn,
   block: Block,
   delta: string,
   options: Prompt.ProviderOptions,
   events: Array<AgentEvent>
 ): void => {
-  if (!isEmpty(options)) {
-    block.options = mergeOptions(block.options, options)
-    block.untold = mergeOptions(block.untold, options)
-  }
+  addOptions(block, options)
+  if (block.role === "output") return Output.push(output!, delta)
   const told = isEmpty(block.untold) ? undefined : { metadata: block.untold }
   if (delta === "" && told === undefined) return
   block.untold = nothing
@@ -450,7 +505,14 @@ const tellDelta = (
   )
 }
 
+const addOptions = (block: Block, options: Prompt.ProviderOptions): void => {
+  if (isEmpty(options)) return
+  block.options = mergeOptions(block.options, options)
+  block.untold = mergeOptions(block.untold, options)
+}
+
 const absorbParams = (self: Turn, { delta, id }: Response.ToolParamsDeltaPart, events: Array<AgentEvent>): void => {
+  if (self.output !== undefined && self.output.call === id) return Output.push(self.output, delta)
   const name = self.called.get(id)
   if (name === undefined || delta === "") return
   events.push({ ...self.at.self, _tag: "ToolParamsDelta", id, name, delta })
@@ -470,7 +532,17 @@ const toSource = (
   ...metadataOf(part)
 })
 
+/** The output that a tool has carried, as if it had been said. */
+const absorbOutput = (self: Turn, reader: Output.Reader, { id, params }: Response.ToolCallPart<string, unknown>) => {
+  if (reader.call !== id) Output.begin(reader, id)
+  const text = typeof params === "string" ? params : isDeeper(params, self.maxDepth) ? "" : JSON.stringify(params)
+  // Nothing new where it came in pieces before.
+  if (reader.json.state === "start") Output.push(reader, text)
+  self.content.push({ type: "text", id, text, options: nothing, untold: nothing, closed: true, role: "output" })
+}
+
 const absorbCall = (self: Turn, wanted: Response.ToolCallPart<string, unknown>, events: Array<AgentEvent>): void => {
+  if (self.output !== undefined && wanted.name === outputTool) return absorbOutput(self, self.output, wanted)
   const deep = isDeeper(wanted.params, self.maxDepth)
   // Some providers take no other arguments than an object.
   const part = deep ? Response.toolCallPart({ ...wanted, params: {} }) : wanted
@@ -529,7 +601,7 @@ const replaceBlocks = (self: Turn, type: Block["type"], text: string): void => {
   const first = self.content.findIndex((block) => block.type === type)
   const others = self.content.filter((block) => block.type !== type)
   self.content.splice(0, self.content.length, ...others)
-  const block: Block = { type, id: "", text, options: nothing, untold: nothing, closed: true }
+  const block: Block = { type, id: "", text, options: nothing, untold: nothing, closed: true, role: "text" }
   if (text !== "") self.content.splice(Math.max(0, first), 0, block)
 }
 

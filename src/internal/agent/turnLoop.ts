@@ -18,6 +18,7 @@ import {
   type AgentErrorReason,
   EmptyPrompt,
   InvalidAgent,
+  InvalidOutput,
   MaxDurationExceeded,
   MaxToolCallsExceeded,
   MaxTurnsExceeded
@@ -32,7 +33,7 @@ import { type AgentSpec, namedModel, type RunOptions } from "./agent.ts"
 import { costOf } from "./cost.ts"
 import * as Guardrails from "./guardrails.ts"
 import { callModel } from "./modelCall.ts"
-import { outputOf, withOutput } from "./output.ts"
+import { repair, withOutput } from "./output.ts"
 import type { RunPlace } from "./place.ts"
 import type { Input } from "./protocol.ts"
 import { type AgentRun, close, fail, record, takeBack, write } from "./run.ts"
@@ -111,6 +112,7 @@ const begin = Effect.fnUntraced(function*<E, R>(
     added: [],
     budgets: Budget.join(yield* Budget.Current, agent.budget),
     output: options.output,
+    repaired: false,
     owed: new Map(),
     turn: undefined,
     answered: false,
@@ -169,13 +171,15 @@ const turns = <E, R>(run: AgentRun<E, R>): Effect.Effect<AgentResponse, AgentErr
         yield* callTools(run, turn, last).pipe(Effect.catch((reason) => fail(run, reason)))
         yield* write(run)
         yield* run.emit([finished(run, turn, yield* Prices.Prices)])
+        const exceeded = limitOf(run, number, last)
         const answer = answerOf(run, turn) ?? (yield* stopped(run, turn))
         if (answer !== undefined) {
-          yield* close(run)
-          return complete(run, turn, answer)
-        }
-        const exceeded = limitOf(run, number, last)
-        if (exceeded !== undefined) return yield* fail(run, exceeded)
+          const whole = yield* checked(run, answer, exceeded === undefined)
+          if (whole !== undefined) {
+            yield* close(run)
+            return complete(run, turn, whole)
+          }
+        } else if (exceeded !== undefined) return yield* fail(run, exceeded)
       }
     }),
     close(run)
@@ -216,7 +220,7 @@ const answerOf = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn): Pick<AgentRespons
   const entry = Turn.toEntry(turn)
   const goesOn = Turn.goesOn(turn)
   if (run.output === undefined) return goesOn ? undefined : { text: Transcript.text(entry) }
-  const output = outputOf(turn, entry)
+  const output = Turn.outputOf(turn)
   if (output === undefined && goesOn) return undefined
   return { text: Transcript.text(entry), ...(output !== undefined && { output }) }
 }
@@ -234,6 +238,22 @@ const stopped = <E, R>(
       stopWhen({ agent: agent.name, turn: turn.number, transcript }) ? { text: Turn.text(turn) } : undefined
   )
 }
+
+/** The answer with the output that the run was asked for; `undefined` once the model is asked to give it again. */
+const checked = Effect.fnUntraced(function*<E, R>(
+  run: AgentRun<E, R>,
+  answer: Pick<AgentResponse, "text" | "output">,
+  mayGoOn: boolean
+): Effect.fn.Return<Pick<AgentResponse, "text" | "output"> | undefined, AgentError> {
+  if (run.output?.read === undefined) return answer
+  const output = yield* Effect.result(run.output.read(answer.output))
+  if (output._tag === "Success") return { ...answer, output: output.success }
+  const problem = output.failure.message
+  if (run.repaired || !mayGoOn) return yield* fail(run, new InvalidOutput({ problem }))
+  run.repaired = true
+  yield* record(run, Transcript.user(repair(problem)))
+  return undefined
+})
 
 const complete = <E, R>(
   run: AgentRun<E, R>,
