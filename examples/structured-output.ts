@@ -1,12 +1,13 @@
 /**
  * An answer that is a value, not a text.
  *
- * Shows: `Agent.object` with a schema, after the agent's own tools, and how an answer that does not fit goes back to the
- * model once with what is wrong with it.
+ * Shows: `Agent.run` with a schema as `output`, after the agent's own tools; the parts of the value while it comes in; and
+ * how an answer that does not fit goes back to the model once with the problem. (Where only the value counts, `Agent.object`
+ * gives it.)
  * Run: `npm run build && node examples/structured-output.ts`
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Effect, Schema } from "effect"
+import { Effect, Schema, Stream } from "effect"
 import { Agent, Scripted, Tool } from "effect-troupe"
 import { openAiOr } from "./lib/models.ts"
 import { say } from "./lib/print.ts"
@@ -37,14 +38,18 @@ const model = openAiOr([
   // A quantity in words does not fit the schema ...
   Scripted.toolCall("final_answer", { customer: "Ada", lines: [{ item: "apple", quantity: "three", cents: 500 }] }),
   // ... so the model is told, and gives the whole answer again.
-  Scripted.toolCall("final_answer", {
-    customer: "Ada",
-    lines: [{ item: "apple", quantity: 3, cents: 500 }, { item: "pear", quantity: 1, cents: 400 }]
-  })
+  JSON.stringify(
+    { customer: "Ada", lines: [{ item: "apple", quantity: 3, cents: 500 }, { item: "pear", quantity: 1, cents: 400 }] },
+    null,
+    1
+  )
 ])
 
 const program = Effect.gen(function*() {
-  const invoice = yield* Agent.object(clerk, "Ada bought three apples and a pear.", Invoice)
+  const { output: invoice } = yield* Agent.run(clerk, "Ada bought three apples and a pear.", { output: Invoice }).pipe(
+    Stream.tap((event) => event._tag === "OutputPartial" ? say(JSON.stringify(event.output)) : Effect.void),
+    Agent.response
+  )
   for (const { cents, item, quantity } of invoice.lines) {
     yield* say(`${quantity} x ${item} at ${cents} = ${quantity * cents}`)
   }

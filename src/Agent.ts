@@ -15,8 +15,6 @@ import * as Arr from "effect/Array"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { hasProperty } from "effect/Predicate"
-import * as Ref from "effect/Ref"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
@@ -24,7 +22,7 @@ import type { NoExcessProperties } from "effect/Types"
 import * as Actor from "./Actor.ts"
 import type { ActorSystem } from "./ActorSystem.ts"
 import { AgentError, InvalidOutput } from "./AgentError.ts"
-import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
+import type { AgentEvent, AgentEventOf, AgentResponse, ResponseOf } from "./AgentEvent.ts"
 import { type BehaviorOptions, behaviorWith, responseOf } from "./internal/agent/actor.ts"
 import {
   type Agent,
@@ -32,12 +30,14 @@ import {
   isAgent,
   type Limits,
   namedModel,
+  type OutputOptions,
   type RunOptions,
   TypeId
 } from "./internal/agent/agent.ts"
 import { defaultBounds } from "./internal/agent/bounds.ts"
 import type { AnyTool, Changed, Failure, Options, Requirements } from "./internal/agent/options.ts"
-import type { AgentBehavior, AgentRef, Input, LocalAgentRef, Output } from "./internal/agent/protocol.ts"
+import * as AgentOutput from "./internal/agent/output.ts"
+import type { AgentBehavior, AgentRef, Input, LocalAgentRef } from "./internal/agent/protocol.ts"
 import { CurrentTool, parentIn } from "./internal/agent/toolContext.ts"
 import { checkName, toToolName } from "./internal/agent/toolName.ts"
 import * as TurnLoop from "./internal/agent/turnLoop.ts"
@@ -46,7 +46,7 @@ import { errorMessage } from "./internal/errorMessage.ts"
 import * as Pushed from "./internal/pushed.ts"
 import { Memory } from "./Memory.ts"
 import * as Tool from "./Tool.ts"
-import * as Transcript from "./Transcript.ts"
+import type * as Transcript from "./Transcript.ts"
 
 export {
   /** @since 0.1.0 @category models */
@@ -59,6 +59,8 @@ export {
   isAgent,
   /** @since 0.1.0 @category models */
   type Limits,
+  /** @since 0.1.0 @category models */
+  type OutputOptions,
   /** @since 0.1.0 @category models */
   type RunOptions,
   /** @since 0.1.0 @category models */
@@ -189,25 +191,57 @@ export {
  *
  * Nothing happens before the stream is read; the run waits for its reader once a few events are ahead of it.
  *
+ * With a schema as `output` the answer is a value of it: in parts in `OutputPartial` events while it comes in, and whole in
+ * the response. The model gives it in the JSON format of its provider where that has one, else as the arguments of a tool
+ * that no event shows. An answer that doesn't fit goes back to the model once, with the problem; a second one fails the
+ * run with `InvalidOutput`.
+ *
  * @example
  * ```ts
- * import { Console, Effect, Stream } from "effect"
+ * import { Console, Effect, Schema, Stream } from "effect"
  * import { Agent, Scripted } from "effect-troupe"
  *
- * const program = Agent.run(Agent.make("greeter"), "Hello?").pipe(
+ * const greeting = Agent.run(Agent.make("greeter"), "Hello?").pipe(
  *   Stream.runForEach((event) => Console.log(event._tag)),
  *   Effect.provide(Scripted.model(["Hello!"]))
+ * )
+ *
+ * const Person = Schema.Struct({ name: Schema.String, age: Schema.Int })
+ *
+ * const reading = Agent.run(Agent.make("reader"), "Ada is 36.", { output: Person }).pipe(
+ *   Stream.tap((event) => event._tag === "OutputPartial" ? Console.log(event.output) : Effect.void),
+ *   Agent.response,
+ *   Effect.map(({ output }) => output.age + 1),
+ *   Effect.provide(Scripted.model([`{ "name": "Ada", "age": 36 }`]))
  * )
  * ```
  *
  * @since 0.1.0
  * @category running
  */
-export const run = <E, R>(
+export function run<S extends Schema.Top, E, R>(
+  agent: Agent<E, R>,
+  input: Input,
+  options: OutputOptions<S>
+): Stream.Stream<AgentEventOf<S["Type"]>, AgentError | E, R | S["DecodingServices"]>
+export function run<E, R>(
   agent: Agent<E, R>,
   input: Input,
   options?: RunOptions
-): Stream.Stream<AgentEvent, AgentError | E, R> => agent.run(input, options)
+): Stream.Stream<AgentEvent, AgentError | E, R>
+// The loop knows of no type of an output; the signatures above do.
+export function run(
+  agent: Agent<unknown, unknown>,
+  input: Input,
+  options?: RunOptions | OutputOptions<Schema.Top>
+): Stream.Stream<AgentEvent, unknown, unknown> {
+  if (!isOutputOptions(options)) return agent.run(input, options)
+  const withServices = Effect.map(
+    Effect.context<unknown>(),
+    (services) => agent.run(input, { ...options, output: AgentOutput.request(options.output, services) })
+  )
+  return Pushed.unwrap(withServices)
+}
 
 /**
  * The response of a run, from its `Completed` event.
@@ -227,14 +261,12 @@ export const run = <E, R>(
  * @since 0.1.0
  * @category running
  */
-export const response = <E, R>(events: Stream.Stream<AgentEvent, E, R>): Effect.Effect<AgentResponse, E, R> =>
-  responseOf((emit) => Pushed.runForEach(events, emit))
+export const response = <Event extends AgentEvent, E, R>(
+  events: Stream.Stream<Event, E, R>
+): Effect.Effect<ResponseOf<Event>, E, R> => responseOf((emit) => Pushed.runForEach(events, emit))
 
 /**
- * Asks an agent, or the actor of an agent or a team, for a value: an answer that fits a schema.
- *
- * The model gives it as the arguments of a tool call, so any model with tools can. An answer that doesn't fit goes back
- * to the model once, with the problem; a second one fails with `InvalidOutput`.
+ * Asks an agent, or the actor of an agent or a team, for a value: the `output` of a run that is asked for one.
  *
  * @example
  * ```ts
@@ -244,7 +276,7 @@ export const response = <E, R>(events: Stream.Stream<AgentEvent, E, R>): Effect.
  * const Person = Schema.Struct({ name: Schema.String, age: Schema.Int })
  *
  * const program = Agent.object(Agent.make("reader"), "Ada is 36.", Person).pipe(
- *   Effect.provide(Scripted.model([Scripted.toolCall("final_answer", { name: "Ada", age: 36 })]))
+ *   Effect.provide(Scripted.model([`{ "name": "Ada", "age": 36 }`]))
  * )
  * ```
  *
@@ -256,7 +288,7 @@ export const object: {
     agent: Agent<E, R>,
     input: Input,
     schema: S,
-    options?: Pick<RunOptions, "transcript">
+    options?: RunOptions
   ): Effect.Effect<S["Type"], AgentError | E, R | S["DecodingServices"]>
   <S extends Schema.Top>(
     ref: AgentRef,
@@ -267,12 +299,11 @@ export const object: {
   target: Agent<E, R> | AgentRef,
   input: Input,
   schema: S,
-  options?: Pick<RunOptions, "transcript">
-): Effect.Effect<S["Type"], AgentError | Actor.ActorError | E, R | S["DecodingServices"]> => {
-  if (!isAgent(target)) return askForObject(schema, (input, output) => target.ask("Prompt", { input, output }), input)
-  const transcript = options?.transcript ?? Ref.makeUnsafe(Transcript.empty)
-  return askForObject(schema, (input, output) => response(target.run(input, { transcript, output })), input)
-}
+  options?: RunOptions
+): Effect.Effect<S["Type"], AgentError | Actor.ActorError | E, R | S["DecodingServices"]> =>
+  isAgent(target)
+    ? Effect.map(response(run(target, input, { ...options, output: schema })), ({ output }) => output)
+    : askForObject(target, input, schema)
 
 /**
  * The behavior of an agent as an actor.
@@ -466,34 +497,25 @@ const withHandlers = (tool: AnyTool): Effect.Effect<ReadonlyArray<Tool.Tool<stri
     ? Effect.succeed([tool])
     : Tool.fromToolkit(tool as Toolkit.Toolkit<Record<string, AiTool.Any>>)
 
-/** Asks, checks, and asks once more where the answer doesn't fit; both in one conversation. */
-const askForObject = Effect.fnUntraced(function*<S extends Schema.Top, E, R>(
-  schema: S,
-  ask: (input: Input, output: Output) => Effect.Effect<AgentResponse, E, R>,
-  input: Input
-): Effect.fn.Return<S["Type"], AgentError | E, R | S["DecodingServices"]> {
-  const { decode, jsonSchema } = asObject(schema)
-  const first = yield* ask(input, { jsonSchema })
-  const answer = yield* Effect.result(decode(first.output))
-  if (answer._tag === "Success") return answer.success
-  const repair = `Your answer does not fit: ${answer.failure.message}\nGive the whole answer again.`
-  const second = yield* ask(repair, { jsonSchema })
-  return yield* Effect.mapError(decode(second.output), ({ message }) =>
+const isOutputOptions = (
+  options: RunOptions | OutputOptions<Schema.Top> | undefined
+): options is OutputOptions<Schema.Top> => Schema.isSchema(options?.output)
+
+/** Asks, checks, and asks once more where the answer doesn't fit: the actor knows nothing but the schema's JSON. */
+const askForObject = Effect.fnUntraced(function*<S extends Schema.Top>(
+  ref: AgentRef,
+  input: Input,
+  schema: S
+): Effect.fn.Return<S["Type"], AgentError | Actor.ActorError, S["DecodingServices"]> {
+  const { jsonSchema, read } = AgentOutput.request(schema, yield* Effect.context<S["DecodingServices"]>())
+  const output = { jsonSchema }
+  const first = yield* Effect.result(read((yield* ref.ask("Prompt", { input, output })).output))
+  if (first._tag === "Success") return first.success
+  const again = yield* ref.ask("Prompt", { input: AgentOutput.repair(first.failure.message), output })
+  return yield* Effect.mapError(read(again.output), ({ message }) =>
     new AgentError({
-      agent: second.agent,
+      agent: again.agent,
       reason: new InvalidOutput({ problem: message }),
-      transcript: second.transcript
+      transcript: again.transcript
     }))
 })
-
-/** Providers take nothing but objects as arguments, so any other value is put into one. */
-const asObject = <S extends Schema.Top>(schema: S) => {
-  const codec = Schema.toCodecJson(schema)
-  const jsonSchema = AiTool.getJsonSchemaFromSchema(codec)
-  if (jsonSchema.type === "object") return { jsonSchema, decode: Schema.decodeUnknownEffect(codec) }
-  const decode = Schema.decodeUnknownEffect(codec)
-  return {
-    jsonSchema: AiTool.getJsonSchemaFromSchema(Schema.Struct({ value: codec })),
-    decode: (output: unknown) => decode(hasProperty(output, "value") ? output.value : output)
-  }
-}

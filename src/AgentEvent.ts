@@ -89,6 +89,21 @@ export const TextDelta = Schema.TaggedStruct("TextDelta", {
 export interface TextDelta extends Schema.Schema.Type<typeof TextDelta> {}
 
 /**
+ * The object that the run was asked for (`output`), as far as the model has given it: each event has all of it. Strings
+ * may lack their end, everything else is there when it is whole.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export const OutputPartial = Schema.TaggedStruct("OutputPartial", { ...place, output: Schema.Unknown })
+
+/**
+ * @since 0.1.0
+ * @category events
+ */
+export interface OutputPartial extends Schema.Schema.Type<typeof OutputPartial> {}
+
+/**
  * A piece of the model's reasoning, where the provider shows it. `id` is that of its block, as in `TextDelta`.
  *
  * @since 0.1.0
@@ -292,11 +307,29 @@ export const TurnRestarted = Schema.TaggedStruct("TurnRestarted", {
 export interface TurnRestarted extends Schema.Schema.Type<typeof TurnRestarted> {}
 
 /**
+ * What a provider says of its response: the id that it knows it by, and the headers, but for credentials.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ResponseInfo = Schema.Struct({
+  id: Schema.optionalKey(Schema.String),
+  headers: Schema.Record(Schema.String, Schema.String)
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ResponseInfo extends Schema.Schema.Type<typeof ResponseInfo> {}
+
+/**
  * One model call and the tools that it asked for are done. `turn` counts from 1; everything else is of the model call.
  *
  * `model` is the one that answered, as far as it says so, `cost` is in US dollars, where `Prices` knows its price.
  * `duration` and `timeToFirstPart` are milliseconds from the request to the end of the answer, and to its beginning, by
- * a clock that is never set back.
+ * a clock that is never set back. `metadata` has the usage and the finish reason in the provider's own words, under
+ * `"effect-troupe"`, beside what the provider adds.
  *
  * @since 0.1.0
  * @category events
@@ -309,7 +342,9 @@ export const TurnFinished = Schema.TaggedStruct("TurnFinished", {
   model: Schema.optionalKey(Schema.String),
   cost: Schema.optionalKey(Schema.Finite),
   duration: Schema.Finite,
-  timeToFirstPart: Schema.Finite
+  timeToFirstPart: Schema.Finite,
+  response: Schema.optionalKey(ResponseInfo),
+  metadata
 })
 
 /**
@@ -347,6 +382,16 @@ export const AgentResponse: Schema.Codec<AgentResponse, typeof response.Encoded>
 export interface AgentResponse extends Schema.Schema.Type<typeof response> {}
 
 /**
+ * The response of a run that was asked for a value of `A`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AgentResponseOf<out A> extends AgentResponse {
+  readonly output: A
+}
+
+/**
  * The run is over: always the last event of a run that did not fail, and there once. Runs inside of tools emit
  * their own events in the stream, but not this one: the tool's result stands for it.
  *
@@ -364,6 +409,7 @@ export interface Completed extends Schema.Schema.Type<typeof Completed> {}
 const event = Schema.Union([
   RunStarted,
   TextDelta,
+  OutputPartial,
   ReasoningDelta,
   Source,
   File,
@@ -393,6 +439,7 @@ export const AgentEvent: Schema.Codec<AgentEvent, typeof event.Encoded> = event
 export type AgentEvent =
   | RunStarted
   | TextDelta
+  | OutputPartial
   | ReasoningDelta
   | Source
   | File
@@ -405,3 +452,29 @@ export type AgentEvent =
   | TurnRestarted
   | TurnFinished
   | Completed
+
+/**
+ * The last event of a run that was asked for a value of `A`.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export interface CompletedOf<out A> extends Completed {
+  readonly response: AgentResponseOf<A>
+}
+
+/**
+ * Any event of a run that was asked for a value of `A`.
+ *
+ * @since 0.1.0
+ * @category events
+ */
+export type AgentEventOf<A> = Exclude<AgentEvent, Completed> | CompletedOf<A>
+
+/**
+ * The response at the end of a stream of these events.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type ResponseOf<Event extends AgentEvent> = Extract<Event, Completed>["response"]

@@ -36,6 +36,7 @@ import * as Semaphore from "effect/Semaphore"
 import { fail, positiveInteger } from "./internal/check.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
 import { estimateTokens, toJson } from "./internal/estimateTokens.ts"
+import * as Tap from "./Tap.ts"
 import * as Transcript from "./Transcript.ts"
 
 /**
@@ -257,7 +258,9 @@ export const semantic = (options: SemanticOptions): Layer.Layer<Memory, never, E
         (journal, query, limit) =>
           Effect.gen(function*() {
             yield* embedUntil(journal, journal.entries.length)
-            const target = toUnit((yield* model.embed(query)).vector)
+            const live = Effect.map(model.embed(query), ({ vector }) => [vector])
+            const [vector = []] = yield* Tap.embedding([query], live)
+            const target = toUnit(vector)
             return best(journal, limit, Number.NEGATIVE_INFINITY, (_, index) => cosine(journal.vectors[index], target))
           }).pipe(Effect.mapError((cause) => new SearchFailed({ cause }))),
         (journal) => {
@@ -437,9 +440,12 @@ const summaryMark = "summary"
 const summarized = (journal: SummarizedJournal): ReadonlyArray<Transcript.Entry> => {
   const { entries, prompt, summary } = journal
   if (summary === undefined) return prompt < 0 ? [] : entries.slice(entries.findIndex(isPrompt))
+  return [toEntry(summary), ...take(journal, journal)]
+}
+
+const toEntry = (summary: string): Transcript.Entry => {
   const text = `Summary of the conversation so far, which is not shown in full:\n\n${summary}`
-  const entry = Transcript.user([Prompt.textPart({ text, options: { "effect-troupe": summaryMark } })])
-  return [entry, ...take(journal, journal)]
+  return Transcript.user([Prompt.textPart({ text, options: { "effect-troupe": summaryMark } })])
 }
 
 /** Brings the summary up to date once the entries after it weigh more than the trigger. */
@@ -490,6 +496,22 @@ const summarize = (
   earlier: string | undefined,
   entries: ReadonlyArray<Transcript.Entry>
 ): Effect.Effect<Option.Option<string>> => {
+  const before = Transcript.make(earlier === undefined ? entries : [toEntry(earlier), ...entries])
+  const live = Effect.map(
+    writeSummary(model, earlier, entries),
+    (summary) => Transcript.make(Option.toArray(Option.map(summary, Transcript.user)))
+  )
+  return Effect.map(
+    Tap.compaction(before, live),
+    ({ entries: [summary] }) => Option.map(Option.fromUndefinedOr(summary), Transcript.text)
+  )
+}
+
+const writeSummary = (
+  model: LanguageModel.LanguageModel,
+  earlier: string | undefined,
+  entries: ReadonlyArray<Transcript.Entry>
+): Effect.Effect<Option.Option<string>> => {
   const conversation = `<conversation>\n${entries.map(render).join("\n")}\n</conversation>`
   return model.generateText({
     prompt: Prompt.fromMessages([
@@ -524,6 +546,10 @@ const render = (entry: Transcript.Entry): string =>
         return `${who} called ${part.name}(${toJson(part.params)}), which ${part.isFailure ? "failed" : "gave"} ${
           toJson(part.result)
         }`
+      case "tool-call":
+        return `${who} called ${part.name}(${toJson(part.params)})`
+      case "tool-result":
+        return `${part.name} ${part.isFailure ? "failed" : "gave"} ${toJson(part.result)}`
       case "reasoning":
         return ""
     }
@@ -546,9 +572,11 @@ const embed = Effect.fnUntraced(function*(
 ) {
   const texts = entries.slice(vectors.length, end).map(Transcript.text)
   if (texts.length === 0) return
-  const { embeddings } = yield* model.embedMany(texts.filter((text) => text !== ""))
+  const spoken = texts.filter((text) => text !== "")
+  const live = Effect.map(model.embedMany(spoken), ({ embeddings }) => embeddings.map(({ vector }) => vector))
+  const made = spoken.length === 0 ? [] : yield* Tap.embedding(spoken, live)
   let next = 0
-  for (const text of texts) vectors.push(text === "" ? undefined : toUnit(embeddings[next++]!.vector))
+  for (const text of texts) vectors.push(text === "" ? undefined : toUnit(made[next++]!))
 })
 
 /** The indices of the `k` exchanges before a part that are nearest to its prompt; none if embedding fails. */

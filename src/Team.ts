@@ -27,7 +27,7 @@ import { type Agent, isAgent } from "./Agent.ts"
 import { type AgentError, TeamLimitExceeded, UnknownMember } from "./AgentError.ts"
 import type { AgentResponse } from "./AgentEvent.ts"
 import { behaviorWith } from "./internal/agent/actor.ts"
-import type { AgentBehavior, AgentRef, Input } from "./internal/agent/protocol.ts"
+import type { AgentBehavior, Input } from "./internal/agent/protocol.ts"
 import type { Member, NamedMember, Reply, TeamError, TeamOptions, TeamServices } from "./internal/agent/teamRun.ts"
 import * as TeamRun from "./internal/agent/teamRun.ts"
 import { checkName } from "./internal/agent/toolName.ts"
@@ -235,7 +235,10 @@ export const hierarchy = <const Workers extends Record<string, Member>, Lead ext
   if (callsWorkers) { for (const [worker] of entries) checkName("Team.hierarchy", "a worker's name", worker) }
   return TeamRun.make<Workers[keyof Workers] | Lead>(name, {
     kind: "hierarchy",
-    members: [...entries, ["lead", callsWorkers ? (refs) => behaviorWith(leader, workerTools(entries, refs)) : lead]],
+    members: [
+      ...entries,
+      ["lead", callsWorkers ? (started) => behaviorWith(leader, workerTools(entries, started)) : lead]
+    ],
     answer: Effect.fnUntraced(function*(members, run) {
       const { input } = run.request
       if (callsWorkers) return yield* TeamRun.answer(run, members.at(-1)!, input)
@@ -493,10 +496,13 @@ const leadPrompt = (input: Input, replies: ReadonlyArray<Reply>): Input =>
       "\n\nWrite the one answer from this."
   )
 
-const workerTools = (workers: ReadonlyArray<NamedMember>, refs: ReadonlyArray<AgentRef>) =>
-  workers.map(([name, member], index) =>
-    Tool.fromAgent(refs[index]!, { name, description: TeamRun.descriptionOf(member) ?? `Asks ${name}` })
-  )
+const workerTools = (workers: ReadonlyArray<NamedMember>, started: ReadonlyArray<TeamRun.Started>) =>
+  workers.map(([name, member], index): Tool.Tool<string> => {
+    const { owned, ref } = started[index]!
+    const tool = Tool.fromAgent(ref, { name, description: TeamRun.descriptionOf(member) ?? `Asks ${name}` })
+    // A member that the team started is as much inside of the run as the team itself.
+    return owned ? { ...tool, runs: "agent" } : tool
+  })
 
 const handoffName = "handoff"
 

@@ -22,13 +22,14 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import { ToolFailed } from "./AgentError.ts"
+import type { ToolFailed } from "./AgentError.ts"
 import type { AgentEvent, AgentResponse } from "./AgentEvent.ts"
-import { Approvals } from "./Approvals.ts"
-import { deepArguments, isDeeper } from "./internal/agent/bounds.ts"
+import type { Approvals } from "./Approvals.ts"
+import { isDeeper } from "./internal/agent/bounds.ts"
+import { handle, onFailure } from "./internal/agent/handle.ts"
 import { reconnecting } from "./internal/agent/mcpClient.ts"
 import { discover, type McpTool, type Selection } from "./internal/agent/mcpTools.ts"
-import { type EffectClass, errorTypeOf, failure, failureOf, type Outcome } from "./internal/agent/outcome.ts"
+import { type EffectClass, errorTypeOf, failure, failureOf, type Outcome, type Runs } from "./internal/agent/outcome.ts"
 import type { AgentRef, Input } from "./internal/agent/protocol.ts"
 import { CurrentTool, parentIn } from "./internal/agent/toolContext.ts"
 import { checkName, toToolName } from "./internal/agent/toolName.ts"
@@ -47,7 +48,9 @@ export {
   /** @since 0.1.0 @category constructors */
   failure,
   /** @since 0.1.0 @category models */
-  type Outcome
+  type Outcome,
+  /** @since 0.1.0 @category models */
+  type Runs
 } from "./internal/agent/outcome.ts"
 
 const TypeId = "~effect-troupe/Tool"
@@ -64,6 +67,8 @@ export interface Tool<out Name extends string, out R = never> {
   /** The tool as the model knows it. */
   readonly definition: AiTool.Any
   readonly effect: EffectClass
+  /** Where its work is done. */
+  readonly runs: Runs
   /** Whether some of its calls wait for `Approvals`. */
   readonly needsApproval: boolean
   /** Tells why it does not take these arguments, if it doesn't. */
@@ -212,20 +217,18 @@ export function fn(
     [TypeId]: TypeId,
     name,
     effect: options.effect ?? "once",
+    runs: "handler",
     needsApproval: needsApproval !== false,
     definition: AiTool.make(name, { description: options.description, parameters, success }),
     problemOf: problemOf(decode),
-    handle: Effect.fnUntraced(function*(params) {
-      const decoded = yield* Effect.result(decode(params))
-      if (decoded._tag === "Failure") return invalidArguments(name, decoded.failure.message)
-      const asks = typeof needsApproval === "function" ? needsApproval(decoded.success) : needsApproval
-      if (!asks) return yield* answer(decoded.success)
-      return yield* onceApproved(yield* Approvals, params, (params) =>
-        Effect.matchEffect(decode(params), {
-          onFailure: ({ message }) => Effect.succeed(invalidArguments(name, message)),
-          onSuccess: answer
-        }), problemOf(decode))
-    }, catchDefects(name, options.failureMode))
+    handle: handle({
+      name,
+      decode,
+      asks: typeof needsApproval === "function" ? needsApproval : () => needsApproval,
+      problemOf: problemOf(decode),
+      run: answer,
+      failureMode: options.failureMode
+    })
   }
 }
 
@@ -274,7 +277,7 @@ export function fromAgent(ref: AgentRef, options: FromAgentOptions & { readonly 
 export function fromAgent<R>(target: Runnable<R> | AgentRef, options: FromAgentOptions): Tool<string, R> {
   const name = options.name ?? toToolName("run" in target ? target.name : target.protocol.name)
   checkOptions("Tool.fromAgent", name, options)
-  return fn(name, {
+  const tool = fn(name, {
     description: options.description,
     parameters: {
       prompt: Schema.String.annotate({ description: "What the agent is asked, with all that it must know" })
@@ -288,6 +291,7 @@ export function fromAgent<R>(target: Runnable<R> | AgentRef, options: FromAgentO
         : waitFor(target.stream("Run", { input: prompt, parent: parentIn(tool, name) }), tool.emit)
       return Effect.map(answered, ({ text }) => text)
     }))
+  return { ...tool, runs: "run" in target ? "agent" : "actor" }
 }
 
 /**
@@ -331,17 +335,14 @@ export const handoff = <const Name extends string>(
   options: FromAgentOptions & { readonly name: Name }
 ): Tool<Name> => {
   checkOptions("Tool.handoff", options.name, options)
-  const tool = fn(
-    options.name,
-    { description: options.description, parameters: { message: handoffMessage } },
-    () => Effect.void
-  )
+  const { description, name } = options
+  const tool = fn(name, { description, parameters: { message: handoffMessage } }, () => Effect.void)
   const hand = withPolicies(
-    options.name,
+    name,
     { timeout: options.timeout },
     Effect.fnUntraced(function*(message: string) {
       const tool = yield* CurrentTool
-      const parent = parentIn(tool, options.name)
+      const parent = parentIn(tool, name)
       const history = yield* tool.conversation
       const events = ref.stream("Run", { input: message, history, parent, as: tool.at.voice })
       const { output, text } = yield* waitFor(events, tool.emit)
@@ -353,14 +354,17 @@ export const handoff = <const Name extends string>(
       return outcome
     })
   )
-  const decode = Schema.decodeUnknownEffect(Schema.Struct({ message: handoffMessage }))
   return {
     ...tool,
-    handle: (params) =>
-      Effect.matchEffect(decode(params), {
-        onFailure: (error) => Effect.succeed(invalidArguments(options.name, error.message)),
-        onSuccess: ({ message }) => Effect.catch(hand(message), (error) => Effect.succeed(failureOf(error)))
-      })
+    runs: "actor",
+    handle: handle({
+      name,
+      decode: Schema.decodeUnknownEffect(Schema.Struct({ message: handoffMessage })),
+      asks: () => false,
+      problemOf: tool.problemOf,
+      run: ({ message }: { readonly message: string }) =>
+        Effect.catch(hand(message), (error) => Effect.succeed(failureOf(error)))
+    })
   }
 }
 
@@ -462,21 +466,22 @@ export function fromMcp<R>(
         const { name } = definition
         // The retries of a broken connection are in the time of one call.
         const execute = withPolicies(name, { timeout, ...(effect === "pure" && { effect }) }, call)
-        const run = (params: unknown) => Effect.catch(execute(params), (error) => Effect.succeed(failureOf(error)))
         const asks = typeof needsApproval === "function" ? needsApproval : () => needsApproval
         return {
           [TypeId]: TypeId,
           name,
           effect,
+          runs: "handler",
           needsApproval: needsApproval !== false,
           definition,
           problemOf: problemOfArguments,
-          handle: (params) =>
-            Effect.suspend(() =>
-              asks(tool, params)
-                ? Effect.flatMap(Approvals, (approvals) => onceApproved(approvals, params, run, problemOfArguments))
-                : run(params)
-            ).pipe(catchDefects(name))
+          handle: handle({
+            name,
+            decode: Effect.succeed,
+            asks: (params) => asks(tool, params),
+            problemOf: problemOfArguments,
+            run: (params) => Effect.catch(execute(params), (error) => Effect.succeed(failureOf(error)))
+          })
         }
       })
     )
@@ -486,31 +491,6 @@ export function fromMcp<R>(
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
-
-const invalidArguments = (name: string, problem: string): Outcome => ({
-  ...failure(`Invalid arguments for tool ${name}: ${problem}`),
-  errorType: "InvalidArguments"
-})
-
-const onFailure = (
-  name: string,
-  mode: FnOptions<{}, Schema.Top>["failureMode"],
-  cause: unknown
-): Effect.Effect<Outcome, ToolFailed> =>
-  mode === "error" ? Effect.fail(new ToolFailed({ tool: name, cause })) : Effect.succeed(failureOf(cause))
-
-const catchDefects =
-  (name: string, mode: FnOptions<{}, Schema.Top>["failureMode"] = "return") =>
-  <R>(self: Effect.Effect<Outcome, ToolFailed, R>): Effect.Effect<Outcome, ToolFailed, R> =>
-    Effect.catchCause(self, (cause) => {
-      if (Cause.hasFails(cause)) return Effect.failCause(cause)
-      const defect = Cause.squash(cause)
-      const problem = { ...failure(`Tool ${name} failed: ${errorMessage(defect)}`), errorType: errorTypeOf(defect) }
-      return Effect.andThen(
-        Effect.logError(`Tool ${name} died`, cause),
-        mode === "error" ? onFailure(name, mode, defect) : Effect.succeed(problem)
-      )
-    })
 
 /** The handler within the policies that are set. */
 const withPolicies = <Params, A, E, R>(
@@ -558,38 +538,6 @@ const problemOf = <A, R>(decode: (params: unknown) => Effect.Effect<A, Schema.Sc
 /** The server checks the rest. */
 const problemOfArguments = (params: unknown) => Effect.succeed(isObject(params) ? undefined : "they must be an object")
 
-/** Puts the call up for approval and acts on the decision. */
-const onceApproved = Effect.fnUntraced(function*<R, R2>(
-  approvals: Approvals["Service"],
-  params: unknown,
-  run: (params: unknown) => Effect.Effect<Outcome, ToolFailed, R>,
-  problemOf: (params: unknown) => Effect.Effect<string | undefined, never, R2>
-) {
-  const { at, emit, id, maxDepth, name, path } = yield* CurrentTool
-  const services = yield* Effect.context<R2>()
-  let approval = ""
-  const decision = yield* approvals.request({ ...at.self, path, call: id, tool: name, params }, {
-    problemOf: (params) => Effect.provideContext(problemOf(params), services),
-    requested: (request) => {
-      approval = request.id
-      return emit([{ ...at.self, _tag: "ApprovalRequested", approval, id, name, params }])
-    }
-  })
-  yield* emit([{ ...at.self, _tag: "ApprovalDecided", approval, id, name, decision }])
-  switch (decision._tag) {
-    case "Rejected":
-      return failure(`Not run: the call was rejected: ${decision.message}`)
-    case "Expired":
-      return failure("Not run: nobody approved the call in time")
-    case "Approved": {
-      if (decision.params === undefined) return yield* run(params)
-      if (isDeeper(decision.params, maxDepth)) return failure(deepArguments(maxDepth))
-      const outcome = yield* run(decision.params)
-      return { ...outcome, params: decision.params }
-    }
-  }
-})
-
 type Answer = Pick<AgentResponse, "text" | "output">
 
 /** The same for the run of another actor. */
@@ -621,11 +569,11 @@ type HandlerOutput = AiTool.HandlerResult<AiTool.Any>
 
 const fromHandler = <E, R>(
   definition: AiTool.Any,
-  handle: (params: unknown, callId: string) => Stream.Stream<HandlerOutput, E, R>
+  answers: (params: unknown, callId: string) => Stream.Stream<HandlerOutput, E, R>
 ): Tool<string, R> => {
   const { name } = definition
   const run = (params: unknown, callId: string) =>
-    handle(params, callId).pipe(
+    answers(params, callId).pipe(
       Stream.tap((output) => output.preliminary ? emit(output.encodedResult) : Effect.void),
       Stream.filter((output) => !output.preliminary),
       Stream.runLast,
@@ -640,21 +588,23 @@ const fromHandler = <E, R>(
       })),
       Effect.catch((error) => Effect.succeed(failureOf(error)))
     )
+  // Its arguments are decoded where they are handled.
+  const problemOf = () => Effect.undefined
   return {
     [TypeId]: TypeId,
     name,
     definition,
     effect: "once",
+    runs: "handler",
     needsApproval: definition.needsApproval !== undefined && definition.needsApproval !== false,
-    // Its arguments are decoded where they are handled.
-    problemOf: () => Effect.undefined,
-    handle: Effect.fnUntraced(function*(params, callId) {
-      if (!(yield* asksApproval(definition, params, callId))) return yield* run(params, callId)
-      // A toolkit doesn't say in its type whether a tool needs approval; an agent looks before its run starts.
-      const approvals = yield* Effect.serviceOption(Approvals)
-      if (Option.isNone(approvals)) return failure(`Not run: tool ${name} needs approval: provide Approvals.layer`)
-      return yield* onceApproved(approvals.value, params, (params) => run(params, callId), () => Effect.undefined)
-    }, catchDefects(name))
+    problemOf,
+    handle: handle({
+      name,
+      decode: Effect.succeed,
+      asks: (params, callId) => asksApproval(definition, params, callId),
+      problemOf,
+      run
+    })
   }
 }
 
@@ -662,8 +612,5 @@ const asksApproval = (
   { needsApproval }: AiTool.Any,
   params: unknown,
   toolCallId: string
-): Effect.Effect<boolean> => {
-  if (typeof needsApproval !== "function") return Effect.succeed(needsApproval === true)
-  const asks = needsApproval(params, { toolCallId, messages: [] })
-  return Effect.isEffect(asks) ? asks : Effect.succeed(asks)
-}
+): boolean | Effect.Effect<boolean> =>
+  typeof needsApproval === "function" ? needsApproval(params, { toolCallId, messages: [] }) : needsApproval === true

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, type Fiber, Logger, Schema, Stream } from "effect"
+import { Deferred, Effect, type Fiber, Logger, Metric, Schema, Stream } from "effect"
 import { Rpc } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
@@ -196,7 +196,9 @@ const check = (
           play(script, options).pipe(
             Effect.provide(ActorSystem.layer({ name: "laws" })),
             Effect.map((played) => law(played, script, options)),
-            Effect.provide([TestClock.layer(), Logger.layer([])])
+            Effect.provide([TestClock.layer(), Logger.layer([])]),
+            // Counters outlive their system: each run has its own.
+            Effect.provideService(Metric.MetricRegistry, new Map())
           )
         )),
       parameters

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, type Fiber, Logger, Schema, Stream } from "effect"
+import { Deferred, Effect, type Fiber, Logger, Metric, Schema, Stream } from "effect"
 import { Rpc } from "effect/rpc"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
@@ -258,7 +258,9 @@ const check = (ends: ReadonlyArray<Plan["end"]>, law: (played: Played) => void) 
             play(script, options).pipe(
               Effect.map(law),
               Effect.provide(ActorSystem.layer({ name: "nesting", shutdownTimeout: 0 })),
-              Effect.provide([TestClock.layer(), Logger.layer([])])
+              Effect.provide([TestClock.layer(), Logger.layer([])]),
+              // Counters outlive their system: each run has its own.
+              Effect.provideService(Metric.MetricRegistry, new Map())
             )
           )
       ),

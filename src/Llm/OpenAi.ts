@@ -133,8 +133,8 @@ const options = Effect.fnUntraced(function*(name: string, { api, ...settings }: 
     settings: useResponses ? unstored(settings) : settings,
     codecTransformer: toCodecOpenAI,
     strictTools: "whenPossible",
-    // Of other servers with this API nobody knows.
-    jsonOutput: isOpenAi ? "always" : undefined,
+    // Nobody knows it of other servers with the older API.
+    jsonOutput: isOpenAi || useResponses ? "always" : undefined,
     secrets
   } as const
 })

@@ -33,14 +33,17 @@ export const withSource = <A, E, R>(stream: () => Stream.Stream<A, E, R>, source
   Object.assign(Stream.fromChannel(Channel.suspend(() => Stream.toChannel(stream()))), { [SourceTypeId]: source })
 
 /** A stream that an effect gives; reading it costs no more than reading that one. */
-export const unwrap = <A, E, R>(effect: Effect.Effect<Stream.Stream<A, E, R>>): Stream.Stream<A, E, R> =>
+export const unwrap = <A, E, R, R2>(
+  effect: Effect.Effect<Stream.Stream<A, E, R>, never, R2>
+): Stream.Stream<A, E, R | R2> =>
   Object.assign(
-    Stream.fromChannel<ReadonlyArray<A> & readonly [A, ...Array<A>], E, R>(Channel.fromTransform((upstream, scope) =>
-      Effect.flatMap(effect, (stream) => Channel.toTransform(Stream.toChannel(stream))(upstream, scope))
-    )),
+    Stream.fromChannel<ReadonlyArray<A> & readonly [A, ...Array<A>], E, R | R2>(
+      Channel.fromTransform((upstream, scope) =>
+        Effect.flatMap(effect, (stream) => Channel.toTransform(Stream.toChannel(stream))(upstream, scope))
+      )
+    ),
     {
-      [SourceTypeId]: (emit: Emit<A>) =>
-        Effect.flatMap(effect, (stream) => runForEach(stream, emit))
+      [SourceTypeId]: (emit: Emit<A>) => Effect.flatMap(effect, (stream) => runForEach(stream, emit))
     }
   )
 

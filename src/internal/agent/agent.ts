@@ -14,6 +14,7 @@ import type * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import { hasProperty } from "effect/Predicate"
 import type * as Ref from "effect/Ref"
+import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { AgentError } from "../../AgentError.ts"
@@ -26,8 +27,9 @@ import type { Reason, Recovery } from "../../Recover.ts"
 import type { Tool } from "../../Tool.ts"
 import type * as Transcript from "../../Transcript.ts"
 import type { Bounds } from "./bounds.ts"
+import type { OutputRequest } from "./output.ts"
 import type { Origin } from "./place.ts"
-import type { Input, Output } from "./protocol.ts"
+import type { Input } from "./protocol.ts"
 
 export const TypeId = "~effect-troupe/Agent"
 
@@ -141,15 +143,28 @@ export interface RunOptions {
    */
   readonly memory?: Memory["Service"] | undefined
   /**
-   * Asks for an answer of this shape, unchecked, in the response's `output`. `Agent.object` checks it. Default: text.
+   * Asks for an object in the place of text. Default: text.
+   *
+   * @internal
    */
-  readonly output?: Output | undefined
+  readonly output?: OutputRequest | undefined
   /**
    * Where the run takes place. Default: inside of the tool call around it, if there is one.
    *
    * @internal
    */
   readonly origin?: Origin | undefined
+}
+
+/**
+ * The options of one run that shall answer with a value.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface OutputOptions<out S extends Schema.Top> extends Omit<RunOptions, "output"> {
+  /** The schema of the value. */
+  readonly output: S
 }
 
 /**

@@ -11,6 +11,7 @@ import type * as AiTool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Pull from "effect/Pull"
 import * as Ref from "effect/Ref"
 import * as Schedule from "effect/Schedule"
@@ -21,6 +22,7 @@ import * as Budget from "../../Budget.ts"
 import * as Prices from "../../Llm/Prices.ts"
 import { RequestSettings, type Settings } from "../../Llm/Settings.ts"
 import type { Reason, Recovery } from "../../Recover.ts"
+import { compaction, type ModelCall, type Part, Tap } from "../../Tap.ts"
 import * as Transcript from "../../Transcript.ts"
 import { estimateTokens } from "../estimateTokens.ts"
 import { isContent } from "../llm/callSpan.ts"
@@ -28,7 +30,9 @@ import type { NamedModel } from "./agent.ts"
 import { costOf } from "./cost.ts"
 import * as Guardrails from "./guardrails.ts"
 import { withOutput } from "./output.ts"
+import { turnPath } from "./place.ts"
 import { type AgentRun, fail, leaveOut } from "./run.ts"
+import { CurrentSite } from "./toolContext.ts"
 import { outputTool, sameName } from "./toolName.ts"
 import * as Turn from "./turn.ts"
 
@@ -42,17 +46,19 @@ export const callModel = Effect.fnUntraced(function*<E, R>(
   const held = Guardrails.checks(guardrails, "output")
   const heldReasoning = Guardrails.checks(guardrails, "reasoning")
   const attempts: Attempts<R> = { step: undefined }
-  while (true) {
-    const turn = Turn.make(run.at, number, { held, heldReasoning, maxDepth: run.agent.bounds.maxDepth })
+  for (let attempt = 1;; attempt++) {
+    const { maxDepth } = run.agent.bounds
+    const { output, owed } = run
+    const turn = Turn.make(run.at, number, { attempt, held, heldReasoning, maxDepth, output, owed })
     run.turn = turn
-    const request = yield* plan(run, number, last)
+    const request = yield* plan(run, turn, last)
     const answered = yield* Effect.result(paid(run, turn, request))
     if (answered._tag === "Success") {
       if (heldReasoning) yield* checkReasoning(run, turn)
       if (held) yield* checkText(run, turn)
       return turn
     }
-    if (!(yield* recovered(run, attempts, answered.failure))) {
+    if (!(yield* recovered(run, turn, attempts, answered.failure))) {
       const why = refusalOf(answered.failure)
       if (why !== undefined && !Turn.says(turn)) yield* leaveOut(run, why)
       return yield* fail(run, answered.failure)
@@ -84,14 +90,14 @@ interface ModelRequest {
 
 const plan = Effect.fnUntraced(function*<E, R>(
   run: AgentRun<E, R>,
-  number: number,
+  turn: Turn.Turn,
   last: boolean
 ): Effect.fn.Return<ModelRequest, AgentError | E, R> {
   const { agent, output } = run
   const transcript = yield* Ref.get(run.transcript)
   const chosen = agent.prepareTurn === undefined
     ? {}
-    : yield* agent.prepareTurn({ agent: agent.name, turn: number, transcript })
+    : yield* agent.prepareTurn({ agent: agent.name, turn: turn.number, transcript })
   const tools = chosen.tools
   const given = tools === undefined ? agent.definitions : tools.map((tool) => tool.definition)
   const definitions = withOutput(given, output)
@@ -101,7 +107,7 @@ const plan = Effect.fnUntraced(function*<E, R>(
   const prices = yield* Prices.Prices
   const problem = (tools && sameName(definitions)) ?? unpriced(run, model, settings, prices)
   if (problem !== undefined) return yield* fail(run, new InvalidAgent({ problem }))
-  const window = yield* windowOf(run, transcript)
+  const window = yield* windowOf(run, turn, transcript)
   const prompt = Transcript.toPrompt(window, chosen.instructions ?? agent.instructions)
   return {
     model,
@@ -136,32 +142,44 @@ const unpriced = <E, R>(
 /** The part of the conversation that requests carry. */
 const windowOf = <E, R>(
   { compacted, memory }: AgentRun<E, R>,
+  turn: Turn.Turn,
   transcript: Transcript.Transcript
 ): Effect.Effect<Transcript.Transcript> => {
   if (compacted !== undefined) {
     return Effect.succeed(Transcript.append(compacted.transcript, ...transcript.entries.slice(compacted.at)))
   }
-  return memory === undefined ? Effect.succeed(transcript) : memory.window
+  return memory === undefined ? Effect.succeed(transcript) : between(turn, memory.window)
 }
+
+/** Lets a memory's or a recovery's calls find their place. */
+const between = <A, E, R>(turn: Turn.Turn, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.withFiber((fiber) => {
+    if (fiber.getRef(Tap) === undefined) return effect
+    const { at, counts, number } = turn
+    return Effect.provideService(effect, CurrentSite, { at, turn: number, path: pathOf(turn), counts })
+  })
+
+const pathOf = ({ at, attempt, number }: Turn.Turn): string => turnPath(at, number, attempt)
 
 /** Reads the answer into the turn and emits its events. */
 const read = <E, R>(
   run: AgentRun<E, R>,
   turn: Turn.Turn,
-  { model, prompt, settings, toolChoice, toolkit }: ModelRequest
+  request: ModelRequest
 ): Effect.Effect<void, ModelFailed> => {
+  const { model, prompt, settings, toolChoice, toolkit } = request
   turn.asked = model.name
-  const parts = model.service.streamText({
+  const live = model.service.streamText({
     prompt,
     toolkit,
     toolChoice,
     disableToolCallResolution: true,
     toolCallValidation: "deferred"
     // With resolution off no tool's schema runs, so their requirements do not apply here.
-  }) as Stream.Stream<Turn.Part, AiError.AiError>
+  }) as Stream.Stream<Part, AiError.AiError>
   const whole = Effect.suspend(() => turn.finish === undefined ? Effect.fail(cutOff(turn.agent)) : Effect.void)
-  return timed(turn, (note) =>
-    Stream.runForEachArray(parts, (parts) => {
+  return timed(turn, (fiber, note) =>
+    Stream.runForEachArray(tapped(fiber, turn, request, live), (parts) => {
       note(parts)
       const told = run.emit(Turn.absorb(turn, parts))
       return turn.error === undefined ? told : Effect.andThen(told, Effect.fail(turn.error))
@@ -174,20 +192,41 @@ const read = <E, R>(
     )
 }
 
+const tapped = (
+  fiber: Fiber.Fiber<unknown, unknown>,
+  turn: Turn.Turn,
+  { model, prompt, toolChoice, toolkit }: ModelRequest,
+  live: Stream.Stream<Part, AiError.AiError>
+): Stream.Stream<Part, AiError.AiError> => {
+  const tap = fiber.getRef(Tap)?.model
+  if (tap === undefined) return live
+  const call: ModelCall = {
+    ...turn.at.self,
+    path: pathOf(turn),
+    turn: turn.number,
+    model: model.name,
+    prompt,
+    tools: Object.values(toolkit.tools),
+    toolChoice,
+    settings: fiber.getRef(RequestSettings)
+  }
+  return tap(call, live)
+}
+
 /** Measures a model call by the monotonic clock. `note` gets its parts as they come. */
 const timed = <A, E, R>(
   turn: Turn.Turn,
-  call: (note: (parts: ReadonlyArray<Turn.Part>) => void) => Effect.Effect<A, E, R>
+  call: (fiber: Fiber.Fiber<unknown, unknown>, note: (parts: ReadonlyArray<Part>) => void) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => {
     const clock = fiber.getRef(Clock.Clock)
     const startedAt = clock.monotonicTimeNanosUnsafe()
     const sinceStart = () => Number(clock.monotonicTimeNanosUnsafe() - startedAt) / 1_000_000
     let timeToFirstPart: number | undefined
-    const note = (parts: ReadonlyArray<Turn.Part>) => {
+    const note = (parts: ReadonlyArray<Part>) => {
       if (timeToFirstPart === undefined && parts.some(isContent)) timeToFirstPart = sinceStart()
     }
-    return Effect.map(call(note), (answer) => {
+    return Effect.map(call(fiber, note), (answer) => {
       const duration = sinceStart()
       turn.timing = { duration, timeToFirstPart: timeToFirstPart ?? duration }
       return answer
@@ -249,7 +288,8 @@ const checkText = Effect.fnUntraced(function*<E, R>(
   if (text === "") return
   const passed = yield* Effect.catch(Guardrails.checkOutput(run.agent.guardrails, text), tripped(run))
   Turn.release(turn, passed)
-  yield* run.emit([Turn.toText(run.at, passed)])
+  const output = run.output && Turn.outputOf(turn)
+  yield* run.emit([output === undefined ? Turn.toText(run.at, passed) : Turn.toPartial(run.at, output)])
 })
 
 /** Runs the reasoning guardrails on the reasoning of a turn, and only then emits it. */
@@ -294,6 +334,7 @@ const stepOf = <R>(schedule: Schedule.Schedule<unknown, Reason, never, R>) => Sc
 /** Carries out what the agent's `recover` says; false where the failure stands. */
 const recovered = Effect.fnUntraced(function*<E, R>(
   run: AgentRun<E, R>,
+  turn: Turn.Turn,
   attempts: Attempts<R>,
   reason: Reason
 ): Effect.fn.Return<boolean, E, R> {
@@ -312,8 +353,8 @@ const recovered = Effect.fnUntraced(function*<E, R>(
     }
     case "Compact": {
       const transcript = yield* Ref.get(run.transcript)
-      const before = estimateTokens((yield* windowOf(run, transcript)).entries)
-      const after = yield* choice.compact(transcript)
+      const before = estimateTokens((yield* windowOf(run, turn, transcript)).entries)
+      const after = yield* between(turn, compaction(transcript, choice.compact(transcript)))
       run.compacted = { transcript: after, at: transcript.length }
       return estimateTokens(after.entries) < before
     }

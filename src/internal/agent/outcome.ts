@@ -37,6 +37,15 @@ export interface Outcome {
 export type EffectClass = "pure" | "idempotent" | "once"
 
 /**
+ * Where the work of a tool is done: in its own handler, in a run of an agent inside of the call, or by an actor that it
+ * prompts.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Runs = "handler" | "agent" | "actor"
+
+/**
  * The outcome of a call that failed, with the message that the model reads.
  *
  * @since 0.1.0

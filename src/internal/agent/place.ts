@@ -34,7 +34,7 @@ export interface Origin {
 
 export const make = (agent: string, { as, parent }: Origin, random: RandomService): RunPlace => {
   const run = makeId(random)
-  if (parent === undefined) return place({ run, agent }, as, segment(agent))
+  if (parent === undefined) return place({ run, agent }, as, escape(agent))
   const { path, ...above } = parent
   return place({ run, agent, parent: above }, as, path)
 }
@@ -45,15 +45,29 @@ export const makeId = (random: RandomService): string => letters(random) + lette
 /** An id for the next block of text or reasoning; no other run's blocks have it. */
 export const nextBlock = (at: RunPlace): string => `${at.self.run}-${++at.blocks}`
 
-/** The way to a run inside of something; `count` tells those of the same name apart, from 1 on. */
-export const pathOf = (outer: string, name: string, count: number): string =>
-  `${outer}/${segment(name)}${count === 1 ? "" : `~${count}`}`
+/** A place where runs and other calls are started: the way to it, and how many of each name there were. */
+export interface Site {
+  readonly path: string
+  readonly counts: Map<string, number>
+}
+
+/** The way to the next run or call of this name, escaped. */
+export const nextPath = ({ counts, path }: Site, name: string): string => {
+  const count = (counts.get(name) ?? 0) + 1
+  counts.set(name, count)
+  return `${path}/${nth(name, count)}`
+}
+
+/** The way to a turn of a run, on this attempt. */
+export const turnPath = ({ path }: RunPlace, turn: number, attempt: number): string =>
+  `${path}/${nth(String(turn), attempt)}`
 
 /** The way to a tool call of a run. */
-export const callPath = ({ path }: RunPlace, turn: number, call: string): string => `${path}/${turn}/${segment(call)}`
+export const callPath = ({ path }: RunPlace, turn: number, call: string): string => `${path}/${turn}/${escape(call)}`
 
 /** A name as a part of a path. */
-const segment = (name: string): string => special.test(name) ? encodeURIComponent(name) : name
+export const escape = (name: string): string =>
+  special.test(name) ? name.replaceAll(/[/%~]/g, (character) => escapes[character]!) : name
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -73,3 +87,7 @@ const letters = (random: RandomService): string =>
   Math.floor(random.nextDoubleUnsafe() * 36 ** 8).toString(36).padStart(8, "0")
 
 const special = /[/%~]/
+
+const escapes: Readonly<Record<string, string>> = { "/": "%2F", "%": "%25", "~": "%7E" }
+
+const nth = (name: string, count: number): string => count === 1 ? name : `${name}~${count}`

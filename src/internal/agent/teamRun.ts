@@ -23,7 +23,7 @@ import * as check from "../check.ts"
 import * as Pushed from "../pushed.ts"
 import type { Shown } from "../shown.ts"
 import { type BehaviorOptions, serve } from "./actor.ts"
-import { pathOf, type RunPlace } from "./place.ts"
+import { escape, nextPath, type RunPlace } from "./place.ts"
 import type { AgentBehavior, AgentRef, Input, Request } from "./protocol.ts"
 import { inAgentSpan } from "./spans.ts"
 import { placeRun } from "./toolContext.ts"
@@ -133,9 +133,9 @@ export interface Plan<R> {
   readonly kind: string
   /** Whether members answer in the team's own conversation. Default: no. */
   readonly shared?: boolean | undefined
-  /** Who is started as a child gets the name in the actor tree. A function gets the refs of those before. */
+  /** Who is started as a child gets the name in the actor tree. A function gets those that were started before. */
   readonly members: ReadonlyArray<
-    readonly [name: string, member: Member | ((refs: ReadonlyArray<AgentRef>) => Member)]
+    readonly [name: string, member: Member | ((started: ReadonlyArray<Started>) => Member)]
   >
   /** Gets the members in their order. */
   readonly answer: (members: ReadonlyArray<Started>, run: TeamRun) => Effect.Effect<Answer, AgentError, R>
@@ -152,7 +152,7 @@ export const make = <M extends Member, R = never>(
     const budgets = Budget.join(yield* Budget.Current, options.budget)
     const started: Array<Started> = []
     for (const [name, member] of plan.members) {
-      const starting = start(name, typeof member === "function" ? member(started.map(toRef)) : member)
+      const starting = start(name, typeof member === "function" ? member(started) : member)
       started.push(yield* Effect.provideService(starting, Budget.Current, budgets))
     }
     return {
@@ -198,9 +198,8 @@ export const prompt = (
   request: Partial<Request> & Pick<Request, "input">
 ): Effect.Effect<AgentResponse, AgentError> =>
   Effect.suspend(() => {
-    const count = (run.prompts.get(name) ?? 0) + 1
-    run.prompts.set(name, count)
-    const parent = { run: run.at.self.run, path: pathOf(run.at.path, name, count) }
+    const path = nextPath({ path: run.at.path, counts: run.prompts }, escape(name))
+    const parent = { run: run.at.self.run, path }
     let response: AgentResponse | undefined
     const relay = (events: ReadonlyArray<AgentEvent>) => {
       for (const event of events) note(run, event)
@@ -220,9 +219,14 @@ export const prompt = (
 export const answer = (run: TeamRun, member: Started, input: Input): Effect.Effect<Answer, AgentError> =>
   prompt(run, member, { input, output: run.request.output, as: run.at.voice })
 
-/** Answers with a text that no member has streamed as the answer. */
-export const emitAnswer = (run: TeamRun, answer: Answer): Effect.Effect<Answer> =>
-  Effect.as(run.emit([Turn.toText(run.at, answer.text)]), answer)
+/** Gives an answer that no member has streamed as the team's. */
+export const emitAnswer = (run: TeamRun, answer: Answer): Effect.Effect<Answer> => {
+  const { output, text } = answer
+  return Effect.as(
+    run.emit([output === undefined ? Turn.toText(run.at, text) : Turn.toPartial(run.at, output)]),
+    answer
+  )
+}
 
 /** Prompts members at once with the team's own prompt. `"fail"` ends all with the first failure. */
 export const gather = (
@@ -255,8 +259,6 @@ export const fail = (run: TeamRun, reason: AgentErrorReason): Effect.Effect<neve
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
-
-const toRef = ({ ref }: Started): AgentRef => ref
 
 const isBehavior = (member: Member): member is AgentBehavior<unknown, unknown> => "definition" in member
 
@@ -348,7 +350,9 @@ const hear = (run: TeamRun, event: AgentEvent): void => {
   const { heard } = run
   const { agent } = run.speaker ?? run.at.self
   if (heard.length === 0) heard.push(Turn.make(run.at, 1, { agent }))
-  Turn.hear(heard.at(-1)!, event)
+  // A result may come in a later turn than its call.
+  const asked = event._tag === "ToolResult" ? heard.findLast((turn) => Turn.hasCall(turn, event.id)) : undefined
+  Turn.hear(asked ?? heard.at(-1)!, event)
   if (event._tag === "TurnRestarted") heard.pop()
   if (event._tag === "TurnFinished" || event._tag === "TurnRestarted") {
     heard.push(Turn.make(run.at, heard.length + 1, { agent }))

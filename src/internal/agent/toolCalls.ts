@@ -4,22 +4,72 @@
  * @internal
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
-import type { GuardrailTripped, ToolFailed } from "../../AgentError.ts"
+import { type GuardrailTripped, InvalidAgent, type ToolFailed } from "../../AgentError.ts"
 import type { AgentEvent, Place } from "../../AgentEvent.ts"
+import { Approvals } from "../../Approvals.ts"
 import * as Budget from "../../Budget.ts"
 import * as Tool from "../../Tool.ts"
+import { decisionOn, refusalIn } from "./approval.ts"
 import { bound, deepArguments, isDeeper } from "./bounds.ts"
+import type { Decision } from "./decision.ts"
 import * as Guardrails from "./guardrails.ts"
 import { callPath } from "./place.ts"
 import type { AgentRun } from "./run.ts"
 import { inToolSpan } from "./spans.ts"
 import { CurrentTool } from "./toolContext.ts"
-import { outputTool } from "./toolName.ts"
 import * as Turn from "./turn.ts"
 
 /** Runs the calls of a turn. `last` is a turn whose results no model will read. */
 export const callTools = <E, R>(
+  run: AgentRun<E, R>,
+  turn: Turn.Turn,
+  last: boolean
+): Effect.Effect<void, CallError, R> => {
+  const calls = callOwn(run, turn, last)
+  if (turn.approvals.length === 0) return calls
+  const decisions = turn.approvals.map((approval) => decide(run, turn, approval, last))
+  return Effect.all([calls, ...decisions], { concurrency: "unbounded", discard: true })
+}
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+/** A failure of a call that ends the run. */
+type CallError = ToolFailed | GuardrailTripped | InvalidAgent | Budget.BudgetExceeded
+
+/** Asks for a decision that the provider waits for; the next request carries it. */
+const decide = Effect.fnUntraced(function*<E, R>(
+  run: AgentRun<E, R>,
+  turn: Turn.Turn,
+  approval: Turn.TurnApproval,
+  last: boolean
+): Effect.fn.Return<void, InvalidAgent> {
+  const { call } = approval
+  const { id, name } = call.part
+  const approvals = yield* Effect.serviceOption(Approvals)
+  if (Option.isNone(approvals)) {
+    return yield* new InvalidAgent({ problem: `tool ${name} needs approval: provide Approvals.layer` })
+  }
+  const waiting = { at: run.at, emit: run.emit, id, name, params: call.params, path: callPath(run.at, turn.number, id) }
+  const decision: Decision = last
+    ? { _tag: "Rejected", message: "this was the last turn" }
+    : yield* decisionOn(
+      approvals.value,
+      waiting,
+      () => Effect.succeed("the provider runs the tool as the model called it")
+    )
+  if (decision._tag === "Approved") return Turn.decide(approval, { approved: true })
+  const reason = refusalIn(decision)
+  const outcome = Tool.failure(reason)
+  Turn.decide(approval, { approved: false, reason })
+  Turn.settle(call, outcome)
+  yield* run.emit([Turn.toResult(turn, call, outcome)])
+})
+
+const callOwn = <E, R>(
   run: AgentRun<E, R>,
   turn: Turn.Turn,
   last: boolean
@@ -35,23 +85,14 @@ export const callTools = <E, R>(
       discard: true
     })
 
-// -----------------------------------------------------------------------------------------------------------------
-// internals
-// -----------------------------------------------------------------------------------------------------------------
-
-/** A failure of a call that ends the run. */
-type CallError = ToolFailed | GuardrailTripped | Budget.BudgetExceeded
-
 const callTool = <E, R>(
   run: AgentRun<E, R>,
   turn: Turn.Turn,
   call: Turn.TurnCall,
   last: boolean
 ): Effect.Effect<Tool.Outcome, CallError, R> => {
-  const tool = run.tools.get(call.part.name)
-  const refusal = refusalOf(run, turn, call, last)
-  if (refusal !== undefined) return Effect.succeed(Tool.failure(refusal))
-  if (tool === undefined) return Effect.succeed({ result: "Received", isFailure: false })
+  const tool = toolOf(run, turn, call, last)
+  if (typeof tool === "string") return Effect.succeed(Tool.failure(tool))
   run.toolCalls++
   const { id, name } = call.part
   const { waiting } = run
@@ -64,10 +105,13 @@ const callTool = <E, R>(
       paid(run),
       Effect.provideService(CurrentTool, {
         at: run.at,
+        turn: turn.number,
+        path: callPath(run.at, turn.number, id),
+        counts: new Map(),
         id,
         name,
-        path: callPath(run.at, turn.number, id),
-        runs: new Map(),
+        effect: tool.effect,
+        runs: tool.runs,
         waiting: waiting && { fiber, run: waiting },
         maxDepth: run.agent.bounds.maxDepth,
         conversation: Ref.get(run.transcript),
@@ -127,24 +171,24 @@ const checkResult = <E, R>(
   )
 }
 
-/** Why a call is not run at all. */
-const refusalOf = <E, R>(
+/** The tool that a call runs, or why it runs none. */
+const toolOf = <E, R>(
   run: AgentRun<E, R>,
   turn: Turn.Turn,
   { part, refusal }: Turn.TurnCall,
   last: boolean
-): string | undefined => {
+): Tool.Tool<string, R> | string => {
   if (refusal !== undefined) return refusal
   const reason = turn.finish?.reason
   if (reason === "length" || reason === "content-filter") return `Not run: the answer was cut off (${reason})`
-  if (run.output !== undefined && part.name === outputTool) return undefined
   if (last) return "Not run: this was the last turn"
-  if (!run.tools.has(part.name)) {
+  const tool = run.tools.get(part.name)
+  if (tool === undefined) {
     const names = Array.from(run.tools.keys()).join(", ")
     return `There is no tool ${part.name}. The tools are: ${names || "none"}`
   }
   const { maxToolCalls } = run.agent.limits
-  if (maxToolCalls === undefined || run.toolCalls < maxToolCalls) return undefined
+  if (maxToolCalls === undefined || run.toolCalls < maxToolCalls) return tool
   run.outOfCalls = true
   return `Not run: no more than ${maxToolCalls} tool calls are allowed`
 }

@@ -11,18 +11,21 @@ import type { AgentEvent } from "../../AgentEvent.ts"
 import * as Transcript from "../../Transcript.ts"
 import type { Run } from "../actor/cell.ts"
 import { defaultBounds } from "./bounds.ts"
+import type { EffectClass, Runs } from "./outcome.ts"
 import * as Place from "./place.ts"
 
-/** The call that a handler answers. */
-export interface ToolContext {
-  /** The place of the run that made the call. */
+/** Where in a run calls are made that its model has not asked for. */
+export interface RunSite extends Place.Site {
   readonly at: Place.RunPlace
+  readonly turn: number
+}
+
+/** The call that a handler answers. */
+export interface ToolContext extends RunSite {
   readonly id: string
   readonly name: string
-  /** The way to the call from the outermost run. */
-  readonly path: string
-  /** How many runs of each name it has started. */
-  readonly runs: Map<string, number>
+  readonly effect: EffectClass
+  readonly runs: Runs
   /** The fiber of the call, and the run of an actor that waits while it does. */
   readonly waiting: { readonly fiber: Fiber.Fiber<unknown, unknown>; readonly run: Run } | undefined
   /** How deep the JSON of the call may be nested. */
@@ -39,8 +42,11 @@ const outside: ToolContext = {
   at: { self: nowhere, voice: nowhere, path: "", blocks: 0 },
   id: "",
   name: "",
+  turn: 0,
   path: "",
-  runs: new Map(),
+  counts: new Map(),
+  effect: "once",
+  runs: "handler",
   waiting: undefined,
   maxDepth: defaultBounds.maxDepth,
   conversation: Effect.succeed(Transcript.empty),
@@ -52,12 +58,25 @@ export const CurrentTool = Context.Reference<ToolContext>("effect-troupe/interna
   defaultValue: () => outside
 })
 
+/** Whether it is no call of a run. */
+export const isOutside = (tool: ToolContext): boolean => tool === outside
+
 /** The parent of a run that is started in a tool call, by the name that it has there; none outside of a call. */
 export const parentIn = (tool: ToolContext, name: string): Place.RunParent | undefined => {
   if (tool === outside) return undefined
-  const count = (tool.runs.get(name) ?? 0) + 1
-  tool.runs.set(name, count)
-  return { run: tool.at.self.run, call: tool.id, path: Place.pathOf(tool.path, name, count) }
+  return { run: tool.at.self.run, call: tool.id, path: Place.nextPath(tool, Place.escape(name)) }
+}
+
+/** The place between the turns where a memory or a recovery works. */
+export const CurrentSite = Context.Reference<RunSite | undefined>("effect-troupe/internal/CurrentSite", {
+  defaultValue: () => undefined
+})
+
+/** Where in a run the fiber is, if it is in one: the inner place, where there are two. */
+export const siteOf = (fiber: Fiber.Fiber<unknown, unknown>): RunSite | undefined => {
+  const site = fiber.getRef(CurrentSite)
+  const tool = fiber.getRef(CurrentTool)
+  return tool === outside || (site !== undefined && site.path.length > tool.path.length) ? site : tool
 }
 
 /** Places a run that begins: inside of the tool call around it, where nobody says otherwise. */

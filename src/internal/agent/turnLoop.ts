@@ -18,6 +18,7 @@ import {
   type AgentErrorReason,
   EmptyPrompt,
   InvalidAgent,
+  InvalidOutput,
   MaxDurationExceeded,
   MaxToolCallsExceeded,
   MaxTurnsExceeded
@@ -32,10 +33,10 @@ import { type AgentSpec, namedModel, type RunOptions } from "./agent.ts"
 import { costOf } from "./cost.ts"
 import * as Guardrails from "./guardrails.ts"
 import { callModel } from "./modelCall.ts"
-import { outputOf, withOutput } from "./output.ts"
+import { repair, withOutput } from "./output.ts"
 import type { RunPlace } from "./place.ts"
 import type { Input } from "./protocol.ts"
-import { type AgentRun, fail, record, takeBack, write } from "./run.ts"
+import { type AgentRun, close, fail, record, takeBack, write } from "./run.ts"
 import { inAgentSpan } from "./spans.ts"
 import { callTools } from "./toolCalls.ts"
 import { placeRun } from "./toolContext.ts"
@@ -111,6 +112,8 @@ const begin = Effect.fnUntraced(function*<E, R>(
     added: [],
     budgets: Budget.join(yield* Budget.Current, agent.budget),
     output: options.output,
+    repaired: false,
+    owed: new Map(),
     turn: undefined,
     answered: false,
     waiting: undefined,
@@ -168,17 +171,22 @@ const turns = <E, R>(run: AgentRun<E, R>): Effect.Effect<AgentResponse, AgentErr
         yield* callTools(run, turn, last).pipe(Effect.catch((reason) => fail(run, reason)))
         yield* write(run)
         yield* run.emit([finished(run, turn, yield* Prices.Prices)])
-        const answer = answerOf(run, turn) ?? (yield* stopped(run, turn))
-        if (answer !== undefined) return complete(run, turn, answer)
         const exceeded = limitOf(run, number, last)
-        if (exceeded !== undefined) return yield* fail(run, exceeded)
+        const answer = answerOf(run, turn) ?? (yield* stopped(run, turn))
+        if (answer !== undefined) {
+          const whole = yield* checked(run, answer, exceeded === undefined)
+          if (whole !== undefined) {
+            yield* close(run)
+            return complete(run, turn, whole)
+          }
+        } else if (exceeded !== undefined) return yield* fail(run, exceeded)
       }
     }),
-    write(run)
+    close(run)
   )
 
 const finished = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn, prices: Prices.PriceTable): AgentEvent => {
-  const { reason, usage } = turn.finish!
+  const { metadata, reason, usage } = turn.finish!
   const { duration, timeToFirstPart } = turn.timing!
   run.usages.push(usage)
   const model = turn.model ?? turn.asked
@@ -192,8 +200,17 @@ const finished = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn, prices: Prices.Pri
     ...(model !== undefined && { model }),
     ...(cost !== undefined && { cost }),
     duration,
-    timeToFirstPart
+    timeToFirstPart,
+    ...responseOf(turn),
+    ...(Object.keys(metadata).length > 0 && { metadata })
   }
+}
+
+const responseOf = ({ finish, responseId: id }: Turn.Turn) => {
+  const headers = Object.entries(finish?.response?.headers ?? {})
+  if (id === undefined && headers.length === 0) return undefined
+  const shown = headers.flatMap(([name, value]) => typeof value === "string" ? [[name, value]] : [])
+  return { response: { ...(id !== undefined && { id }), headers: Object.fromEntries(shown) } }
 }
 
 /** The answer that ends the run: one that a tool gave, the output, or text, unless the model still wants something. */
@@ -201,9 +218,9 @@ const answerOf = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn): Pick<AgentRespons
   const handedOver = turn.calls.find(({ outcome }) => outcome?.answer !== undefined)?.outcome
   if (handedOver !== undefined) return handedOver.answer
   const entry = Turn.toEntry(turn)
-  const goesOn = turn.calls.length > 0 || turn.finish!.reason === "pause"
+  const goesOn = Turn.goesOn(turn)
   if (run.output === undefined) return goesOn ? undefined : { text: Transcript.text(entry) }
-  const output = outputOf(turn, entry)
+  const output = Turn.outputOf(turn)
   if (output === undefined && goesOn) return undefined
   return { text: Transcript.text(entry), ...(output !== undefined && { output }) }
 }
@@ -221,6 +238,22 @@ const stopped = <E, R>(
       stopWhen({ agent: agent.name, turn: turn.number, transcript }) ? { text: Turn.text(turn) } : undefined
   )
 }
+
+/** The answer with the output that the run was asked for; `undefined` once the model is asked to give it again. */
+const checked = Effect.fnUntraced(function*<E, R>(
+  run: AgentRun<E, R>,
+  answer: Pick<AgentResponse, "text" | "output">,
+  mayGoOn: boolean
+): Effect.fn.Return<Pick<AgentResponse, "text" | "output"> | undefined, AgentError> {
+  if (run.output?.read === undefined) return answer
+  const output = yield* Effect.result(run.output.read(answer.output))
+  if (output._tag === "Success") return { ...answer, output: output.success }
+  const problem = output.failure.message
+  if (run.repaired || !mayGoOn) return yield* fail(run, new InvalidOutput({ problem }))
+  run.repaired = true
+  yield* record(run, Transcript.user(repair(problem)))
+  return undefined
+})
 
 const complete = <E, R>(
   run: AgentRun<E, R>,

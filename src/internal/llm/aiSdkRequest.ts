@@ -14,10 +14,10 @@ import type * as LanguageModel from "effect/ai/LanguageModel"
 import * as Tool from "effect/ai/Tool"
 import type { JsonSchema } from "effect/JsonSchema"
 import * as Predicate from "effect/Predicate"
-import * as Schema from "effect/Schema"
 import type { Settings } from "../../Llm/Settings.ts"
 import { readable } from "./aiSdkHistory.ts"
 import { toPrompt } from "./aiSdkPrompt.ts"
+import { toClosedSchema } from "./closedSchema.ts"
 import * as JsonOutput from "./jsonOutput.ts"
 import { reveal } from "./redact.ts"
 import { definedOnly } from "./settings.ts"
@@ -51,13 +51,6 @@ export const toCallOptions = (
     ...toAnswer(request, dialect, names),
     ...toSettings(settings)
   }
-}
-
-/** The JSON schema of an effect/ai schema: its objects are closed, and its root is no reference. */
-export const toClosedSchema = (schema: Schema.Constraint): JsonSchema => {
-  const { definitions, schema: written } = Schema.toJsonSchemaDocument(schema, { onExcessProperty: "error" })
-  const root = typeof written.$ref === "string" ? definitions[referenceKey(written.$ref)] ?? written : written
-  return JSON.stringify(root).includes("\"$ref\"") ? { ...root, $defs: definitions } : root
 }
 
 // -----------------------------------------------------------------------------------------------------------------
@@ -142,9 +135,6 @@ const emptyInput: JSONSchema7 = { type: "object", properties: {}, additionalProp
 // Closed objects keep models from inventing arguments, and strict mode asks for them. A schema with an identifier is
 // written as a reference, but a function's arguments must be an object at their root.
 const closedTransformer: LanguageModel.CodecTransformer = (codec) => ({ codec, jsonSchema: toClosedSchema(codec) })
-
-const referenceKey = ($ref: string) =>
-  decodeURIComponent($ref.replace("#/$defs/", "")).replaceAll("~1", "/").replaceAll("~0", "~")
 
 // Strict mode wants every object closed and every property required, and rejects a keyword that it cannot enforce.
 const isStrict = (schema: unknown): boolean => {
