@@ -8,7 +8,7 @@
  *
  * @since 0.1.0
  */
-import * as McpServer from "effect/ai/McpServer"
+import type * as McpServer from "effect/ai/McpServer"
 import * as AiTool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import * as Arr from "effect/Array"
@@ -444,7 +444,9 @@ export const toMcp = <E, R>(
         Effect.provideContext(services)
       )
   }))
-  return Layer.provide(McpServer.toolkit(toolkit), toolkit.toLayer(handlers))
+  // A server of MCP is an HTTP server, too, so it is loaded by those who serve.
+  const server = Effect.promise(() => import("effect/ai/McpServer"))
+  return Layer.provide(Layer.unwrap(Effect.map(server, (server) => server.toolkit(toolkit))), toolkit.toLayer(handlers))
 }
 
 // -----------------------------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@
  * @since 0.1.0
  */
 import type * as AiError from "effect/ai/AiError"
-import * as EmbeddingModel from "effect/ai/EmbeddingModel"
+import type * as EmbeddingModel from "effect/ai/EmbeddingModel"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import * as Prompt from "effect/ai/Prompt"
 import * as Tokenizer from "effect/ai/Tokenizer"
@@ -243,7 +243,9 @@ export const semantic = (options: SemanticOptions): Layer.Layer<Memory, never, E
   return Layer.effect(
     Memory,
     Effect.gen(function*() {
-      const model = yield* EmbeddingModel.EmbeddingModel
+      // Loaded by those who embed: Effect's module brings databases along.
+      const { EmbeddingModel } = yield* Effect.promise(() => import("effect/ai/EmbeddingModel"))
+      const model = yield* EmbeddingModel
       const oneAtATime = yield* Semaphore.make(1)
       const embedUntil = (journal: EmbeddedJournal, end: number) => oneAtATime.withPermit(embed(journal, end, model))
       return make(

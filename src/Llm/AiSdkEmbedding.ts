@@ -8,8 +8,9 @@
  * @since 0.1.0
  */
 import type { EmbeddingModelV3, EmbeddingModelV4, SharedV4ProviderOptions } from "@ai-sdk/provider"
-import * as EmbeddingModel from "effect/ai/EmbeddingModel"
+import type * as EmbeddingModel from "effect/ai/EmbeddingModel"
 import * as Arr from "effect/Array"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
@@ -103,11 +104,12 @@ export const make = (options: Options): Effect.Effect<EmbeddingModel.EmbeddingMo
   return Effect.flatMap(
     // Some providers answer with a promise.
     Effect.promise(async () => ({
+      module: await loadModule(),
       limit: await options.model.maxEmbeddingsPerCall ?? Infinity,
       concurrency: await options.model.supportsParallelCalls ? parallelCalls : 1
     })),
-    ({ concurrency, limit }) =>
-      EmbeddingModel.make({
+    ({ concurrency, limit, module }) =>
+      module.make({
         embedMany: ({ inputs }) =>
           told(
             Effect.forEach(Arr.chunksOf(inputs, limit), (values) => embed(options, values), { concurrency }).pipe(
@@ -144,7 +146,11 @@ export const make = (options: Options): Effect.Effect<EmbeddingModel.EmbeddingMo
 export const layer = <E, R>(
   options: Effect.Effect<Options, E, R>
 ): EmbeddingLayer<E, Exclude<R, Scope.Scope>> =>
-  Layer.effect(EmbeddingModel.EmbeddingModel, Effect.flatMap(options, make))
+  Layer.effectContext(Effect.gen(function*() {
+    const model = yield* Effect.flatMap(options, make)
+    const { EmbeddingModel } = yield* Effect.promise(loadModule)
+    return Context.make(EmbeddingModel, model)
+  }))
 
 /**
  * What `embeddings` is for a vendor that has none.
@@ -153,11 +159,14 @@ export const layer = <E, R>(
  * @category layers
  */
 export const unsupported = (provider: string): EmbeddingLayer<EmbeddingsNotSupported> =>
-  Layer.effect(EmbeddingModel.EmbeddingModel, Effect.fail(new EmbeddingsNotSupported({ provider })))
+  Layer.effectContext(Effect.fail(new EmbeddingsNotSupported({ provider })))
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+/** Effect's module brings databases along, so it is loaded by those who embed. */
+const loadModule = () => import("effect/ai/EmbeddingModel")
 
 /** Enough to hide the network, few enough for the request limits of a small account. */
 const parallelCalls = 4

@@ -17,7 +17,6 @@
  *
  * @since 0.1.0
  */
-import { toCodecAnthropic } from "effect/ai/AnthropicStructuredOutput"
 import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -120,6 +119,7 @@ const connection = Effect.all({
 const options = Effect.fnUntraced(function*(name: string, { cache, ...settings }: Settings) {
   const { createAnthropic } = yield* load("Anthropic", "@ai-sdk/anthropic", () => import("@ai-sdk/anthropic"))
   const { key, url } = yield* connection
+  const { toCodecAnthropic } = yield* Effect.promise(() => import("effect/ai/AnthropicStructuredOutput"))
   return {
     model: createAnthropic({ baseURL: url, apiKey: Redacted.value(key), fetch: guardedFetch })(name),
     provider: "anthropic",

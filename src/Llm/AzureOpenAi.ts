@@ -19,7 +19,6 @@
  *
  * @since 0.1.0
  */
-import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -28,7 +27,7 @@ import * as Redacted from "effect/Redacted"
 import { errorMessage } from "../internal/errorMessage.ts"
 import { keepRequests, unpacking } from "../internal/llm/approvalRequests.ts"
 import { guardedFetch } from "../internal/llm/fetch.ts"
-import { configError, load, optionalUrl, requiredKey } from "../internal/llm/provider.ts"
+import { failConfig, load, optionalUrl, requiredKey } from "../internal/llm/provider.ts"
 import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
@@ -131,8 +130,7 @@ export const models: ModelList.ModelList = Effect.suspend(() =>
 const endpoint = Effect.flatMap(
   optionalUrl("AZURE_OPENAI_ENDPOINT"),
   Option.match({
-    onNone: () =>
-      Effect.fail(configError("AzureOpenAi needs the address of a resource: set the variable AZURE_OPENAI_ENDPOINT")),
+    onNone: () => failConfig("AzureOpenAi needs the address of a resource: set the variable AZURE_OPENAI_ENDPOINT"),
     onSome: ({ href }) => Effect.succeed(href.replace(/(\/openai(\/v1)?)?\/*$/, "/openai/v1"))
   })
 )
@@ -165,6 +163,7 @@ const provider = Effect.gen(function*() {
 
 const options = Effect.fnUntraced(function*(deployment: string, { api = "responses", ...settings }: Settings) {
   const { azure, ...origin } = yield* provider
+  const { toCodecOpenAI } = yield* Effect.promise(() => import("effect/ai/OpenAiStructuredOutput"))
   return {
     ...origin,
     model: api === "responses" ? keepRequests(azure.responses(deployment), "azure") : azure.chat(deployment),

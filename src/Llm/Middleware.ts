@@ -44,7 +44,6 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Check from "../internal/check.ts"
 import { type Answer, type Part, toBare } from "../internal/llm/bareModel.ts"
-import * as Circuit from "../internal/llm/circuit.ts"
 import * as Internal from "../internal/llm/middleware.ts"
 import * as RateWindow from "../internal/llm/rateWindow.ts"
 import { redactJson, redactText, reveal, type Secrets, secretsFrom } from "../internal/llm/redact.ts"
@@ -288,11 +287,11 @@ export const circuitBreaker = (
   Check.positiveInteger("Middleware.circuitBreaker", "failures", failures)
   Check.finiteDuration("Middleware.circuitBreaker", "openFor", openFor)
   return Internal.layerWith(
-    Circuit.makeStore,
-    (store, model) =>
-      Effect.map(Circuit.make(store, failures, openFor), (circuit) => ({
-        generate: (run) => Circuit.guard(circuit, run(model)),
-        stream: (run) => Circuit.guardStream(circuit, run(model))
+    Effect.flatMap(Effect.promise(() => import("../internal/llm/circuit.ts")), (Circuit) => Circuit.makeBreaker),
+    (breaker, model) =>
+      Effect.map(breaker(failures, openFor), (circuit) => ({
+        generate: (run) => circuit.guard(run(model)),
+        stream: (run) => circuit.guardStream(run(model))
       }))
   )
 }

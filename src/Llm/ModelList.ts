@@ -19,19 +19,13 @@
  *
  * @since 0.1.0
  */
-import { APICallError } from "@ai-sdk/provider"
 import * as AiError from "effect/ai/AiError"
 import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import * as Headers from "effect/http/Headers"
-import * as HttpClient from "effect/http/HttpClient"
-import * as Predicate from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Errors from "../internal/llm/aiSdkError.ts"
-import { guardedFetch } from "../internal/llm/fetch.ts"
 import { checkUrl } from "../internal/llm/provider.ts"
 import { redactText, reveal } from "../internal/llm/redact.ts"
 import { sign } from "../internal/llm/sign.ts"
@@ -154,8 +148,10 @@ const fetchPage = Effect.fnUntraced(function*<A>(
   query: Query
 ): Effect.fn.Return<A, AiError.AiError> {
   const { headers, origin } = yield* sign(options, options.headers ?? {}, "models")
+  // An HTTP client is much to load for a program that never lists models.
+  const { getJson } = yield* Effect.promise(() => import("../internal/llm/getJson.ts"))
   const body = yield* Effect.catch(
-    request(options.url, reveal(headers), query),
+    getJson(options.url, reveal(headers), query),
     (error) => Errors.fail(error, origin)
   )
   return yield* Effect.mapError(Schema.decodeUnknownEffect(options.schema)(body), ({ message }) => {
@@ -163,53 +159,3 @@ const fetchPage = Effect.fnUntraced(function*<A>(
     return Errors.make(new AiError.InvalidResponseError({ description }), origin)
   })
 })
-
-/** The parsed body. A failure has the form of the AI SDK's call errors, so that one function reads both. */
-const request = Effect.fnUntraced(
-  function*(url: string | URL, headers: Readonly<Record<string, string>>, query: Query) {
-    const response = yield* HttpClient.get(url, { headers, urlParams: query })
-    const body = parse(yield* response.text)
-    if (response.status < 400) return body
-    return yield* Effect.fail(callError(url, {
-      message: messageOf(body) ?? `HTTP ${response.status}`,
-      statusCode: response.status,
-      responseHeaders: { ...response.headers },
-      data: body
-    }))
-  },
-  (effect, url, headers) =>
-    effect.pipe(
-      Effect.catchTag(
-        "HttpClientError",
-        // A failed connection says everything in its cause.
-        ({ cause, message }) => Effect.fail(callError(url, { message: cause instanceof Error ? "" : message, cause }))
-      ),
-      // A span that shows headers knows only some of the names under which vendors take keys.
-      Effect.provideService(Headers.CurrentRedactedNames, Object.keys(headers)),
-      Effect.provide(FetchHttpClient.layer),
-      Effect.provideService(FetchHttpClient.Fetch, guardedFetch)
-    )
-)
-
-const callError = (
-  url: string | URL,
-  problem: Pick<
-    ConstructorParameters<typeof APICallError>[0],
-    "cause" | "data" | "message" | "responseHeaders" | "statusCode"
-  >
-) => new APICallError({ ...problem, url: String(url), requestBodyValues: undefined })
-
-const parse = (text: string): unknown => {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return text
-  }
-}
-
-/** Vendors write `{ error: { message } }`, `{ message }` or `{ detail }`. */
-const messageOf = (body: unknown): string | undefined => {
-  if (!Predicate.isObject(body)) return undefined
-  const { detail, error, message } = { detail: undefined, error: undefined, message: undefined, ...body }
-  return [message, detail, error].find(Predicate.isString) ?? messageOf(error)
-}

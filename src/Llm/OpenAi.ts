@@ -17,7 +17,6 @@
  *
  * @since 0.1.0
  */
-import { toCodecOpenAI } from "effect/ai/OpenAiStructuredOutput"
 import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -106,7 +105,7 @@ export const models: ModelList.ModelList = Effect.suspend(() =>
 const connection = Effect.gen(function*() {
   const url = yield* optionalUrl("OPENAI_BASE_URL")
   const key = yield* optionalKey("OPENAI_API_KEY")
-  if (Option.isNone(key) && Option.isNone(url)) return yield* Effect.fail(missingKey("OpenAI", "OPENAI_API_KEY"))
+  if (Option.isNone(key) && Option.isNone(url)) return yield* missingKey("OpenAI", "OPENAI_API_KEY")
   return {
     isOpenAi: Option.isNone(url),
     baseUrl: Option.match(url, {
@@ -126,6 +125,7 @@ const provider = Effect.gen(function*() {
 
 const options = Effect.fnUntraced(function*(name: string, { api, ...settings }: Settings) {
   const { isOpenAi, openai, secrets } = yield* provider
+  const { toCodecOpenAI } = yield* Effect.promise(() => import("effect/ai/OpenAiStructuredOutput"))
   const useResponses = api === undefined ? isOpenAi : api === "responses"
   return {
     model: useResponses ? keepRequests(openai.responses(name), "openai") : openai.chat(name),

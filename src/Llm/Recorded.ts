@@ -28,7 +28,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FileSystem from "effect/FileSystem"
+import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
@@ -39,6 +39,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as TextDiff from "effect/TextDiff"
 import * as Check from "../internal/check.ts"
+import { lazy } from "../internal/lazy.ts"
 import * as BareModel from "../internal/llm/bareModel.ts"
 import * as CallSpan from "../internal/llm/callSpan.ts"
 import { toJson } from "../internal/llm/json.ts"
@@ -166,7 +167,7 @@ export const replayOrRecord = (file: string, options: Options = {}) => {
     )
     const recording = record(file, options)(model)
     return Layer.unwrap(Effect.gen(function*() {
-      const fs = yield* FileSystem.FileSystem
+      const fs = yield* fileSystem
       const exists = yield* Effect.mapError(fs.exists(file), (error) => unreadable(file, error))
       return exists ? replaying : recording
     }))
@@ -176,6 +177,9 @@ export const replayOrRecord = (file: string, options: Options = {}) => {
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+/** Loaded by those who record. */
+const fileSystem = Effect.flatMap(Effect.promise(() => import("effect/FileSystem")), ({ FileSystem }) => FileSystem)
 
 const RecordedCall = Schema.Struct({
   method: Schema.Literals(["generateText", "streamText"]),
@@ -199,8 +203,7 @@ const Cassette = Schema.Struct({
 })
 type Cassette = typeof Cassette.Type
 
-const ErrorJson = Schema.toCodecJson(AiError.AiError)
-const encodeError = Schema.encodeSync(ErrorJson)
+const errorJson = lazy(() => Schema.toCodecJson(AiError.AiError))
 
 interface Recorder {
   readonly options: Options
@@ -214,7 +217,7 @@ const makeRecorder = Effect.fnUntraced(function*(
   options: Options,
   services: Context.Context<never>
 ) {
-  const fs = yield* FileSystem.FileSystem
+  const fs = yield* fileSystem
   const writing = yield* Semaphore.make(1)
   const calls: Array<RecordedCall | undefined> = []
   const provider = Option.getOrElse(Context.getOption(services, Model.ProviderName), () => "unknown")
@@ -311,7 +314,7 @@ const toEnd = (exit: Exit.Exit<unknown, AiError.AiError>): readonly ["unread" | 
 
 /** The error without what is known of its HTTP response. */
 const toErrorJson = (error: AiError.AiError, secrets: Secrets): Schema.Json => {
-  const json: unknown = encodeError(error)
+  const json: unknown = Schema.encodeSync(errorJson())(error)
   if (!hasProperty(json, "reason") || !isObject(json.reason)) return toJson(redactJson(json, secrets))
   const { http: _, ...reason } = json.reason
   return toJson(redactJson({ ...json, reason }, secrets))
@@ -395,7 +398,7 @@ interface Player {
 
 const load = (file: string): Effect.Effect<Cassette, CassetteError, FileSystem.FileSystem> =>
   Effect.gen(function*() {
-    const fs = yield* FileSystem.FileSystem
+    const fs = yield* fileSystem
     const text = yield* fs.readFileString(file)
     return yield* Schema.decodeEffect(Schema.fromJsonString(Cassette))(text)
   }).pipe(
@@ -469,6 +472,6 @@ const finish = (end: RecordedCall["end"]): Effect.Effect<void, AiError.AiError> 
     case "unread":
       return invalid("the recording ends here: when it was made, nobody read on")
     case "failed":
-      return Effect.flatMap(Effect.orDie(Schema.decodeUnknownEffect(ErrorJson)(end.error)), Effect.fail)
+      return Effect.flatMap(Effect.orDie(Schema.decodeUnknownEffect(errorJson())(end.error)), Effect.fail)
   }
 }

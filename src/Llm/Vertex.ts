@@ -29,7 +29,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as GoogleAuthLibrary from "google-auth-library"
 import { guardedFetch } from "../internal/llm/fetch.ts"
-import { baseUrl, configError, load, optionalKey, optionalString } from "../internal/llm/provider.ts"
+import { baseUrl, failConfig, load, optionalKey, optionalString } from "../internal/llm/provider.ts"
 import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
@@ -125,17 +125,15 @@ const connection: Effect.Effect<Connection, Config.ConfigError> = Effect.gen(fun
   if (Option.isSome(key)) return { _tag: "Express", key: key.value, host: yield* hostOf("global") }
   const project = yield* optionalString("GOOGLE_CLOUD_PROJECT")
   if (Option.isNone(project)) {
-    return yield* Effect.fail(
-      configError(
-        "Vertex needs a project or an API key: set the variable GOOGLE_CLOUD_PROJECT or GOOGLE_VERTEX_API_KEY"
-      )
+    return yield* failConfig(
+      "Vertex needs a project or an API key: set the variable GOOGLE_CLOUD_PROJECT or GOOGLE_VERTEX_API_KEY"
     )
   }
   const location = Option.getOrElse(yield* optionalString("GOOGLE_CLOUD_LOCATION"), () => "global")
   // It becomes a part of the host.
   if (!/^[a-z0-9-]+$/.test(location)) {
-    return yield* Effect.fail(
-      configError(`GOOGLE_CLOUD_LOCATION must be the name of a location, got ${JSON.stringify(location)}`)
+    return yield* failConfig(
+      `GOOGLE_CLOUD_LOCATION must be the name of a location, got ${JSON.stringify(location)}`
     )
   }
   const token = Option.getOrUndefined(yield* optionalKey("GOOGLE_VERTEX_ACCESS_TOKEN"))

@@ -12,6 +12,7 @@ import * as Toolkit from "effect/ai/Toolkit"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { lazy } from "../lazy.ts"
 
 export type Tools = Record<string, Tool.Any>
 
@@ -91,10 +92,10 @@ const encodeObject = (schema: Schema.Top, value: unknown): string =>
 const withEncodedResult = <P extends { readonly type: string }>(part: P) =>
   "encodedResult" in part ? { ...part, result: part.encodedResult } : part
 
-const encodeAnyPart = Schema.encodeUnknownSync(Response.Part())
+const encodeAnyPart = lazy(() => Schema.encodeUnknownSync(Response.Part()))
 
-const encodeAnyStreamPart = Schema.encodeUnknownSync(Response.StreamPart())
+const encodeAnyStreamPart = lazy(() => Schema.encodeUnknownSync(Response.StreamPart()))
 
-const encodePart = (part: Answer["content"][number]): Response.PartEncoded => encodeAnyPart(withEncodedResult(part))
+const encodePart = (part: Answer["content"][number]): Response.PartEncoded => encodeAnyPart()(withEncodedResult(part))
 
-const encodeStreamPart = (part: Part): Response.StreamPartEncoded => encodeAnyStreamPart(withEncodedResult(part))
+const encodeStreamPart = (part: Part): Response.StreamPartEncoded => encodeAnyStreamPart()(withEncodedResult(part))

@@ -1,10 +1,10 @@
 /**
  * A circuit breaker for model calls: Effect's own, with what counts as a failure of a provider, and for streams too.
+ * It is loaded when it is first used, because Effect's brings databases along.
  *
  * @internal
  */
 import * as AiError from "effect/ai/AiError"
-import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -18,42 +18,49 @@ import type { Part } from "./bareModel.ts"
 import { failureOf } from "./middleware.ts"
 import { retryAfterOf } from "./retryAfter.ts"
 
-export type Circuit = CircuitBreaker.CircuitBreaker
+/** A circuit for the calls of one model, which opens after so many failures in a row. */
+export interface Circuit {
+  readonly guard: <A>(call: Effect.Effect<A, AiError.AiError>) => Effect.Effect<A, AiError.AiError>
+  readonly guardStream: (stream: Stream.Stream<Part, AiError.AiError>) => Stream.Stream<Part, AiError.AiError>
+}
 
-export type Store = Context.Context<CircuitBreaker.CircuitBreakerStore>
+/** Makes circuits that open and close together. */
+export const makeBreaker: Effect.Effect<
+  (failures: number, openFor: Duration.Input) => Effect.Effect<Circuit, never, Scope.Scope>
+> = Effect.map(
+  Effect.scoped(Layer.build(CircuitBreaker.layerStoreMemory())),
+  (store) => (failures, openFor) =>
+    CircuitBreaker.make({ tripPolicy: CircuitBreaker.consecutive(failures), openDuration: openFor }).pipe(
+      Effect.provideContext(store),
+      Effect.map((breaker) => ({
+        guard: (call) => guard(breaker, call),
+        guardStream: (stream) => guardStream(breaker, stream)
+      }))
+    )
+)
 
-/** Whether a circuit is open. */
-export const makeStore: Effect.Effect<Store> = Effect.scoped(Layer.build(CircuitBreaker.layerStoreMemory()))
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
 
-/** Opens after so many failures in a row. */
-export const make = (
-  store: Store,
-  failures: number,
-  openFor: Duration.Input
-): Effect.Effect<Circuit, never, Scope.Scope> =>
-  Effect.provideContext(
-    CircuitBreaker.make({ tripPolicy: CircuitBreaker.consecutive(failures), openDuration: openFor }),
-    store
-  )
-
-export const guard = <A>(
-  circuit: Circuit,
+const guard = <A>(
+  breaker: CircuitBreaker.CircuitBreaker,
   call: Effect.Effect<A, AiError.AiError>
 ): Effect.Effect<A, AiError.AiError> =>
-  circuit.execute(call, { key: "model", classify: toOutcome }).pipe(
+  breaker.execute(call, { key: "model", classify: toOutcome }).pipe(
     Effect.catchTag("CircuitBreakerError", (error) => Effect.fail(circuitOpen(error)))
   )
 
 /** The breaker guards an effect, so beside the stream runs one that ends as the stream does. */
-export const guardStream = (
-  circuit: Circuit,
+const guardStream = (
+  breaker: CircuitBreaker.CircuitBreaker,
   stream: Stream.Stream<Part, AiError.AiError>
 ): Stream.Stream<Part, AiError.AiError> =>
   Stream.unwrap(Effect.gen(function*() {
     const admitted = yield* Deferred.make<void, AiError.AiError>()
     const ended = yield* Deferred.make<void, AiError.AiError>()
     const fiber = yield* guard(
-      circuit,
+      breaker,
       Effect.andThen(Deferred.succeed(admitted, undefined), Deferred.await(ended))
     ).pipe(
       Effect.onError((cause) => Deferred.failCause(admitted, cause)),
@@ -65,10 +72,6 @@ export const guardStream = (
       (exit) => Effect.andThen(Deferred.done(ended, Exit.asVoid(exit)), Fiber.await(fiber))
     )
   }))
-
-// -----------------------------------------------------------------------------------------------------------------
-// internals
-// -----------------------------------------------------------------------------------------------------------------
 
 const toOutcome = (exit: Exit.Exit<unknown, AiError.AiError>): Effect.Effect<CircuitBreaker.Outcome> => {
   if (Exit.isSuccess(exit)) return Effect.succeed(CircuitBreaker.success)

@@ -22,6 +22,7 @@ import * as Effect from "effect/Effect"
 import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { lazy } from "../lazy.ts"
 import { type Answer, type CallOptions, fromBare, type Part, toBare } from "./bareModel.ts"
 import * as CallSpan from "./callSpan.ts"
 import { carrier } from "./carried.ts"
@@ -116,7 +117,7 @@ const showAll = (answer: Answer): Answer => {
 
 const show = <P extends Part | Answer["content"][number]>(part: P): P => {
   const carried = part.metadata[carrier]
-  return hasProperty(carried, "hidden") ? decodeAny(carried.hidden) as P : part
+  return hasProperty(carried, "hidden") ? decodeAny()(carried.hidden) as P : part
 }
 
 interface TurnOptions extends CallOptions {
@@ -192,22 +193,22 @@ const toPart = (part: Response.StreamPartEncoded): Part => {
       // What a provider's response was like has a schema of its own.
       return part.response === undefined
         ? Response.makePart("finish", withUsage(part))
-        : decodePart(part)
+        : decodePart()(part)
     default:
-      return decodePart(part)
+      return decodePart()(part)
   }
 }
 
 type FinishParams = Parameters<typeof Response.makePart<"finish">>[1]
 
 // The type of the part has a field `response` that a part without one has not.
-const withUsage = (part: Response.FinishPartEncoded) => ({ ...part, usage: decodeUsage(part.usage) }) as FinishParams
+const withUsage = (part: Response.FinishPartEncoded) => ({ ...part, usage: decodeUsage()(part.usage) }) as FinishParams
 
-const decodeUsage = Schema.decodeUnknownSync(Response.Usage)
+const decodeUsage = lazy(() => Schema.decodeUnknownSync(Response.Usage))
 
-const decodeAny = Schema.decodeUnknownSync(Response.AllParts())
+const decodeAny = lazy(() => Schema.decodeUnknownSync(Response.AllParts()))
 
-const decodePart = Schema.decodeUnknownSync(Response.StreamPart())
+const decodePart = lazy(() => Schema.decodeUnknownSync(Response.StreamPart()))
 
 const invalidPart = (error: unknown): AiError.AiError =>
   AiError.make({

@@ -3,8 +3,7 @@
  *
  * @internal
  */
-import * as Config from "effect/Config"
-import * as ConfigProvider from "effect/ConfigProvider"
+import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Option from "effect/Option"
@@ -35,51 +34,46 @@ export const load = <A>(
  * with a line break, which no request carries and no provider repeats, so that it would not be found where it must not
  * be shown.
  */
-export const optionalKey = (variable: string): Config.Config<Option.Option<Redacted.Redacted>> =>
-  Config.option(Config.Redacted(variable)).pipe(
-    Config.map(Option.map((key) => Redacted.make(Redacted.value(key).trim()))),
-    Config.map(Option.filter((key) => Redacted.value(key) !== ""))
+export const optionalKey = (variable: string): Read<Option.Option<Redacted.Redacted>> =>
+  read(({ Redacted: secret, option }) => option(secret(variable))).pipe(
+    Effect.map(Option.map((key) => Redacted.make(Redacted.value(key).trim()))),
+    Effect.map(Option.filter((key) => Redacted.value(key) !== ""))
   )
 
 /** As {@link optionalKey}, for what is no secret. */
-export const optionalString = (variable: string): Config.Config<Option.Option<string>> =>
-  Config.option(Config.String(variable)).pipe(
-    Config.map(Option.filter((value) => value.trim() !== ""))
+export const optionalString = (variable: string): Read<Option.Option<string>> =>
+  Effect.map(
+    read(({ String: text, option }) => option(text(variable))),
+    Option.filter((value) => value.trim() !== "")
   )
 
 /** As {@link optionalKey}, for a provider that wants one. */
-export const requiredKey = (
-  provider: string,
-  variable: string
-): Effect.Effect<Redacted.Redacted, Config.ConfigError> =>
+export const requiredKey = (provider: string, variable: string): Read<Redacted.Redacted> =>
   Effect.flatMap(
     optionalKey(variable),
-    Option.match({ onNone: () => Effect.fail(missingKey(provider, variable)), onSome: Effect.succeed })
+    Option.match({ onNone: () => missingKey(provider, variable), onSome: Effect.succeed })
   )
 
 /** The address in a variable, if there is one; `complete` writes out what its short forms leave out. */
 export const optionalUrl = (
   variable: string,
   complete: (value: string) => string = identity
-): Config.Config<Option.Option<URL>> =>
-  optionalString(variable).pipe(
-    Config.mapEffect(Option.match({
+): Read<Option.Option<URL>> =>
+  Effect.flatMap(
+    optionalString(variable),
+    Option.match({
       onNone: () => Effect.succeedNone,
       onSome: (value) => {
         const url = httpUrl(complete(value.trim()))
         return url !== undefined
           ? Effect.succeedSome(url)
-          : Effect.fail(configError(`${variable} must be ${addressForm}, got ${JSON.stringify(withoutUser(value))}`))
+          : failConfig(`${variable} must be ${addressForm}, got ${JSON.stringify(withoutUser(value))}`)
       }
-    }))
+    })
   )
 
 /** The address in a variable or else the vendor's own, without a slash at its end. */
-export const baseUrl = (
-  variable: string,
-  vendor: string,
-  complete?: (value: string) => string
-): Effect.Effect<string, Config.ConfigError> =>
+export const baseUrl = (variable: string, vendor: string, complete?: (value: string) => string): Read<string> =>
   Effect.map(
     optionalUrl(variable, complete),
     Option.match({ onNone: () => vendor, onSome: ({ href }) => href.replace(/\/+$/, "") })
@@ -99,16 +93,27 @@ export const checkUrl = (where: string, field: string, text: string): void => {
   if (httpUrl(text) === undefined) Check.fail(where, field, addressForm, withoutUser(text))
 }
 
-export const configError = (message: string): Config.ConfigError =>
-  new Config.ConfigError(new ConfigProvider.SourceError({ message }))
+export const failConfig = (message: string): Read<never> =>
+  Effect.flatMap(
+    config,
+    ([{ ConfigError }, { SourceError }]) => Effect.fail(new ConfigError(new SourceError({ message })))
+  )
 
 /** Says which variable of which provider is missing. */
-export const missingKey = (provider: string, variable: string): Config.ConfigError =>
-  configError(`${provider} needs an API key: set the variable ${variable}`)
+export const missingKey = (provider: string, variable: string): Read<never> =>
+  failConfig(`${provider} needs an API key: set the variable ${variable}`)
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+type Read<A> = Effect.Effect<A, Config.ConfigError>
+
+/** Loaded with the first provider that reads something: file systems come along. */
+const config = Effect.promise(() => Promise.all([import("effect/Config"), import("effect/ConfigProvider")]))
+
+const read = <A>(f: (config: typeof Config) => Config.Config<A>): Read<A> =>
+  Effect.flatMap(config, ([config]) => f(config))
 
 const addressForm = "an http address without user and password"
 

@@ -9,6 +9,7 @@ import * as Tool from "effect/ai/Tool"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { RequestSettings } from "../../Llm/Settings.ts"
+import { lazy } from "../lazy.ts"
 import type { CallOptions } from "./bareModel.ts"
 import { toJson } from "./json.ts"
 
@@ -40,7 +41,7 @@ export const fromCallOptions = (
   )
 
 /** The messages of a prompt, as JSON. */
-export const encodePrompt = (prompt: Prompt.Prompt): ReadonlyArray<MessageJson> => encodeMessages(prompt).content
+export const encodePrompt = (prompt: Prompt.Prompt): ReadonlyArray<MessageJson> => encodeMessages()(prompt).content
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -63,9 +64,11 @@ const make = (
     }
   })
 
-const encodeMessages = Schema.encodeSync(Schema.toCodecJson(Prompt.Prompt)) as (
-  prompt: Prompt.Prompt
-) => { readonly content: ReadonlyArray<MessageJson> }
+const encodeMessages = lazy(() =>
+  Schema.encodeSync(Schema.toCodecJson(Prompt.Prompt)) as (
+    prompt: Prompt.Prompt
+  ) => { readonly content: ReadonlyArray<MessageJson> }
+)
 
 // A toolkit has its tools at hand; any other effect must be asked for one.
 const toolsOf = (toolkit: CallOptions["toolkit"]): Effect.Effect<ReadonlyArray<Tool.Any>> =>
