@@ -22,7 +22,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { guardedFetch } from "../internal/llm/fetch.ts"
-import { baseUrl, load, requiredKey } from "../internal/llm/provider.ts"
+import { baseUrl, load, requiredKey, rethrow } from "../internal/llm/provider.ts"
 import { checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
@@ -117,7 +117,11 @@ const connection = Effect.all({
 })
 
 const options = Effect.fnUntraced(function*(name: string, { cache, ...settings }: Settings) {
-  const { createAnthropic } = yield* load("Anthropic", "@ai-sdk/anthropic", () => import("@ai-sdk/anthropic"))
+  const { createAnthropic } = yield* load(
+    "Anthropic",
+    "@ai-sdk/anthropic",
+    () => import("@ai-sdk/anthropic").catch(rethrow)
+  )
   const { key, url } = yield* connection
   const { toCodecAnthropic } = yield* Effect.promise(() => import("effect/ai/AnthropicStructuredOutput"))
   return {

@@ -27,7 +27,7 @@ import * as Redacted from "effect/Redacted"
 import { errorMessage } from "../internal/errorMessage.ts"
 import { keepRequests, unpacking } from "../internal/llm/approvalRequests.ts"
 import { guardedFetch } from "../internal/llm/fetch.ts"
-import { failConfig, load, optionalUrl, requiredKey } from "../internal/llm/provider.ts"
+import { failConfig, load, optionalUrl, requiredKey, rethrow } from "../internal/llm/provider.ts"
 import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
@@ -150,7 +150,7 @@ const bearer = (token: Effect.Effect<Redacted.Redacted, unknown>): ModelSettings
   })
 
 const provider = Effect.gen(function*() {
-  const { createAzure } = yield* load("AzureOpenAi", "@ai-sdk/azure", () => import("@ai-sdk/azure"))
+  const { createAzure } = yield* load("AzureOpenAi", "@ai-sdk/azure", () => import("@ai-sdk/azure").catch(rethrow))
   const { authorize, key, url } = yield* connection
   // The package asks for a token only where a request has none.
   const access = key === undefined ? { tokenProvider: async () => "" } : { apiKey: Redacted.value(key) }

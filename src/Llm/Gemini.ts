@@ -23,7 +23,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { guardedFetch } from "../internal/llm/fetch.ts"
-import { baseUrl, load, requiredKey } from "../internal/llm/provider.ts"
+import { baseUrl, load, requiredKey, rethrow } from "../internal/llm/provider.ts"
 import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
@@ -123,7 +123,7 @@ const connection = Effect.all({
 })
 
 const provider = Effect.gen(function*() {
-  const { createGoogle } = yield* load("Gemini", "@ai-sdk/google", () => import("@ai-sdk/google"))
+  const { createGoogle } = yield* load("Gemini", "@ai-sdk/google", () => import("@ai-sdk/google").catch(rethrow))
   const { key, url } = yield* connection
   return { google: createGoogle({ baseURL: url, apiKey: Redacted.value(key), fetch: guardedFetch }), key }
 })

@@ -21,7 +21,7 @@ import type * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { guardedFetch } from "../internal/llm/fetch.ts"
-import { baseUrl, load, requiredKey } from "../internal/llm/provider.ts"
+import { baseUrl, load, requiredKey, rethrow } from "../internal/llm/provider.ts"
 import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
@@ -100,7 +100,7 @@ const connection = Effect.all({
 })
 
 const provider = Effect.gen(function*() {
-  const { createMistral } = yield* load("Mistral", "@ai-sdk/mistral", () => import("@ai-sdk/mistral"))
+  const { createMistral } = yield* load("Mistral", "@ai-sdk/mistral", () => import("@ai-sdk/mistral").catch(rethrow))
   const { key, url } = yield* connection
   return { mistral: createMistral({ baseURL: url, apiKey: Redacted.value(key), fetch: guardedFetch }), key }
 })

@@ -23,7 +23,7 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import { keepRequests, unpacking } from "../internal/llm/approvalRequests.ts"
 import { guardedFetch } from "../internal/llm/fetch.ts"
-import { load, missingKey, optionalKey, optionalUrl } from "../internal/llm/provider.ts"
+import { load, missingKey, optionalKey, optionalUrl, rethrow } from "../internal/llm/provider.ts"
 import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
@@ -118,7 +118,7 @@ const connection = Effect.gen(function*() {
 })
 
 const provider = Effect.gen(function*() {
-  const { createOpenAI } = yield* load("OpenAi", "@ai-sdk/openai", () => import("@ai-sdk/openai"))
+  const { createOpenAI } = yield* load("OpenAi", "@ai-sdk/openai", () => import("@ai-sdk/openai").catch(rethrow))
   const { apiKey, baseUrl, ...rest } = yield* connection
   return { ...rest, openai: createOpenAI({ baseURL: baseUrl, apiKey, fetch: unpacking(guardedFetch) }) }
 })

@@ -15,7 +15,7 @@
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { guardedFetch } from "../internal/llm/fetch.ts"
-import { checkUrl, load } from "../internal/llm/provider.ts"
+import { checkUrl, load, rethrow } from "../internal/llm/provider.ts"
 import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
@@ -102,7 +102,7 @@ export const connect = Effect.fnUntraced(function*({ apiKey, baseUrl, provider =
   const { createOpenAICompatible } = yield* load(
     provider,
     "@ai-sdk/openai-compatible",
-    () => import("@ai-sdk/openai-compatible")
+    () => import("@ai-sdk/openai-compatible").catch(rethrow)
   )
   const sdk = createOpenAICompatible({
     name: provider,

@@ -29,7 +29,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as GoogleAuthLibrary from "google-auth-library"
 import { guardedFetch } from "../internal/llm/fetch.ts"
-import { baseUrl, failConfig, load, optionalKey, optionalString } from "../internal/llm/provider.ts"
+import { baseUrl, failConfig, load, optionalKey, optionalString, rethrow } from "../internal/llm/provider.ts"
 import { checkEmbeddings, checkModel } from "../internal/llm/settings.ts"
 import * as AiSdk from "./AiSdk.ts"
 import * as AiSdkEmbedding from "./AiSdkEmbedding.ts"
@@ -150,7 +150,11 @@ const vendorHost = (location: string): string => {
 }
 
 const provider = Effect.gen(function*() {
-  const { createGoogleVertex } = yield* load("Vertex", "@ai-sdk/google-vertex", () => import("@ai-sdk/google-vertex"))
+  const { createGoogleVertex } = yield* load(
+    "Vertex",
+    "@ai-sdk/google-vertex",
+    () => import("@ai-sdk/google-vertex").catch(rethrow)
+  )
   const resolved = yield* connection
   const origin = { provider: "vertex", authorize: yield* authorize(resolved) }
   if (resolved._tag === "Express") {
@@ -173,7 +177,7 @@ const provider = Effect.gen(function*() {
   }
 })
 
-const googleAuth = load("Vertex", "google-auth-library", () => import("google-auth-library"))
+const googleAuth = load("Vertex", "google-auth-library", () => import("google-auth-library").catch(rethrow))
 
 /** The package signs requests by itself; this client gives it a token that never leaves, because ours takes its place. */
 const idleClient = Effect.map(googleAuth, ({ OAuth2Client }) => {

@@ -29,6 +29,11 @@ export const load = <A>(
     )
   )
 
+/** Bundlers want no package that may be missing where they see that its absence is caught. */
+export const rethrow = (error: unknown): never => {
+  throw error
+}
+
 /**
  * An empty variable counts as absent, as in shell scripts. A key from a file often ends
  * with a line break, which no request carries and no provider repeats, so that it would not be found where it must not
