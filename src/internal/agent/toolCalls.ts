@@ -187,12 +187,13 @@ const checkResult = <E, R>(
 ): Effect.Effect<Tool.Outcome, GuardrailTripped, R> => {
   if (!Guardrails.checks(guardrails, "toolResult")) return Effect.succeed(outcome)
   const { name, params } = call.part
-  const { isFailure, modelOutput, result } = outcome
+  const { modelOutput, ...rest } = outcome
+  const { isFailure, result } = rest
   return Guardrails.checkResult(guardrails, { name, params, result, isFailure, modelOutput }).pipe(
     Effect.map((checked) =>
       checked.result === result && checked.modelOutput === modelOutput
         ? outcome
-        : bound({ result: checked.result, isFailure, params: outcome.params }, bounds)
+        : bound({ ...rest, result: checked.result }, bounds)
     ),
     Effect.tapError(({ guardrail }) =>
       Effect.sync(() => Turn.settle(call, Tool.failure(`Left out: guardrail ${guardrail} refused the result`)))
