@@ -34,7 +34,7 @@ import {
   type RunOptions,
   TypeId
 } from "./internal/agent/agent.ts"
-import { defaultBounds } from "./internal/agent/bounds.ts"
+import { deepest, defaultBounds } from "./internal/agent/bounds.ts"
 import type { AnyTool, Changed, Failure, Options, Requirements } from "./internal/agent/options.ts"
 import * as AgentOutput from "./internal/agent/output.ts"
 import type { AgentBehavior, AgentRef, Input, LocalAgentRef } from "./internal/agent/protocol.ts"
@@ -380,7 +380,8 @@ export const transcript = (ref: AgentRef): Effect.Effect<Transcript.Transcript, 
 
 /**
  * Lets an agent, or a team with the members that it started itself, go on with another conversation: to have the last
- * answer written once more, to edit what was asked, to resume what was stored. Done between runs.
+ * answer written once more, to edit what was asked, to resume what was stored. Done between runs. Calls in it that are
+ * nested deeper than any agent allows are replaced by failed ones.
  *
  * @example
  * ```ts
@@ -459,8 +460,8 @@ const checkLimits = (
   if (maxToolCalls !== undefined) check.notNegativeInteger(where, "maxToolCalls", maxToolCalls)
   if (maxDuration !== undefined) check.notNegativeDuration(where, "maxDuration", maxDuration)
   if (toolConcurrency !== undefined) check.positiveInteger(where, "toolConcurrency", toolConcurrency)
-  if (maxDepth !== undefined && !(Number.isInteger(maxDepth) && maxDepth >= 1 && maxDepth <= 1000)) {
-    check.fail(where, "maxDepth", "an integer from 1 to 1000", maxDepth)
+  if (maxDepth !== undefined && !(Number.isInteger(maxDepth) && maxDepth >= 1 && maxDepth <= deepest)) {
+    check.fail(where, "maxDepth", `an integer from 1 to ${deepest}`, maxDepth)
   }
   if (maxResultBytes !== undefined) check.positiveInteger(where, "maxResultBytes", maxResultBytes)
 }

@@ -17,6 +17,7 @@ import { errorMessage } from "../errorMessage.ts"
 import { ConversationId } from "../llm/callSpan.ts"
 import * as Pushed from "../pushed.ts"
 import type { Agent } from "./agent.ts"
+import { boundEntry } from "./bounds.ts"
 import { makeId } from "./place.ts"
 import { type AgentBehavior, type Input, protocol, type Request } from "./protocol.ts"
 
@@ -74,7 +75,7 @@ export const serve = <E, R>(
         Run: (request: Request) => Pushed.make(events(request)),
         Prompt: (request: Request) => responseOf(events(request)),
         Transcript: () => Ref.get(transcript),
-        Restore: ({ transcript }) => goOnWith(transcript),
+        Restore: ({ transcript }) => goOnWith(Transcript.make(transcript.entries.map(boundEntry))),
         Reset: () =>
           Effect.suspend(() => {
             conversation = around ?? makeId(random)
