@@ -307,11 +307,29 @@ export const TurnRestarted = Schema.TaggedStruct("TurnRestarted", {
 export interface TurnRestarted extends Schema.Schema.Type<typeof TurnRestarted> {}
 
 /**
+ * What a provider says of its response: the id that it knows it by, and the headers, but for credentials.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const ResponseInfo = Schema.Struct({
+  id: Schema.optionalKey(Schema.String),
+  headers: Schema.Record(Schema.String, Schema.String)
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ResponseInfo extends Schema.Schema.Type<typeof ResponseInfo> {}
+
+/**
  * One model call and the tools that it asked for are done. `turn` counts from 1; everything else is of the model call.
  *
  * `model` is the one that answered, as far as it says so, `cost` is in US dollars, where `Prices` knows its price.
  * `duration` and `timeToFirstPart` are milliseconds from the request to the end of the answer, and to its beginning, by
- * a clock that is never set back.
+ * a clock that is never set back. `metadata` has the usage and the finish reason in the provider's own words, under
+ * `"effect-troupe"`, beside what the provider adds.
  *
  * @since 0.1.0
  * @category events
@@ -324,7 +342,9 @@ export const TurnFinished = Schema.TaggedStruct("TurnFinished", {
   model: Schema.optionalKey(Schema.String),
   cost: Schema.optionalKey(Schema.Finite),
   duration: Schema.Finite,
-  timeToFirstPart: Schema.Finite
+  timeToFirstPart: Schema.Finite,
+  response: Schema.optionalKey(ResponseInfo),
+  metadata
 })
 
 /**

@@ -1,7 +1,8 @@
 /**
- * Reads what MCP servers offer beside tools: resources, and prompts.
+ * Reads what MCP servers offer beside tools (resources and prompts), and answers what they ask their user.
  *
- * `Tool.fromMcp` makes tools of a server; here are the things that a program takes from it itself, as parts of a prompt.
+ * `Tool.fromMcp` makes tools of a server. Here are the parts of a prompt that a program takes from it itself, and transports
+ * for servers that ask for input in the middle of a call (elicitation).
  *
  * @since 0.1.0
  */
@@ -9,8 +10,11 @@ import type * as McpClient from "effect/ai/McpClient"
 import type * as McpClientError from "effect/ai/McpClientError"
 import type * as McpSchema from "effect/ai/McpSchema"
 import type * as Prompt from "effect/ai/Prompt"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
+import type * as HttpClient from "effect/http/HttpClient"
+import type * as ChildProcessSpawner from "effect/process/ChildProcessSpawner"
 import type * as Scope from "effect/Scope"
+import type { Approvals } from "./Approvals.ts"
 import { reconnecting } from "./internal/agent/mcpClient.ts"
 import { partOf, partsOf } from "./internal/agent/mcpContent.ts"
 import * as Transcript from "./Transcript.ts"
@@ -46,6 +50,56 @@ export const connect: <R>(
 ) => Effect.Effect<McpClient.McpClient, McpClientError.McpClientError, R | Scope.Scope> = reconnecting
 
 /**
+ * As `McpClient.http`, for servers that may ask their user something: the question is on the list of `Approvals`.
+ *
+ * It waits there as a call of the tool `elicitation`, whose `params` are the `message` and the `requestedSchema` of the
+ * server, in the place of the call that it comes from. The answer is `approve(id, { params })` with values that fit the
+ * schema; without `params` its defaults are. A rejection declines, and a question that expires, or whose call is
+ * interrupted, is cancelled.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { McpClient, McpProtocol } from "effect/ai"
+ * import { Mcp, Tool } from "effect-troupe"
+ *
+ * const tools = Tool.fromMcp(
+ *   McpClient.make({ name: "desk", version: "1.0.0" }).pipe(
+ *     Effect.provideServiceEffect(
+ *       McpClient.Transport,
+ *       Mcp.http({ url: "https://mcp.example.com", protocol: McpProtocol.v2025_11_25 })
+ *     )
+ *   )
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category transports
+ */
+export const http: (
+  options: Parameters<typeof McpClient.http>[0]
+) => Effect.Effect<
+  McpClient.Transport,
+  McpClientError.McpClientError,
+  Approvals | HttpClient.HttpClient | Scope.Scope
+> = (options) => Effect.flatMap(transports, ({ http }) => http(options))
+
+/**
+ * As `McpClient.stdio`, with the questions of `http`. One that comes while several calls are under way counts as one of the
+ * newest.
+ *
+ * @since 0.1.0
+ * @category transports
+ */
+export const stdio: (
+  options: Parameters<typeof McpClient.stdio>[0]
+) => Effect.Effect<
+  McpClient.Transport,
+  McpClientError.McpClientError,
+  Approvals | ChildProcessSpawner.ChildProcessSpawner | Scope.Scope
+> = (options) => Effect.flatMap(transports, ({ stdio }) => stdio(options))
+
+/**
  * The contents of a resource as parts of a prompt: texts, images, sounds and PDFs. Of other files only the address.
  *
  * @since 0.1.0
@@ -74,6 +128,9 @@ export const toConversation = (
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+/** Effect's client is loaded when it is used: it is larger than the rest of this library's imports. */
+const transports = Effect.promise(() => import("./internal/agent/mcpTransport.ts"))
 
 const toEntry = ({ content, role }: McpSchema.PromptMessage): Transcript.Entry =>
   role === "user"

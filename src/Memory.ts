@@ -546,6 +546,10 @@ const render = (entry: Transcript.Entry): string =>
         return `${who} called ${part.name}(${toJson(part.params)}), which ${part.isFailure ? "failed" : "gave"} ${
           toJson(part.result)
         }`
+      case "tool-call":
+        return `${who} called ${part.name}(${toJson(part.params)})`
+      case "tool-result":
+        return `${part.name} ${part.isFailure ? "failed" : "gave"} ${toJson(part.result)}`
       case "reasoning":
         return ""
     }

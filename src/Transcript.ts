@@ -3,8 +3,9 @@
  *
  * A transcript is a list of entries: a message of the user, or an agent's answer in one turn. A tool call and its
  * result are one value in it, so a call without a result can't be written down: a run that fails or is interrupted
- * leaves a transcript that is a valid beginning for the next request. Instructions are not part of it; they belong to
- * the agent. Transcripts are immutable and encode to JSON.
+ * leaves a transcript that is a valid beginning for the next request. Only the result of a tool that the provider runs
+ * may be in a later answer (after a pause, an approval): there call and result are parts of their own. Instructions are
+ * not part of it; they belong to the agent. Transcripts are immutable and encode to JSON.
  *
  * @since 0.1.0
  */
@@ -43,12 +44,47 @@ export const ToolUse = Schema.Struct({
 export type ToolUse = typeof ToolUse.Type
 
 /**
+ * A call of a tool that the provider runs, where the result is in a later answer: see {@link LateResult}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const OpenCall = Schema.Struct({ ...Prompt.ToolCallPart.fields, providerExecuted: Schema.Literal(true) })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type OpenCall = typeof OpenCall.Type
+
+/**
+ * The result of an {@link OpenCall} in an earlier answer.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const LateResult = Schema.Struct({ ...Prompt.ToolResultPart.fields, providerExecuted: Schema.Literal(true) })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type LateResult = typeof LateResult.Type
+
+/**
  * One part of an agent's answer.
  *
  * @since 0.1.0
  * @category models
  */
-export const AnswerPart = Schema.Union([Prompt.TextPart, Prompt.ReasoningPart, Prompt.FilePart, ToolUse])
+export const AnswerPart = Schema.Union([
+  Prompt.TextPart,
+  Prompt.ReasoningPart,
+  Prompt.FilePart,
+  ToolUse,
+  OpenCall,
+  LateResult
+])
 
 /**
  * @since 0.1.0

@@ -1,6 +1,6 @@
 import { NodeFileSystem } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Fiber, FileSystem, Layer, Redacted, Schema, Stream } from "effect"
+import { Clock, Duration, Effect, Fiber, FileSystem, Layer, Random, Redacted, Schema, Stream } from "effect"
 import { AiError, LanguageModel, Model, type Response, Tool as AiTool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as Agent from "../../src/Agent.ts"
@@ -78,7 +78,8 @@ describe("Recorded", () => {
               }))
           ]
         })
-        const run = Stream.runCollect(Agent.run(agent, "Weather in Lagos?"))
+        // A run has an id.
+        const run = Stream.runCollect(Agent.run(agent, "Weather in Lagos?")).pipe(Random.withSeed("the same"))
         const live = yield* Effect.provide(
           run,
           Recorded.record(file)(Scripted.model([Scripted.toolCall("get_weather", { city: "Lagos" }), "18 degrees."]))

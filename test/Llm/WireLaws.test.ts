@@ -180,7 +180,10 @@ const isIn = (json: string) => (text: string): boolean =>
 
 /** The texts and numbers that the vendor sent, wherever they stand in a value, and that are not in the events. */
 const missingIn = (events: ReadonlyArray<AgentEvent.AgentEvent>, value: unknown, wire: unknown) => {
-  const [isSaid, isSent] = [isIn(JSON.stringify(events)), isIn(JSON.stringify(wire))]
+  const [isSaid, isSent] = [
+    isIn(JSON.stringify(events.map((said) => Schema.encodeSync(event)(said)))),
+    isIn(JSON.stringify(wire))
+  ]
   const missing = new Set<string>()
   JSON.stringify(value, (_, field: unknown) => {
     const text = typeof field === "number" ? String(field) : field

@@ -10,6 +10,7 @@ import { ToolFailed } from "../../AgentError.ts"
 import { Approvals } from "../../Approvals.ts"
 import { Tap } from "../../Tap.ts"
 import { errorMessage } from "../errorMessage.ts"
+import { decisionOn, refusalIn } from "./approval.ts"
 import { deepArguments, isDeeper } from "./bounds.ts"
 import { errorTypeOf, failure, failureOf, type Outcome } from "./outcome.ts"
 import { CurrentTool, isOutside } from "./toolContext.ts"
@@ -37,17 +38,16 @@ export const handle = <P, R>(work: Work<P, R>) =>
     // A toolkit does not say in its type whether a tool needs approval; an agent looks before its run starts.
     const approvals = yield* Effect.serviceOption(Approvals)
     if (Option.isNone(approvals)) return failure(`Not run: tool ${work.name} needs approval: provide Approvals.layer`)
-    const decision = yield* decide(approvals.value, work, params)
-    switch (decision._tag) {
-      case "Rejected":
-        return failure(`Not run: the call was rejected: ${decision.message}`)
-      case "Expired":
-        return failure("Not run: nobody approved the call in time")
-      case "Approved":
-        return decision.params === undefined
-          ? yield* perform(work, params, prepared.params, callId)
-          : { ...yield* performEdited(work, decision.params, callId), params: decision.params }
-    }
+    const services = yield* Effect.context<R>()
+    const decision = yield* decisionOn(
+      approvals.value,
+      { ...yield* CurrentTool, params },
+      (params) => Effect.provideContext(work.problemOf(params), services)
+    )
+    if (decision._tag !== "Approved") return failure(refusalIn(decision))
+    return decision.params === undefined
+      ? yield* perform(work, params, prepared.params, callId)
+      : { ...yield* performEdited(work, decision.params, callId), params: decision.params }
   })
 
 export const onFailure = (name: string, mode: FailureMode, cause: unknown): Effect.Effect<Outcome, ToolFailed> =>
@@ -108,26 +108,6 @@ const performEdited = Effect.fnUntraced(function*<P, R>(
   return decoded._tag === "Failure"
     ? invalidArguments(work.name, decoded.failure.message)
     : yield* perform(work, params, decoded.success, callId)
-})
-
-/** Puts the call up for a decision and waits for it. */
-const decide = Effect.fnUntraced(function*<P, R>(
-  approvals: Approvals["Service"],
-  { problemOf }: Work<P, R>,
-  params: unknown
-) {
-  const { at, emit, id, name, path } = yield* CurrentTool
-  const services = yield* Effect.context<R>()
-  let approval = ""
-  const decision = yield* approvals.request({ ...at.self, path, call: id, tool: name, params }, {
-    problemOf: (params) => Effect.provideContext(problemOf(params), services),
-    requested: (request) => {
-      approval = request.id
-      return emit([{ ...at.self, _tag: "ApprovalRequested", approval, id, name, params }])
-    }
-  })
-  yield* emit([{ ...at.self, _tag: "ApprovalDecided", approval, id, name, decision }])
-  return decision
 })
 
 const invalidArguments = (name: string, problem: string): Outcome => ({

@@ -44,6 +44,8 @@ export interface AgentRun<E, R> {
   tools: ReadonlyMap<string, Tool<string, R>>
   /** Whether the model has said anything, however little of it may be kept. */
   answered: boolean
+  /** The names of the calls whose results the provider owes, by their ids. */
+  owed: ReadonlyMap<string, string>
   /** The turn under way, until it is in the transcript. */
   turn: Turn.Turn | undefined
   /** The transcript that requests carry instead of the first `at` entries. */
@@ -68,10 +70,23 @@ export const write = <E, R>(run: AgentRun<E, R>): Effect.Effect<void> =>
   Effect.suspend(() => {
     if (run.turn === undefined) return Effect.void
     const entry = Turn.toEntry(run.turn)
+    run.owed = Turn.owedAfter(run.turn)
     run.answered ||= Turn.says(run.turn)
     run.turn = undefined
     return entry.content.length === 0 ? Effect.void : record(run, entry)
   })
+
+/** Writes the turn under way, and a result for each call whose own will not come any more. */
+export const close = <E, R>(run: AgentRun<E, R>): Effect.Effect<void> =>
+  Effect.andThen(
+    write(run),
+    Effect.suspend(() => {
+      if (run.owed.size === 0) return Effect.void
+      const entry = Turn.closing(run.agent.name, run.owed)
+      run.owed = new Map()
+      return record(run, entry)
+    })
+  )
 
 /** Takes the prompt out of the conversation again, after a run that failed before the model said anything. */
 export const takeBack = <E, R>({ added, answered, memory, transcript }: AgentRun<E, R>): Effect.Effect<void> => {
@@ -102,6 +117,6 @@ export const leaveOut = <E, R>(run: AgentRun<E, R>, why: string): Effect.Effect<
 /** Ends the run with an error that carries the entries that it added until then. */
 export const fail = <E, R>(run: AgentRun<E, R>, reason: AgentErrorReason): Effect.Effect<never, AgentError> =>
   Effect.flatMap(
-    write(run),
+    close(run),
     () => new AgentError({ agent: run.agent.name, reason, transcript: Transcript.make(run.added) })
   )

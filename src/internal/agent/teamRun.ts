@@ -350,7 +350,9 @@ const hear = (run: TeamRun, event: AgentEvent): void => {
   const { heard } = run
   const { agent } = run.speaker ?? run.at.self
   if (heard.length === 0) heard.push(Turn.make(run.at, 1, { agent }))
-  Turn.hear(heard.at(-1)!, event)
+  // A result may come in a later turn than its call.
+  const asked = event._tag === "ToolResult" ? heard.findLast((turn) => Turn.hasCall(turn, event.id)) : undefined
+  Turn.hear(asked ?? heard.at(-1)!, event)
   if (event._tag === "TurnRestarted") heard.pop()
   if (event._tag === "TurnFinished" || event._tag === "TurnRestarted") {
     heard.push(Turn.make(run.at, heard.length + 1, { agent }))

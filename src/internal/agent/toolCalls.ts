@@ -4,12 +4,16 @@
  * @internal
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Ref from "effect/Ref"
-import type { GuardrailTripped, ToolFailed } from "../../AgentError.ts"
+import { type GuardrailTripped, InvalidAgent, type ToolFailed } from "../../AgentError.ts"
 import type { AgentEvent, Place } from "../../AgentEvent.ts"
+import { Approvals } from "../../Approvals.ts"
 import * as Budget from "../../Budget.ts"
 import * as Tool from "../../Tool.ts"
+import { decisionOn, refusalIn } from "./approval.ts"
 import { bound, deepArguments, isDeeper } from "./bounds.ts"
+import type { Decision } from "./decision.ts"
 import * as Guardrails from "./guardrails.ts"
 import { callPath } from "./place.ts"
 import type { AgentRun } from "./run.ts"
@@ -19,6 +23,53 @@ import * as Turn from "./turn.ts"
 
 /** Runs the calls of a turn. `last` is a turn whose results no model will read. */
 export const callTools = <E, R>(
+  run: AgentRun<E, R>,
+  turn: Turn.Turn,
+  last: boolean
+): Effect.Effect<void, CallError, R> => {
+  const calls = callOwn(run, turn, last)
+  if (turn.approvals.length === 0) return calls
+  const decisions = turn.approvals.map((approval) => decide(run, turn, approval, last))
+  return Effect.all([calls, ...decisions], { concurrency: "unbounded", discard: true })
+}
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+/** A failure of a call that ends the run. */
+type CallError = ToolFailed | GuardrailTripped | InvalidAgent | Budget.BudgetExceeded
+
+/** Asks for a decision that the provider waits for; the next request carries it. */
+const decide = Effect.fnUntraced(function*<E, R>(
+  run: AgentRun<E, R>,
+  turn: Turn.Turn,
+  approval: Turn.TurnApproval,
+  last: boolean
+): Effect.fn.Return<void, InvalidAgent> {
+  const { call } = approval
+  const { id, name } = call.part
+  const approvals = yield* Effect.serviceOption(Approvals)
+  if (Option.isNone(approvals)) {
+    return yield* new InvalidAgent({ problem: `tool ${name} needs approval: provide Approvals.layer` })
+  }
+  const waiting = { at: run.at, emit: run.emit, id, name, params: call.params, path: callPath(run.at, turn.number, id) }
+  const decision: Decision = last
+    ? { _tag: "Rejected", message: "this was the last turn" }
+    : yield* decisionOn(
+      approvals.value,
+      waiting,
+      () => Effect.succeed("the provider runs the tool as the model called it")
+    )
+  if (decision._tag === "Approved") return Turn.decide(approval, { approved: true })
+  const reason = refusalIn(decision)
+  const outcome = Tool.failure(reason)
+  Turn.decide(approval, { approved: false, reason })
+  Turn.settle(call, outcome)
+  yield* run.emit([Turn.toResult(turn, call, outcome)])
+})
+
+const callOwn = <E, R>(
   run: AgentRun<E, R>,
   turn: Turn.Turn,
   last: boolean
@@ -33,13 +84,6 @@ export const callTools = <E, R>(
       concurrency: turn.calls.length === 1 ? 1 : run.agent.limits.toolConcurrency ?? "unbounded",
       discard: true
     })
-
-// -----------------------------------------------------------------------------------------------------------------
-// internals
-// -----------------------------------------------------------------------------------------------------------------
-
-/** A failure of a call that ends the run. */
-type CallError = ToolFailed | GuardrailTripped | Budget.BudgetExceeded
 
 const callTool = <E, R>(
   run: AgentRun<E, R>,
@@ -113,12 +157,13 @@ const checkResult = <E, R>(
 ): Effect.Effect<Tool.Outcome, GuardrailTripped, R> => {
   if (!Guardrails.checks(guardrails, "toolResult")) return Effect.succeed(outcome)
   const { name, params } = call.part
-  const { isFailure, modelOutput, result } = outcome
+  const { modelOutput, ...rest } = outcome
+  const { isFailure, result } = rest
   return Guardrails.checkResult(guardrails, { name, params, result, isFailure, modelOutput }).pipe(
     Effect.map((checked) =>
       checked.result === result && checked.modelOutput === modelOutput
         ? outcome
-        : bound({ result: checked.result, isFailure, params: outcome.params }, bounds)
+        : bound({ ...rest, result: checked.result }, bounds)
     ),
     Effect.tapError(({ guardrail }) =>
       Effect.sync(() => Turn.settle(call, Tool.failure(`Left out: guardrail ${guardrail} refused the result`)))

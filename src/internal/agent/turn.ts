@@ -11,6 +11,7 @@ import type { AgentEvent } from "../../AgentEvent.ts"
 import type { Part } from "../../Tap.ts"
 import type * as Transcript from "../../Transcript.ts"
 import { errorMessage } from "../errorMessage.ts"
+import { type Approval, carriedIn, carry } from "../llm/carried.ts"
 import { deepArguments, deepResult, defaultBounds, isDeeper } from "./bounds.ts"
 import type { Outcome } from "./outcome.ts"
 import * as Output from "./output.ts"
@@ -28,6 +29,17 @@ export interface TurnCall {
   readonly refusal: string | undefined
   outcome: Outcome | undefined
   resultOptions: Prompt.ProviderOptions
+  /** The decision on a call that the provider runs once it may. */
+  approval: Approval | undefined
+}
+
+/** A call of the provider's own that waits for a decision. */
+export interface TurnApproval {
+  readonly call: TurnCall
+  /** The provider's id of it. */
+  readonly id: string
+  /** What the provider wants to see again with the decision. */
+  readonly request: Approval["request"]
 }
 
 export interface Turn {
@@ -42,10 +54,13 @@ export interface Turn {
   readonly counts: Map<string, number>
   /** How deep the JSON of its calls may be nested. */
   readonly maxDepth: number
-  readonly content: Array<Block | TurnCall | File>
+  /** The names of the calls whose results the provider owes since earlier turns, by their ids. */
+  readonly owed: ReadonlyMap<string, string>
+  readonly content: Array<Block | TurnCall | File | LateResult>
   readonly blocks: Map<string, Block>
   /** The calls that are ours to answer, in the model's order. */
   readonly calls: Array<TurnCall>
+  readonly approvals: Array<TurnApproval>
   /** The names of the calls whose arguments are under way, by their ids. */
   readonly called: Map<string, string>
   /** Reads the object that is asked for in the place of text. */
@@ -57,6 +72,8 @@ export interface Turn {
   /** The name of the model that is asked, and of the one that answers, as far as they say so. */
   asked: string | undefined
   model: string | undefined
+  /** The provider's id of the response. */
+  responseId: string | undefined
   /** How the model call went, in milliseconds, once it is over. */
   timing: { readonly duration: number; readonly timeToFirstPart: number } | undefined
   finish: Response.FinishPart | undefined
@@ -73,6 +90,7 @@ export interface Options {
   readonly heldReasoning?: boolean
   readonly maxDepth?: number
   readonly output?: Output.OutputRequest | undefined
+  readonly owed?: ReadonlyMap<string, string>
 }
 
 export const make = (
@@ -84,7 +102,8 @@ export const make = (
     held = false,
     heldReasoning = false,
     maxDepth = defaultBounds.maxDepth,
-    output
+    output,
+    owed = new Map()
   }: Options = {}
 ): Turn => ({
   at,
@@ -93,15 +112,18 @@ export const make = (
   attempt,
   counts: new Map(),
   maxDepth,
+  owed,
   content: [],
   blocks: new Map(),
   calls: [],
+  approvals: [],
   called: new Map(),
   output: output && Output.makeReader(output),
   held,
   unseen: heldReasoning ? [] : undefined,
   asked: undefined,
   model: undefined,
+  responseId: undefined,
   timing: undefined,
   finish: undefined,
   error: undefined
@@ -154,14 +176,50 @@ export const hear = (self: Turn, event: AgentEvent): void => {
   }
 }
 
+/** Whether it has the call of this id. */
+export const hasCall = (self: Turn, id: string): boolean => callOf(self, id) !== undefined
+
 /** Answers a call. */
 export const settle = (call: TurnCall, outcome: Outcome): void => {
   call.outcome = outcome
   if (outcome.params !== undefined) call.params = outcome.params
 }
 
+/** Writes down what was decided on a call that the provider runs. The next request carries it. */
+export const decide = ({ call, id, request }: TurnApproval, decision: Pick<Approval, "approved" | "reason">): void => {
+  call.approval = { id, ...decision, ...(request !== undefined && { request }) }
+}
+
+/** Whether the model goes on after this turn: it wants our results or decisions, or has only paused. */
+export const goesOn = ({ approvals, calls, finish }: Turn): boolean =>
+  calls.length > 0 || approvals.length > 0 || finish?.reason === "pause"
+
+/** The names of the calls whose results the provider owes after this turn, by their ids. */
+export const owedAfter = (self: Turn): ReadonlyMap<string, string> => {
+  const owed = new Map(self.owed)
+  for (const block of self.content) {
+    if (block.type === "call" && isOwed(self, block)) owed.set(block.part.id, block.part.name)
+    else if (block.type === "result") owed.delete(block.part.id)
+  }
+  return owed
+}
+
+/** The entry that gives every call a result whose result will not come. */
+export const closing = (agent: string, owed: ReadonlyMap<string, string>): Transcript.AnswerEntry => ({
+  _tag: "Answer",
+  agent,
+  content: Array.from(owed, ([id, name]) => lateResult(id, name, interrupted, nothing))
+})
+
 /** The event of a call's result. */
-export const toResult = ({ at }: Turn, { part, resultOptions }: TurnCall, outcome: Outcome): AgentEvent => ({
+export const toResult = (
+  { at }: Turn,
+  { part, resultOptions }: {
+    readonly part: { readonly id: string; readonly name: string }
+    readonly resultOptions: Prompt.ProviderOptions
+  },
+  outcome: Outcome
+): AgentEvent => ({
   ...at.self,
   _tag: "ToolResult",
   id: part.id,
@@ -230,7 +288,10 @@ export const toEntry = (self: Turn): Transcript.AnswerEntry => {
   for (const block of self.content) {
     switch (block.type) {
       case "text":
-        if (block.text !== "" && !self.held) content.push(Prompt.textPart({ text: block.text, options: block.options }))
+        // Some providers sign a text that has not a word.
+        if (!self.held && (block.text !== "" || !isEmpty(block.options))) {
+          content.push(Prompt.textPart({ text: block.text, options: block.options }))
+        }
         break
       case "reasoning":
         if (block.closed && !carried && self.unseen === undefined) {
@@ -245,7 +306,10 @@ export const toEntry = (self: Turn): Transcript.AnswerEntry => {
         }))
         break
       case "call":
-        content.push(toToolUse(block))
+        content.push(isOwed(self, block) ? toOpenCall(block) : toToolUse(block))
+        break
+      case "result":
+        content.push(lateResult(block.part.id, block.part.name, block.outcome, block.part.metadata))
     }
   }
   return { _tag: "Answer", agent: self.agent, content }
@@ -296,6 +360,13 @@ interface File {
   readonly part: Response.FilePart
 }
 
+/** The result of a call in an earlier turn. */
+interface LateResult {
+  readonly type: "result"
+  readonly part: Response.ToolResultPart<string, unknown, unknown>
+  readonly outcome: Outcome
+}
+
 const absorbPart = (self: Turn, part: Part, events: Array<AgentEvent>): void => {
   switch (part.type) {
     case "text-start":
@@ -319,7 +390,10 @@ const absorbPart = (self: Turn, part: Part, events: Array<AgentEvent>): void => 
     case "tool-params-delta":
       return absorbParams(self, part, events)
     case "tool-call":
-      return absorbCall(self, part, events)
+      // A provider may tell of a call again when its result comes.
+      return self.owed.has(part.id) ? undefined : absorbCall(self, part, events)
+    case "tool-approval-request":
+      return absorbApproval(self, part)
     case "tool-result":
       return absorbProviderResult(self, part, events)
     case "file":
@@ -335,6 +409,7 @@ const absorbPart = (self: Turn, part: Part, events: Array<AgentEvent>): void => 
       return void events.push(toSource(self, part))
     case "response-metadata":
       self.model = part.modelId ?? self.model
+      self.responseId = part.id ?? self.responseId
       return
     case "error":
       self.error ??= toAiError(part.error)
@@ -472,7 +547,15 @@ const absorbCall = (self: Turn, wanted: Response.ToolCallPart<string, unknown>, 
   // Some providers take no other arguments than an object.
   const part = deep ? Response.toolCallPart({ ...wanted, params: {} }) : wanted
   const refusal = deep ? deepArguments(self.maxDepth) : undefined
-  const call: TurnCall = { type: "call", part, params: part.params, refusal, outcome: undefined, resultOptions: {} }
+  const call: TurnCall = {
+    type: "call",
+    part,
+    params: part.params,
+    refusal,
+    outcome: undefined,
+    resultOptions: {},
+    approval: undefined
+  }
   self.content.push(call)
   if (!part.providerExecuted) self.calls.push(call)
   events.push({
@@ -492,13 +575,22 @@ const absorbProviderResult = (
   events: Array<AgentEvent>
 ): void => {
   const call = callOf(self, part.id)
-  if (call === undefined || part.preliminary) return
-  call.resultOptions = part.metadata
+  if (part.preliminary || (call === undefined && !self.owed.has(part.id))) return
   const outcome = isDeeper(part.encodedResult, self.maxDepth)
     ? deepResult(self.maxDepth)
     : { result: part.encodedResult, isFailure: part.isFailure }
-  settle(call, outcome)
-  events.push(toResult(self, call, outcome))
+  if (call === undefined) self.content.push({ type: "result", part, outcome })
+  else {
+    call.resultOptions = part.metadata
+    settle(call, outcome)
+  }
+  events.push(toResult(self, call ?? { part, resultOptions: part.metadata }, outcome))
+}
+
+const absorbApproval = (self: Turn, { approvalId, metadata, toolCallId }: Response.ToolApprovalRequestPart): void => {
+  const call = callOf(self, toolCallId)
+  if (call?.part.providerExecuted !== true) return
+  self.approvals.push({ call, id: approvalId, request: carriedIn(metadata).request })
 }
 
 const callOf = (self: Turn, id: string): TurnCall | undefined =>
@@ -519,17 +611,40 @@ const interrupted: Outcome = { result: "Interrupted before the tool answered", i
 const add = (a: number | undefined, b: number | undefined): number | undefined =>
   a === undefined ? b : b === undefined ? a : a + b
 
-const toToolUse = ({ outcome = interrupted, params, part, resultOptions }: TurnCall): Transcript.ToolUse => ({
+/** A finished answer may leave results of the provider's own tools to a later one. */
+const isOwed = (self: Turn, { outcome, part }: TurnCall): boolean =>
+  part.providerExecuted && outcome === undefined && self.finish !== undefined && goesOn(self)
+
+const optionsOf = ({ approval, part }: TurnCall): Prompt.ProviderOptions =>
+  approval === undefined ? part.metadata : carry(part.metadata, { approval })
+
+const toOpenCall = (call: TurnCall): Transcript.OpenCall => {
+  const { params, part: { id, name } } = call
+  const part = Prompt.toolCallPart({ id, name, params, providerExecuted: true, options: optionsOf(call) })
+  return { ...part, providerExecuted: true }
+}
+
+const lateResult = (
+  id: string,
+  name: string,
+  { isFailure, result }: Outcome,
+  options: Prompt.ProviderOptions
+): Transcript.LateResult => ({
+  ...Prompt.toolResultPart({ id, name, isFailure, result, providerExecuted: true, options }),
+  providerExecuted: true
+})
+
+const toToolUse = (call: TurnCall, outcome = call.outcome ?? interrupted): Transcript.ToolUse => ({
   type: "tool-use",
-  id: part.id,
-  name: part.name,
-  params,
+  id: call.part.id,
+  name: call.part.name,
+  params: call.params,
   result: outcome.result,
   isFailure: outcome.isFailure,
-  providerExecuted: part.providerExecuted,
+  providerExecuted: call.part.providerExecuted,
   ...(outcome.modelOutput && { modelOutput: outcome.modelOutput }),
-  options: part.metadata,
-  resultOptions
+  options: optionsOf(call),
+  resultOptions: call.resultOptions
 })
 
 const nothing: Prompt.ProviderOptions = {}

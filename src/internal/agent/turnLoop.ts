@@ -36,7 +36,7 @@ import { callModel } from "./modelCall.ts"
 import { repair, withOutput } from "./output.ts"
 import type { RunPlace } from "./place.ts"
 import type { Input } from "./protocol.ts"
-import { type AgentRun, fail, record, takeBack, write } from "./run.ts"
+import { type AgentRun, close, fail, record, takeBack, write } from "./run.ts"
 import { inAgentSpan } from "./spans.ts"
 import { callTools } from "./toolCalls.ts"
 import { placeRun } from "./toolContext.ts"
@@ -113,6 +113,7 @@ const begin = Effect.fnUntraced(function*<E, R>(
     budgets: Budget.join(yield* Budget.Current, agent.budget),
     output: options.output,
     repaired: false,
+    owed: new Map(),
     turn: undefined,
     answered: false,
     waiting: undefined,
@@ -174,15 +175,18 @@ const turns = <E, R>(run: AgentRun<E, R>): Effect.Effect<AgentResponse, AgentErr
         const answer = answerOf(run, turn) ?? (yield* stopped(run, turn))
         if (answer !== undefined) {
           const whole = yield* checked(run, answer, exceeded === undefined)
-          if (whole !== undefined) return complete(run, turn, whole)
+          if (whole !== undefined) {
+            yield* close(run)
+            return complete(run, turn, whole)
+          }
         } else if (exceeded !== undefined) return yield* fail(run, exceeded)
       }
     }),
-    write(run)
+    close(run)
   )
 
 const finished = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn, prices: Prices.PriceTable): AgentEvent => {
-  const { reason, usage } = turn.finish!
+  const { metadata, reason, usage } = turn.finish!
   const { duration, timeToFirstPart } = turn.timing!
   run.usages.push(usage)
   const model = turn.model ?? turn.asked
@@ -196,8 +200,17 @@ const finished = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn, prices: Prices.Pri
     ...(model !== undefined && { model }),
     ...(cost !== undefined && { cost }),
     duration,
-    timeToFirstPart
+    timeToFirstPart,
+    ...responseOf(turn),
+    ...(Object.keys(metadata).length > 0 && { metadata })
   }
+}
+
+const responseOf = ({ finish, responseId: id }: Turn.Turn) => {
+  const headers = Object.entries(finish?.response?.headers ?? {})
+  if (id === undefined && headers.length === 0) return undefined
+  const shown = headers.flatMap(([name, value]) => typeof value === "string" ? [[name, value]] : [])
+  return { response: { ...(id !== undefined && { id }), headers: Object.fromEntries(shown) } }
 }
 
 /** The answer that ends the run: one that a tool gave, the output, or text, unless the model still wants something. */
@@ -205,7 +218,7 @@ const answerOf = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn): Pick<AgentRespons
   const handedOver = turn.calls.find(({ outcome }) => outcome?.answer !== undefined)?.outcome
   if (handedOver !== undefined) return handedOver.answer
   const entry = Turn.toEntry(turn)
-  const goesOn = turn.calls.length > 0 || turn.finish!.reason === "pause"
+  const goesOn = Turn.goesOn(turn)
   if (run.output === undefined) return goesOn ? undefined : { text: Transcript.text(entry) }
   const output = Turn.outputOf(turn)
   if (output === undefined && goesOn) return undefined

@@ -92,12 +92,15 @@ const fit = (
       return use.result === undefined ? [Prompt.textPart({ text: `[${called(part)}, and gave no result.]` })] : []
     }
     case "tool-result": {
+      const outcome = part.isFailure ? "failed with" : "gave"
       const use = uses.get(part.id)
-      if (use === undefined || use.result !== part) return [part]
+      if (use === undefined) {
+        return [Prompt.textPart({ text: `[The provider's tool ${part.name} ${outcome}: ${legible(part.result)}]` })]
+      }
+      if (use.result !== part) return []
       if (takes(use, isOpen, reader)) return [withTitles(part, use, reader)]
       // The decision says it.
       if (knows(use, reader) && carriedIn(use.call.options).approval?.approved === false) return []
-      const outcome = part.isFailure ? "failed with" : "gave"
       return [Prompt.textPart({ text: `[${called(use.call)}, and ${outcome}: ${legible(part.result)}]` })]
     }
     default:
