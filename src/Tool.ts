@@ -37,6 +37,7 @@ import { checkName, toToolName } from "./internal/agent/toolName.ts"
 import { waitAs, waitingRun } from "./internal/agent/waiting.ts"
 import * as check from "./internal/check.ts"
 import { errorMessage } from "./internal/errorMessage.ts"
+import { toJson } from "./internal/json.ts"
 import * as Pushed from "./internal/pushed.ts"
 
 export type {
@@ -259,7 +260,7 @@ export const emit = (data: unknown): Effect.Effect<void> =>
         _tag: "ToolProgress",
         id,
         name,
-        data: isDeeper(data, maxDepth) ? "(nested too deep)" : data
+        data: isDeeper(data, maxDepth) ? "(nested too deep)" : toJson(data)
       }])
   )
 
@@ -586,7 +587,7 @@ const fromHandler = <E, R>(
       Effect.map(Option.match({
         onNone: () => failure(`Tool ${name} ended without a result`),
         onSome: (output): Outcome => ({
-          result: output.isFailure ? errorMessage(output.result) : output.encodedResult,
+          result: output.isFailure ? errorMessage(output.result) : toJson(output.encodedResult),
           isFailure: output.isFailure,
           ...(output.isFailure && { errorType: errorTypeOf(output.result) }),
           ...(output.modelOutput && { modelOutput: output.modelOutput })

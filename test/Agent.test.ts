@@ -374,6 +374,59 @@ describe("Agent", () => {
         Scripted.text("two.")
       ]]))))
 
+    it.effect("in a tool that must not be interrupted waits for its result, and records it", () =>
+      Effect.gen(function*() {
+        const begun = yield* Latch.make()
+        const paid = yield* Latch.make()
+        const pay = Tool.fn("pay", { description: "", success: Schema.String }, () =>
+          begun.open.pipe(
+            Effect.andThen(paid.await),
+            Effect.as("paid"),
+            Effect.uninterruptible
+          ))
+        const transcript = yield* Ref.make(Transcript.empty)
+        const agent = Agent.make("payer", { tools: [pay, hang] })
+        const fiber = yield* collect(Agent.run(agent, "Pay.", { transcript })).pipe(
+          Effect.provide(Scripted.model([[Scripted.toolCall("pay", {}), Scripted.toolCall("hang", {})]])),
+          Effect.forkChild
+        )
+        yield* begun.await
+        const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber))
+        yield* TestClock.adjust("1 minute")
+        assert.isUndefined(interrupting.pollUnsafe())
+        yield* paid.open
+        yield* Fiber.join(interrupting)
+        assert.deepStrictEqual(lines(yield* Ref.get(transcript)), [
+          "user: Pay.",
+          `pay gave "paid"`,
+          `hang failed "Interrupted before the tool answered"`
+        ])
+      }))
+
+    it.effect("in a tool is done as soon as the tool allows it again", () =>
+      Effect.gen(function*() {
+        const begun = yield* Latch.make()
+        const half = yield* Latch.make()
+        const work = Tool.fn("work", { description: "" }, () =>
+          begun.open.pipe(
+            Effect.andThen(half.await),
+            Effect.uninterruptible,
+            Effect.andThen(Effect.never)
+          ))
+        const transcript = yield* Ref.make(Transcript.empty)
+        const fiber = yield* collect(Agent.run(Agent.make("worker", { tools: [work] }), "Work.", { transcript })).pipe(
+          Effect.provide(Scripted.model([Scripted.toolCall("work", {})])),
+          Effect.forkChild
+        )
+        yield* begun.await
+        const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber))
+        yield* TestClock.adjust("1 second")
+        yield* half.open
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(interrupting)
+        assert.include(lines(yield* Ref.get(transcript))[1], "Interrupted")
+      }))
+
     it.effect("in a tool runs the tool's finalizers and answers the call as interrupted", () =>
       Effect.gen(function*() {
         const transcript = yield* Ref.make(Transcript.empty)

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Layer, Random, Schema, Stream } from "effect"
+import { Effect, Equal, Fiber, Layer, Random, Schema, Stream } from "effect"
 import type { Response } from "effect/ai"
-import { Model } from "effect/ai"
+import { Model, Tool as AiTool, Toolkit } from "effect/ai"
 import { TestClock } from "effect/testing"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
@@ -282,4 +282,28 @@ describe("What an event tells", () => {
         })
       }
     }).pipe(Effect.provide(Layer.merge(cast({ a: ["x"] }), ActorSystem.layer({ name: "test" })))))
+})
+
+describe("As JSON", () => {
+  it.effect("an event encodes and decodes back, also where a handler gives what JSON cannot hold", () =>
+    Effect.gen(function*() {
+      const odd = { at: new Date(0), gone: undefined, list: [undefined, Number.NaN] }
+      const Look = AiTool.make("look", { success: Schema.Unknown })
+      const toolkit = Toolkit.make(Look, AiTool.make("nothing"))
+      const work = Tool.fn("work", { description: "" }, () => Tool.emit(odd))
+      const agent = Agent.make("a", { tools: [toolkit, work] })
+      const names = ["look", "nothing", "work"]
+      const events = yield* collect(Agent.run(agent, "Go.")).pipe(
+        Effect.provide(Scripted.model([names.map((name) => Scripted.toolCall(name, {})), "Done."])),
+        Effect.provide(toolkit.toLayer({ look: () => Effect.succeed(odd), nothing: () => Effect.void }))
+      )
+      const plain = { at: "1970-01-01T00:00:00.000Z", list: [null, null] }
+      assert.deepStrictEqual(only(events, "ToolResult").find(({ name }) => name === "look")?.result, plain)
+      assert.deepStrictEqual(only(events, "ToolProgress")[0]?.data, plain)
+      const codec = Schema.toCodecJson(AgentEvent)
+      for (const event of events) {
+        const json: unknown = JSON.parse(JSON.stringify(yield* Schema.encodeEffect(codec)(event)))
+        assert.isTrue(Equal.equals(yield* Schema.decodeUnknownEffect(codec)(json), event), event._tag)
+      }
+    }))
 })

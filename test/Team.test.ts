@@ -110,6 +110,23 @@ describe("Team.broadcast", () => {
       assert.strictEqual((yield* Agent.ask(ref, "Go")).text, "a=1,b=2,a-2=1")
     }).pipe(play({ a: () => "1", b: () => "2" })))
 
+  it.effect("the usage is that of all TurnFinished events in the stream, also of a member that failed", () =>
+    Effect.gen(function*() {
+      const ask = Tool.fromAgent(actor("helper"), { description: "Helps" })
+      const failing = Agent.make("a", { instructions: "a", tools: [ask] })
+      const ref = yield* Actor.spawn(Team.broadcast("panel", [failing, b], { onFailure: "collect" }))
+      const events = yield* collect(Agent.stream(ref, "Go"))
+      const used = only(events, "TurnFinished").map(({ usage }) => usage.inputTokens.total ?? 0)
+      assert.sameMembers(used, [1, 10, 1000])
+      const { response } = only(events, "Completed")[0]!
+      assert.strictEqual(response.usage.inputTokens.total, 1011)
+      assert.strictEqual(response.turns, 3)
+    }).pipe(play({
+      a: [[Scripted.toolCall("helper", { prompt: "Help!" }), Scripted.usage(1, 0)], Scripted.cut],
+      helper: [[Scripted.text("x"), Scripted.usage(10, 0)]],
+      b: [[Scripted.text("y"), Scripted.usage(1000, 0)]]
+    })))
+
   it.effect("collects failures as replies, and fails when there is nothing else", () =>
     Effect.gen(function*() {
       const ref = yield* Actor.spawn(Team.broadcast("panel", [a, b], {

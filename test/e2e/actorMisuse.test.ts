@@ -13,7 +13,7 @@ const one = Mailbox.bounded(1)
 const system = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.provide(effect, ActorSystem.layer({ name: "t", shutdownTimeout: 200 }))
 const soon = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
-  Effect.timeoutOrElse(effect, { duration: 1000, orElse: () => Effect.succeed("HANGS" as const) })
+  Effect.timeoutOrElse(effect, { duration: 5000, orElse: () => Effect.succeed("HANGS" as const) })
 
 describe("no Deadlock is false", () => {
   it.live("a consumer asks its producer, whose blocked tell has just got room", () =>
@@ -23,15 +23,15 @@ describe("no Deadlock is false", () => {
       const busy = yield* Latch.make()
       let answer: unknown, told: unknown
       yield* consumer.tell("Do", { act: busy.await })
-      yield* Effect.sleep(5)
+      yield* Effect.sleep(100)
       const askProducer = Effect.tap(outcome(producer.ask("Ping")), (o) => Effect.sync(() => void (answer = o)))
       yield* consumer.tell("Do", { act: askProducer }) // waits in the mailbox: full
       yield* producer.tell("Do", { // waits for room
         act: Effect.tap(outcome(consumer.tell("Ping")), (o) => Effect.sync(() => void (told = o ?? "accepted")))
       })
-      yield* Effect.sleep(5)
+      yield* Effect.sleep(100)
       yield* busy.open // askProducer is taken, the producer's Ping gets its place: nobody waits for anybody in a circle
-      yield* Effect.sleep(30)
+      yield* Effect.sleep(200)
       assert.deepStrictEqual({ answer, told }, { answer: "pong", told: "accepted" })
     })))
 
@@ -43,10 +43,10 @@ describe("no Deadlock is false", () => {
       const noting = (name: string, effect: Effect.Effect<unknown>) =>
         Effect.andThen(start.await, Effect.tap(effect, (o) => Effect.sync(() => void (out[name] = o))))
       const fa = yield* Effect.forkChild(ask(a, noting("a", outcome(a.tell("Ping")))))
-      yield* Effect.sleep(5)
+      yield* Effect.sleep(100)
       yield* a.tell("Ping")
       const fb = yield* Effect.forkChild(ask(b, noting("b", outcome(a.ask("Ping")))))
-      yield* Effect.sleep(5)
+      yield* Effect.sleep(100)
       yield* start.open
       yield* Fiber.await(fa)
       yield* Fiber.await(fb)
@@ -158,11 +158,11 @@ describe("Async context", () => {
       for (const i of [1, 2]) {
         yield* Effect.promise(() =>
           tell(i)
-        ).pipe(Effect.andThen(Effect.sleep(5)))
+        ).pipe(Effect.andThen(Effect.sleep(100)))
       }
       const alone = seen.splice(0)
       yield* Effect.promise(() => Promise.all([tell(1), tell(2)]))
-      yield* Effect.sleep(5)
+      yield* Effect.sleep(100)
       assert.deepStrictEqual(seen, alone)
     })))
 })
@@ -176,7 +176,7 @@ describe("Watching a dead actor twice", () => {
       yield* b.stop
       yield* ask(a, watch)
       yield* ask(a, watch)
-      yield* Effect.sleep(5)
+      yield* Effect.sleep(100)
       assert.strictEqual(notices, 1)
     })))
 })

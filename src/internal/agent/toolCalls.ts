@@ -4,7 +4,10 @@
  * @internal
  */
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import { hasProperty } from "effect/Predicate"
 import * as Ref from "effect/Ref"
 import { type GuardrailTripped, InvalidAgent, type ToolFailed } from "../../AgentError.ts"
 import type { AgentEvent, Place } from "../../AgentEvent.ts"
@@ -77,13 +80,40 @@ const callOwn = <E, R>(
   turn.calls.length === 0 ?
     Effect.void :
     Effect.forEach(turn.calls, (call) =>
-      Effect.flatMap(callTool(run, turn, call, last), (outcome) => {
-        Turn.settle(call, outcome)
-        return run.emit([Turn.toResult(turn, call, outcome)])
-      }), {
+      Effect.flatMap(
+        finishing(callTool(run, turn, call, last), (outcome) => Turn.settle(call, outcome)),
+        (outcome) => run.emit([Turn.toResult(turn, call, outcome)])
+      ), {
       concurrency: turn.calls.length === 1 ? 1 : run.agent.limits.toolConcurrency ?? "unbounded",
       discard: true
     })
+
+/** Settles with the success of an effect, also where it comes during an interruption that the effect does not allow. */
+const finishing = <A, E, R>(self: Effect.Effect<A, E, R>, settle: (value: A) => void): Effect.Effect<A, E, R> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(
+      Effect.forkChild(Effect.interruptible(self), { startImmediately: true }),
+      (fiber) =>
+        restore(Fiber.join(fiber)).pipe(
+          Effect.onInterrupt(() =>
+            Effect.map(interruptOnceAllowed(fiber), (exit) => Exit.isSuccess(exit) ? settle(exit.value) : undefined)
+          ),
+          Effect.tap((value) => Effect.sync(() => settle(value)))
+        )
+    )
+  )
+
+// A fiber that is told of its interruption drops what an uninterruptible part of it comes to, so it is told afterwards.
+const interruptOnceAllowed = <A, E>(fiber: Fiber.Fiber<A, E>): Effect.Effect<Exit.Exit<A, E>> =>
+  Effect.suspend(() => {
+    const refuses = hasProperty(fiber, "interruptible") && fiber.interruptible === false
+    if (!refuses) return Effect.andThen(Fiber.interrupt(fiber), Fiber.await(fiber))
+    const looked = Effect.as(Effect.sleep("5 millis"), undefined)
+    return Effect.flatMap(
+      Effect.raceFirst(Fiber.await(fiber), looked),
+      (exit) => exit === undefined ? interruptOnceAllowed(fiber) : Effect.succeed(exit)
+    )
+  })
 
 const callTool = <E, R>(
   run: AgentRun<E, R>,

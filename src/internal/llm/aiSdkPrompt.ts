@@ -23,8 +23,8 @@ import type * as Prompt from "effect/ai/Prompt"
 import * as Base64 from "effect/encoding/Base64"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
+import { toJson } from "../json.ts"
 import { carriedIn, carrier } from "./carried.ts"
-import { toJson } from "./json.ts"
 import { mergeProviderOptions } from "./settings.ts"
 
 /** What is special to who reads the prompt. */

@@ -22,8 +22,8 @@ import type * as Response from "effect/ai/Response"
 import * as Tool from "effect/ai/Tool"
 import * as Base64 from "effect/encoding/Base64"
 import * as Predicate from "effect/Predicate"
+import { toJson } from "../json.ts"
 import { type Carried, carry } from "./carried.ts"
-import { toJson } from "./json.ts"
 
 export type StreamPart = LanguageModelV4StreamPart | LanguageModelV3StreamPart
 

@@ -22,10 +22,10 @@ import * as Effect from "effect/Effect"
 import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { toJson } from "../json.ts"
 import { type Answer, type CallOptions, fromBare, type Part, toBare } from "./bareModel.ts"
 import * as CallSpan from "./callSpan.ts"
 import { carrier } from "./carried.ts"
-import { toJson } from "./json.ts"
 
 /** As a provider answers: what `LanguageModel.make` takes. */
 export interface Hooks {

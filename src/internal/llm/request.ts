@@ -9,8 +9,8 @@ import * as Tool from "effect/ai/Tool"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { RequestSettings } from "../../Llm/Settings.ts"
+import { toJson } from "../json.ts"
 import type { CallOptions } from "./bareModel.ts"
-import { toJson } from "./json.ts"
 
 export interface MessageJson {
   readonly [field: string]: Schema.Json
