@@ -23,7 +23,12 @@ import * as Actor from "./Actor.ts"
 import type { ActorSystem } from "./ActorSystem.ts"
 import { AgentError, InvalidOutput } from "./AgentError.ts"
 import type { AgentEvent, AgentEventOf, AgentResponse, ResponseOf } from "./AgentEvent.ts"
-import { type BehaviorOptions, behaviorWith, responseOf } from "./internal/agent/actor.ts"
+import {
+  type BehaviorOptions,
+  behaviorWith,
+  responseOf,
+  withContext as behaviorWithContext
+} from "./internal/agent/actor.ts"
 import {
   type Agent,
   type AgentSpec,
@@ -34,10 +39,11 @@ import {
   type RunOptions,
   TypeId
 } from "./internal/agent/agent.ts"
-import { defaultBounds } from "./internal/agent/bounds.ts"
+import { deepest, defaultBounds } from "./internal/agent/bounds.ts"
 import type { AnyTool, Changed, Failure, Options, Requirements } from "./internal/agent/options.ts"
 import * as AgentOutput from "./internal/agent/output.ts"
 import type { AgentBehavior, AgentRef, Input, LocalAgentRef } from "./internal/agent/protocol.ts"
+import type { RequestContext } from "./internal/agent/requestContext.ts"
 import { CurrentTool, parentIn } from "./internal/agent/toolContext.ts"
 import { checkName, toToolName } from "./internal/agent/toolName.ts"
 import * as TurnLoop from "./internal/agent/turnLoop.ts"
@@ -98,6 +104,10 @@ export {
   /** @since 0.1.0 @category models */
   Request
 } from "./internal/agent/protocol.ts"
+export type {
+  /** @since 0.1.0 @category models */
+  RequestContext
+} from "./internal/agent/requestContext.ts"
 
 /**
  * Makes an agent.
@@ -295,15 +305,21 @@ export const object: {
     input: Input,
     schema: S
   ): Effect.Effect<S["Type"], AgentError | Actor.ActorError, S["DecodingServices"]>
+  <S extends Schema.Top, C>(
+    ref: AgentRef<C>,
+    input: Input,
+    schema: S,
+    options: AskOptions<NoInfer<C>>
+  ): Effect.Effect<S["Type"], AgentError | Actor.ActorError, S["DecodingServices"]>
 } = <S extends Schema.Top, E, R>(
   target: Agent<E, R> | AgentRef,
   input: Input,
   schema: S,
-  options?: RunOptions
+  options: RunOptions & Partial<AskOptions<unknown>> = {}
 ): Effect.Effect<S["Type"], AgentError | Actor.ActorError | E, R | S["DecodingServices"]> =>
   isAgent(target)
     ? Effect.map(response(run(target, input, { ...options, output: schema })), ({ output }) => output)
-    : askForObject(target, input, schema)
+    : askForObject(target, input, schema, options.context)
 
 /**
  * The behavior of an agent as an actor.
@@ -321,8 +337,17 @@ export const behavior = <E, R>(
 ): AgentBehavior<E, Exclude<R, Scope.Scope>> => behaviorWith(agent, [], options)
 
 /**
- * Starts an agent as an actor: a child when called inside an actor, else at `/user`. Fails where building the agent's
- * model fails.
+ * @since 0.1.0
+ * @category models
+ */
+export interface SpawnOptions {
+  /** The actor's name among its siblings. Default: one of its own. */
+  readonly name?: string | undefined
+}
+
+/**
+ * Starts an agent or a team as an actor: a child when called inside an actor, else at `/user`. Fails where building the
+ * agent's model fails.
  *
  * @example
  * ```ts
@@ -341,11 +366,78 @@ export const behavior = <E, R>(
  * @since 0.1.0
  * @category actors
  */
-export const spawn = <E, R>(
+export const spawn: {
+  <E, R>(
+    agent: Agent<E, R>,
+    options?: BehaviorOptions & SpawnOptions
+  ): Effect.Effect<LocalAgentRef, E | Actor.SpawnError, Exclude<R, Scope.Scope> | ActorSystem>
+  <E, R, C>(
+    behavior: AgentBehavior<E, R, C>,
+    options?: SpawnOptions
+  ): Effect.Effect<LocalAgentRef<C>, E | Actor.SpawnError, R | ActorSystem>
+} = <E, R>(
+  target: Agent<E, R> | AgentBehavior<E, R>,
+  options: BehaviorOptions & SpawnOptions = {}
+): Effect.Effect<LocalAgentRef, E | Actor.SpawnError, R | ActorSystem> =>
+  Actor.spawn(isAgent(target) ? behavior(target, options) : target, options)
+
+/**
+ * Lets each request bring a service for its run, such as its user or tenant: tools, guardrails, `prepareTurn` and `recover`
+ * may require it, at any depth of a team, and the actor does not. What is built once for all requests (the model, the memory)
+ * may not.
+ *
+ * The service crosses to the actor by its schema, as JSON. A request without one that fits fails with `InvalidContext`
+ * before the model is asked. Actors that the agent's tools ask (`Tool.fromAgent`, `Tool.handoff`) get what came with the
+ * request.
+ *
+ * @example
+ * ```ts
+ * import { Context, Effect, Schema } from "effect"
+ * import { Agent, Tool } from "effect-troupe"
+ *
+ * const User = Schema.Struct({ id: Schema.String, tenant: Schema.String })
+ *
+ * class CurrentUser extends Context.Service<CurrentUser, typeof User.Type>()("app/CurrentUser") {}
+ *
+ * const orders = Tool.fn("list_orders", { description: "The user's orders", success: Schema.String }, () =>
+ *   CurrentUser.useSync(({ id, tenant }) => `orders of ${id} at ${tenant}`))
+ *
+ * const support = Agent.withContext(Agent.make("support", { tools: [orders] }), { service: CurrentUser, schema: User })
+ *
+ * const program = Effect.gen(function*() {
+ *   const ref = yield* Agent.spawn(support, { name: "support" })
+ *   return yield* Agent.ask(ref, "Where is my order?", { context: { id: "ada", tenant: "acme" } })
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export function withContext<E, R, I, S, Encoded extends Schema.Json>(
   agent: Agent<E, R>,
-  options: BehaviorOptions & { readonly name?: string | undefined } = {}
-): Effect.Effect<LocalAgentRef, E | Actor.SpawnError, Exclude<R, Scope.Scope> | ActorSystem> =>
-  Actor.spawn(behavior(agent, options), options)
+  context: RequestContext<I, S, Encoded>
+): AgentBehavior<E, Exclude<R, I | Scope.Scope>, Encoded>
+export function withContext<E, R, I, S, Encoded extends Schema.Json>(
+  behavior: AgentBehavior<E, R>,
+  context: RequestContext<I, S, Encoded>
+): AgentBehavior<E, Exclude<R, I>, Encoded>
+export function withContext<I, S, Encoded extends Schema.Json>(
+  target: Agent<unknown, unknown> | AgentBehavior<unknown, unknown>,
+  context: RequestContext<I, S, Encoded>
+): AgentBehavior<unknown, unknown, Encoded> {
+  return behaviorWithContext(isAgent(target) ? behavior(target) : target, context)
+}
+
+/**
+ * The options of a request to an actor whose requests bring `C`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AskOptions<out C> {
+  /** What the request brings (`Agent.withContext`). */
+  readonly context: C
+}
 
 /**
  * Prompts an agent or a team and waits for the response. Interrupting it stops the run: its model request, its
@@ -354,8 +446,22 @@ export const spawn = <E, R>(
  * @since 0.1.0
  * @category actors
  */
-export const ask = (ref: AgentRef, input: Input): Effect.Effect<AgentResponse, AgentError | Actor.ActorError> =>
-  Effect.flatMap(CurrentTool, (tool) => ref.ask("Prompt", { input, parent: parentIn(tool, tool.name) }))
+export const ask: {
+  (ref: AgentRef, input: Input): Effect.Effect<AgentResponse, AgentError | Actor.ActorError>
+  <C>(
+    ref: AgentRef<C>,
+    input: Input,
+    options: AskOptions<NoInfer<C>>
+  ): Effect.Effect<AgentResponse, AgentError | Actor.ActorError>
+} = (
+  ref: AgentRef,
+  input: Input,
+  options?: AskOptions<unknown>
+): Effect.Effect<AgentResponse, AgentError | Actor.ActorError> =>
+  Effect.flatMap(
+    CurrentTool,
+    (tool) => ref.ask("Prompt", { input, context: options?.context, parent: parentIn(tool, tool.name) })
+  )
 
 /**
  * Prompts an agent or a team and streams the events of its run, no faster than they are read. Leaving the stream stops
@@ -364,9 +470,21 @@ export const ask = (ref: AgentRef, input: Input): Effect.Effect<AgentResponse, A
  * @since 0.1.0
  * @category actors
  */
-export const stream = (ref: AgentRef, input: Input): Stream.Stream<AgentEvent, AgentError | Actor.ActorError> =>
+export const stream: {
+  (ref: AgentRef, input: Input): Stream.Stream<AgentEvent, AgentError | Actor.ActorError>
+  <C>(
+    ref: AgentRef<C>,
+    input: Input,
+    options: AskOptions<NoInfer<C>>
+  ): Stream.Stream<AgentEvent, AgentError | Actor.ActorError>
+} = (
+  ref: AgentRef,
+  input: Input,
+  options?: AskOptions<unknown>
+): Stream.Stream<AgentEvent, AgentError | Actor.ActorError> =>
   Pushed.unwrap(
-    Effect.map(CurrentTool, (tool) => ref.stream("Run", { input, parent: parentIn(tool, tool.name) }))
+    Effect.map(CurrentTool, (tool) =>
+      ref.stream("Run", { input, context: options?.context, parent: parentIn(tool, tool.name) }))
   )
 
 /**
@@ -375,12 +493,13 @@ export const stream = (ref: AgentRef, input: Input): Stream.Stream<AgentEvent, A
  * @since 0.1.0
  * @category actors
  */
-export const transcript = (ref: AgentRef): Effect.Effect<Transcript.Transcript, Actor.ActorError> =>
+export const transcript = (ref: AgentRef<never>): Effect.Effect<Transcript.Transcript, Actor.ActorError> =>
   ref.ask("Transcript")
 
 /**
  * Lets an agent, or a team with the members that it started itself, go on with another conversation: to have the last
- * answer written once more, to edit what was asked, to resume what was stored. Done between runs.
+ * answer written once more, to edit what was asked, to resume what was stored. Done between runs. Calls in it that are
+ * nested deeper than any agent allows are replaced by failed ones.
  *
  * @example
  * ```ts
@@ -398,8 +517,10 @@ export const transcript = (ref: AgentRef): Effect.Effect<Transcript.Transcript, 
  * @since 0.1.0
  * @category actors
  */
-export const restore = (ref: AgentRef, transcript: Transcript.Transcript): Effect.Effect<void, Actor.ActorError> =>
-  ref.ask("Restore", { transcript })
+export const restore = (
+  ref: AgentRef<never>,
+  transcript: Transcript.Transcript
+): Effect.Effect<void, Actor.ActorError> => ref.ask("Restore", { transcript })
 
 /**
  * Lets an agent, or a team with the members that it started itself, forget the conversation.
@@ -407,7 +528,7 @@ export const restore = (ref: AgentRef, transcript: Transcript.Transcript): Effec
  * @since 0.1.0
  * @category actors
  */
-export const reset = (ref: AgentRef): Effect.Effect<void, Actor.ActorError> => ref.ask("Reset")
+export const reset = (ref: AgentRef<never>): Effect.Effect<void, Actor.ActorError> => ref.ask("Reset")
 
 /**
  * Serves an agent as a tool of an MCP server: give the layer to `McpServer.layerStdio` or `McpServer.layerHttp` as
@@ -461,8 +582,8 @@ const checkLimits = (
   if (maxToolCalls !== undefined) check.notNegativeInteger(where, "maxToolCalls", maxToolCalls)
   if (maxDuration !== undefined) check.notNegativeDuration(where, "maxDuration", maxDuration)
   if (toolConcurrency !== undefined) check.positiveInteger(where, "toolConcurrency", toolConcurrency)
-  if (maxDepth !== undefined && !(Number.isInteger(maxDepth) && maxDepth >= 1 && maxDepth <= 1000)) {
-    check.fail(where, "maxDepth", "an integer from 1 to 1000", maxDepth)
+  if (maxDepth !== undefined && !(Number.isInteger(maxDepth) && maxDepth >= 1 && maxDepth <= deepest)) {
+    check.fail(where, "maxDepth", `an integer from 1 to ${deepest}`, maxDepth)
   }
   if (maxResultBytes !== undefined) check.positiveInteger(where, "maxResultBytes", maxResultBytes)
 }
@@ -507,13 +628,14 @@ const isOutputOptions = (
 const askForObject = Effect.fnUntraced(function*<S extends Schema.Top>(
   ref: AgentRef,
   input: Input,
-  schema: S
+  schema: S,
+  context: unknown
 ): Effect.fn.Return<S["Type"], AgentError | Actor.ActorError, S["DecodingServices"]> {
   const { jsonSchema, read } = AgentOutput.request(schema, yield* Effect.context<S["DecodingServices"]>())
   const output = { jsonSchema }
-  const first = yield* Effect.result(read((yield* ref.ask("Prompt", { input, output })).output))
+  const first = yield* Effect.result(read((yield* ref.ask("Prompt", { input, output, context })).output))
   if (first._tag === "Success") return first.success
-  const again = yield* ref.ask("Prompt", { input: AgentOutput.repair(first.failure.message), output })
+  const again = yield* ref.ask("Prompt", { input: AgentOutput.repair(first.failure.message), output, context })
   return yield* Effect.mapError(read(again.output), ({ message }) =>
     new AgentError({
       agent: again.agent,

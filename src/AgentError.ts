@@ -28,6 +28,21 @@ export class EmptyPrompt extends Schema.TaggedError<EmptyPrompt>("effect-troupe/
 }
 
 /**
+ * The request brings no context, or none that the agent reads (`Agent.withContext`). No request was made to the model.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidContext extends Schema.TaggedError<InvalidContext>("effect-troupe/AgentError/InvalidContext")(
+  "InvalidContext",
+  { service: Schema.String, problem: Schema.String }
+) {
+  override get message() {
+    return `the request's context (${this.service}) does not fit: ${this.problem}`
+  }
+}
+
+/**
  * The agent can't work in this run: two tools have one name, nobody knows the cost of a call under a `maxCost`, a tool needs approval
  * and nobody can approve. The request was not made.
  *
@@ -211,6 +226,7 @@ export class TeamLimitExceeded
  */
 export const AgentErrorReason = Schema.Union([
   EmptyPrompt,
+  InvalidContext,
   InvalidAgent,
   ModelFailed,
   MaxTurnsExceeded,

@@ -31,6 +31,7 @@ import { reconnecting } from "./internal/agent/mcpClient.ts"
 import { discover, type McpTool, type Selection } from "./internal/agent/mcpTools.ts"
 import { type EffectClass, errorTypeOf, failure, failureOf, type Outcome, type Runs } from "./internal/agent/outcome.ts"
 import type { AgentRef, Input } from "./internal/agent/protocol.ts"
+import * as RequestContext from "./internal/agent/requestContext.ts"
 import { CurrentTool, parentIn } from "./internal/agent/toolContext.ts"
 import { checkName, toToolName } from "./internal/agent/toolName.ts"
 import { waitAs, waitingRun } from "./internal/agent/waiting.ts"
@@ -265,7 +266,7 @@ export const emit = (data: unknown): Effect.Effect<void> =>
 
 /**
  * An agent as a tool: the calling model writes the prompt. An agent answers each call in a conversation of its own;
- * behind a ref, the actor goes on with the conversation that it has.
+ * behind a ref, the actor goes on with the conversation that it has, and gets the context of the request under way.
  *
  * The events of its run are in the stream of the run that called it, live, under its own name (all but `Completed`:
  * the tool's result is its answer). The tool has the requirements of the agent. A run that fails is a failed result.
@@ -274,24 +275,28 @@ export const emit = (data: unknown): Effect.Effect<void> =>
  * @category constructors
  */
 export function fromAgent<R>(agent: Runnable<R>, options: FromAgentOptions): Tool<string, R>
-export function fromAgent(ref: AgentRef, options: FromAgentOptions & { readonly name: string }): Tool<string>
-export function fromAgent<R>(target: Runnable<R> | AgentRef, options: FromAgentOptions): Tool<string, R> {
+export function fromAgent(ref: AgentRef<never>, options: FromAgentOptions & { readonly name: string }): Tool<string>
+export function fromAgent<R>(target: Runnable<R> | AgentRef<never>, options: FromAgentOptions): Tool<string, R> {
   const name = options.name ?? toToolName("run" in target ? target.name : target.protocol.name)
   checkOptions("Tool.fromAgent", name, options)
-  const tool = fn(name, {
-    description: options.description,
-    parameters: {
-      prompt: Schema.String.annotate({ description: "What the agent is asked, with all that it must know" })
+  const tool = fn(
+    name,
+    {
+      description: options.description,
+      parameters: {
+        prompt: Schema.String.annotate({ description: "What the agent is asked, with all that it must know" })
+      },
+      success: Schema.String,
+      timeout: options.timeout
     },
-    success: Schema.String,
-    timeout: options.timeout
-  }, ({ prompt }) =>
-    Effect.flatMap(CurrentTool, (tool) => {
-      const answered: Effect.Effect<Answer, unknown, R> = "run" in target
-        ? forward(target.run(prompt), tool.emit)
-        : waitFor(target.stream("Run", { input: prompt, parent: parentIn(tool, name) }), tool.emit)
-      return Effect.map(answered, ({ text }) => text)
-    }))
+    Effect.fnUntraced(function*({ prompt }) {
+      const tool = yield* CurrentTool
+      if ("run" in target) return (yield* forward(target.run(prompt), tool.emit)).text
+      const context = yield* RequestContext.Current
+      const request = { input: prompt, context, parent: parentIn(tool, name) }
+      return (yield* waitFor(target.stream("Run", request), tool.emit)).text
+    })
+  )
   return { ...tool, runs: "run" in target ? "agent" : "actor" }
 }
 
@@ -325,14 +330,14 @@ export interface FromAgentOptions {
  * Hands the rest of a run over to the actor of an agent or a team: it answers in the conversation so far, and its
  * answer, streamed under the name of the agent that called the tool, is the answer of the run.
  *
- * The actor's own conversation stays as it is. The next prompt goes to the agent that called the tool again; for
+ * The actor gets the context of the request under way. Its own conversation stays as it is. The next prompt goes to the agent that called the tool again; for
  * control that stays where it was handed, see `Team.handoff`. A run that fails is a failed result.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const handoff = <const Name extends string>(
-  ref: AgentRef,
+  ref: AgentRef<never>,
   options: FromAgentOptions & { readonly name: Name }
 ): Tool<Name> => {
   checkOptions("Tool.handoff", options.name, options)
@@ -345,7 +350,8 @@ export const handoff = <const Name extends string>(
       const tool = yield* CurrentTool
       const parent = parentIn(tool, name)
       const history = yield* tool.conversation
-      const events = ref.stream("Run", { input: message, history, parent, as: tool.at.voice })
+      const context = yield* RequestContext.Current
+      const events = ref.stream("Run", { input: message, history, context, parent, as: tool.at.voice })
       const { output, text } = yield* waitFor(events, tool.emit)
       const outcome: Outcome = {
         result: text,

@@ -164,6 +164,13 @@ describe("Agent bounds", () => {
       assert.deepStrictEqual(lines(response.transcript), ["user: Go.", `web_search failed "${deepResult}"`])
     }).pipe(Effect.provide(Scripted.model([]))))
 
+  it.effect("a result that is no JSON is a failed result", () =>
+    Effect.gen(function*() {
+      const wrong = { ...returning(1), handle: () => Effect.succeed<Tool.Outcome>({ result: 1n, isFailure: false }) }
+      const { isFailure, result } = resultOf(yield* runWith(wrong))
+      assert.deepStrictEqual([isFailure, result], [true, "The tool answered with a result that is no JSON"])
+    }).pipe(Effect.provide(Scripted.model([get, "Done."]))))
+
   it.effect("of a result that is too long the model reads the beginning, and that it is cut", () =>
     Effect.gen(function*() {
       const cut = "\n[cut: these are the first 5 of 12 bytes]"

@@ -268,6 +268,35 @@ describe("Agent.restore", () => {
       assert.deepStrictEqual(ofOwn?.slice(1, 2), ["user: Old"])
     }).pipe(play({ a: () => "a", own: () => "own" })))
 
+  it.effect("bounds calls that are nested deeper than any agent allows", () =>
+    Effect.gen(function*() {
+      let deep: unknown = 1
+      for (let level = 0; level < 4000; level++) deep = [deep]
+      const use = {
+        type: "tool-use" as const,
+        id: "1",
+        name: "get",
+        params: {},
+        result: "fine",
+        isFailure: false,
+        providerExecuted: false,
+        options: {},
+        resultOptions: {}
+      }
+      const content = [use, { ...use, params: { deep } }, { ...use, result: deep }]
+      const ref = yield* Agent.spawn(Agent.make("assistant"))
+      yield* Agent.restore(
+        ref,
+        Transcript.make([Transcript.user("1"), { _tag: "Answer", agent: "assistant", content }])
+      )
+      assert.deepStrictEqual(lines(yield* Agent.transcript(ref)), [
+        "user: 1",
+        "get gave \"fine\"",
+        "get failed \"Not run: the arguments are nested deeper than 1000 levels\"",
+        "get failed \"The tool answered with a result that is nested deeper than 1000 levels\""
+      ])
+    }).pipe(run([])))
+
   it.effect("gives a handoff team its conversation back, and control to who had it", () =>
     Effect.gen(function*() {
       const make = Actor.spawn(Team.handoff("support", { a: actor("a"), b: actor("b") }))

@@ -46,7 +46,7 @@ describe("The types that an editor shows", () => {
     assert.deepStrictEqual(shownTypes("test/fixtures/shownTypes.ts"), {
       events: "Stream<AgentEvent, AgentError, LanguageModel | Payments>",
       response: "Effect.Effect<AgentResponse, AgentError, LanguageModel | Payments>",
-      spawned: `Effect.Effect<Agent.LocalAgentRef, Actor.SpawnError, ${needs}>`,
+      spawned: `Effect.Effect<Agent.LocalAgentRef<unknown>, Actor.SpawnError, ${needs}>`,
       team: `Team.Team<Actor.SpawnError, ${needs}>`,
       nested: `Team.Team<Actor.SpawnError, ${needs}>`,
       ref: `Effect.Effect<Actor.LocalActorRef<"Agent", Agent.Messages>, Actor.SpawnError, ${needs}>`,

@@ -7,6 +7,7 @@ import * as AiError from "effect/ai/AiError"
 import * as Effect from "effect/Effect"
 import * as Random from "effect/Random"
 import * as Ref from "effect/Ref"
+import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Actor from "../../Actor.ts"
 import { AgentError, ModelFailed } from "../../AgentError.ts"
@@ -17,8 +18,10 @@ import { errorMessage } from "../errorMessage.ts"
 import { ConversationId } from "../llm/callSpan.ts"
 import * as Pushed from "../pushed.ts"
 import type { Agent } from "./agent.ts"
+import { boundEntry } from "./bounds.ts"
 import { makeId } from "./place.ts"
 import { type AgentBehavior, type Input, protocol, type Request } from "./protocol.ts"
+import * as RequestContext from "./requestContext.ts"
 
 /**
  * How an agent or a team runs as an actor.
@@ -58,14 +61,18 @@ export const serve = <E, R>(
       const { path } = yield* Actor.self(protocol)
       const random = yield* Random.Random
       const around = yield* ConversationId
+      const expected = yield* RequestContext.Expected
       let conversation = around ?? makeId(random)
       const { restore, run } = yield* handler
       const goOnWith = (conversation: Transcript.Transcript) =>
         Effect.andThen(Ref.set(transcript, conversation), restore(conversation))
       const events = (request: Request): Pushed.Source<AgentEvent, AgentError, R> => (emit) => {
-        const { history } = request
+        const { context, history } = request
         return Effect.provideService(
-          run(request, history === undefined ? transcript : Ref.makeUnsafe(history), emit, path),
+          RequestContext.provide(
+            run(request, history === undefined ? transcript : Ref.makeUnsafe(history), emit, path),
+            { agent: name, expected, json: context }
+          ),
           ConversationId,
           conversation
         )
@@ -74,7 +81,7 @@ export const serve = <E, R>(
         Run: (request: Request) => Pushed.make(events(request)),
         Prompt: (request: Request) => responseOf(events(request)),
         Transcript: () => Ref.get(transcript),
-        Restore: ({ transcript }) => goOnWith(transcript),
+        Restore: ({ transcript }) => goOnWith(Transcript.make(transcript.entries.map(boundEntry))),
         Reset: () =>
           Effect.suspend(() => {
             conversation = around ?? makeId(random)
@@ -120,6 +127,17 @@ export const behaviorWith = <E, R>(
     }),
     { description: agent.description, ...options }
   )
+
+/** The behavior, where each request brings a service for its run. */
+export const withContext = <E, R, I, S, Encoded extends Schema.Json>(
+  behavior: AgentBehavior<E, R>,
+  context: RequestContext.RequestContext<I, S, Encoded>
+): AgentBehavior<E, Exclude<R, I>, Encoded> => {
+  const { definition } = behavior
+  const setup = Effect.provideService(definition.setup, RequestContext.Expected, RequestContext.reader(context))
+  // The runs of each request have the service; nothing can be excluded from an `R` that is not known here.
+  return { ...behavior, definition: { ...definition, setup } } as unknown as AgentBehavior<E, Exclude<R, I>, Encoded>
+}
 
 /** The response of a run, from its events: `Completed` carries it. */
 export const responseOf = <E, R>(events: Pushed.Source<AgentEvent, E, R>): Effect.Effect<AgentResponse, E, R> =>

@@ -5,6 +5,7 @@
  * @internal
  */
 import * as Prompt from "effect/ai/Prompt"
+import type * as Transcript from "../../Transcript.ts"
 import { failure, type Outcome } from "./outcome.ts"
 
 export interface Bounds {
@@ -13,6 +14,9 @@ export interface Bounds {
   /** How many bytes of text or JSON a result may have. */
   readonly maxResultBytes: number
 }
+
+/** Deeper JSON breaks somebody, whatever an agent allows. */
+export const deepest = 1000
 
 export const defaultBounds: Bounds = { maxDepth: 128, maxResultBytes: 256 * 1024 }
 
@@ -31,19 +35,41 @@ export const deepResult = (maxDepth: number): Outcome =>
 
 /** The outcome as a transcript may keep it: a deep result is a failure, a long one is cut. Files stay whole. */
 export const bound = (outcome: Outcome, { maxDepth, maxResultBytes }: Bounds): Outcome => {
-  if (isDeeper(outcome.result, maxDepth)) return deepResult(maxDepth)
-  const { modelOutput, result } = outcome
-  const text = typeof result === "string" ? result : JSON.stringify(result) ?? ""
+  const { modelOutput, params, result } = outcome
+  if (isDeeper(result, maxDepth)) return { ...(params !== undefined && { params }), ...deepResult(maxDepth) }
+  const text = toText(result)
+  if (text === undefined) return failure("The tool answered with a result that is no JSON")
   const kept = cut(text, maxResultBytes)
   const bounded = kept === text ? outcome : { ...outcome, result: kept }
   return modelOutput === undefined ? bounded : { ...bounded, modelOutput: cutParts(modelOutput, maxResultBytes) }
 }
+
+/** A conversation from outside, whose calls are bounded as those of a run are. */
+export const boundEntry = (entry: Transcript.Entry): Transcript.Entry =>
+  entry._tag === "User" ? entry : { ...entry, content: entry.content.map(boundPart) }
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
 const encoder = new TextEncoder()
+
+const boundPart = (part: Transcript.AnswerPart): Transcript.AnswerPart => {
+  if (part.type !== "tool-use") return part
+  if (isDeeper(part.params, deepest)) {
+    return { ...part, params: {}, result: deepArguments(deepest), isFailure: true }
+  }
+  return isDeeper(part.result, deepest) ? { ...part, ...deepResult(deepest) } : part
+}
+
+const toText = (result: unknown): string | undefined => {
+  if (typeof result === "string") return result
+  try {
+    return JSON.stringify(result) ?? ""
+  } catch {
+    return undefined
+  }
+}
 
 const cutParts = (parts: NonNullable<Outcome["modelOutput"]>, max: number): NonNullable<Outcome["modelOutput"]> => {
   let left = max

@@ -14,6 +14,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaRepresentation from "effect/SchemaRepresentation"
 import type { Approvals } from "../../Approvals.ts"
 import { errorMessage } from "../errorMessage.ts"
+import { decisionOn } from "./approval.ts"
 import { isDeeper } from "./bounds.ts"
 import { CurrentTool, type ToolContext } from "./toolContext.ts"
 
@@ -41,22 +42,14 @@ export const questionOf = (request: unknown): Question | undefined => {
 /** Puts the question up for a decision, in the name of a tool call. */
 export const answer = Effect.fnUntraced(function*(
   approvals: Approvals["Service"],
-  { at, emit, id, maxDepth, path }: ToolContext,
+  tool: ToolContext,
   question: Question
 ): Effect.fn.Return<Reply> {
-  if (isDeeper(question, maxDepth)) return { action: "decline" }
+  if (isDeeper(question, tool.maxDepth)) return { action: "decline" }
   const { message, requestedSchema } = question
   const params = { message, requestedSchema }
   const check = checkOf(requestedSchema)
-  let approval = ""
-  const decision = yield* approvals.request({ ...at.self, path, call: id, tool: elicitationTool, params }, {
-    problemOf: check,
-    requested: (request) => {
-      approval = request.id
-      return emit([{ ...at.self, _tag: "ApprovalRequested", approval, id, name: elicitationTool, params }])
-    }
-  })
-  yield* emit([{ ...at.self, _tag: "ApprovalDecided", approval, id, name: elicitationTool, decision }])
+  const decision = yield* decisionOn(approvals, { ...tool, name: elicitationTool, params }, check)
   if (decision._tag === "Rejected") return { action: "decline" }
   if (decision._tag === "Expired") return cancelled
   const content = decision.params ?? defaultsOf(requestedSchema)

@@ -155,7 +155,8 @@ const windowOf = <E, R>(
 const between = <A, E, R>(turn: Turn.Turn, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => {
     if (fiber.getRef(Tap) === undefined) return effect
-    const { at, counts, number } = turn
+    const { at, number } = turn
+    const counts = turn.counts ??= new Map()
     return Effect.provideService(effect, CurrentSite, { at, turn: number, path: pathOf(turn), counts })
   })
 

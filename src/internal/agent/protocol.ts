@@ -45,6 +45,7 @@ export type Output = typeof Output.Type
  *
  * - `output` asks for an answer of this shape, unchecked, in the response's `output`. `Agent.object` checks it.
  * - `history` is a conversation to answer in instead of the actor's own, which then stays as it is.
+ * - `context` is what the request brings for the tools (see `Agent.withContext`), as JSON.
  * - `parent` is the run that the prompt comes from, with the tool call where it is one that prompts, and the path of the
  *   new run (see `Tap`).
  * - `as` is the run under whose place the answer's text (`TextDelta`) goes out instead of its own: so a member speaks
@@ -57,6 +58,7 @@ export const Request = Schema.Struct({
   input: Input,
   output: Schema.optional(Output),
   history: Schema.optional(Transcript.Transcript),
+  context: Schema.optional(Schema.Unknown),
   parent: Schema.optional(RunParent),
   as: Schema.optional(Place)
 })
@@ -110,29 +112,38 @@ export const protocol: Actor.Protocol<"Agent", Messages> = Actor.make("Agent", [
   ResetMessage
 ])
 
-/**
- * A reference to an agent or a team, wherever it runs.
- *
- * @since 0.1.0
- * @category models
- */
-export interface AgentRef extends Actor.ActorRef<"Agent", Messages> {}
+const ContextTypeId = "~effect-troupe/Agent/Context"
 
 /**
- * A reference to an agent or a team of this process.
+ * A reference to an agent or a team, wherever it runs. `C` is what each request must bring (`Agent.withContext`):
+ * `unknown` is nothing, and `AgentRef<never>` is a reference of which that is not known.
  *
  * @since 0.1.0
  * @category models
  */
-export interface LocalAgentRef extends Actor.LocalActorRef<"Agent", Messages> {}
+export interface AgentRef<in C = unknown> extends Actor.ActorRef<"Agent", Messages> {
+  readonly [ContextTypeId]?: (context: C) => void
+}
 
 /**
- * The behavior of an agent or a team as an actor. `agent` is the name that its events carry.
+ * A reference to an agent or a team of this process. `C` is what each request must bring.
  *
  * @since 0.1.0
  * @category models
  */
-export interface AgentBehavior<out E, out R> extends Actor.Behavior<"Agent", Messages, E, R> {
+export interface LocalAgentRef<in C = unknown> extends Actor.LocalActorRef<"Agent", Messages>, AgentRef<C> {
+  readonly [ContextTypeId]?: (context: C) => void
+}
+
+/**
+ * The behavior of an agent or a team as an actor. `agent` is the name that its events carry, `C` what each request must
+ * bring.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface AgentBehavior<out E, out R, in C = unknown> extends Actor.Behavior<"Agent", Messages, E, R> {
+  readonly [ContextTypeId]?: (context: C) => void
   readonly agent: string
   readonly description: string | undefined
 }

@@ -38,7 +38,7 @@ import { watched } from "./watched.ts"
  * @since 0.1.0
  * @category models
  */
-export type Member = Agent<unknown, unknown> | AgentBehavior<unknown, unknown> | AgentRef
+export type Member = Agent<unknown, unknown> | AgentBehavior<unknown, unknown, never> | AgentRef<never>
 
 /**
  * How a team runs as an actor.
@@ -71,7 +71,7 @@ export interface Reply {
  * @category type utils
  */
 export type TeamError<M extends Member> = Shown<
-  | (M extends Agent<infer E, infer _R> ? E : M extends AgentBehavior<infer E, infer _R> ? E : never)
+  | (M extends Agent<infer E, infer _R> ? E : M extends AgentBehavior<infer E, infer _R, never> ? E : never)
   | Actor.SpawnError
 >
 
@@ -84,7 +84,7 @@ export type TeamError<M extends Member> = Shown<
 export type TeamServices<M extends Member, R = never> = Shown<
   | R
   | Exclude<
-    M extends Agent<infer _E, infer R> ? R : M extends AgentBehavior<infer _E, infer R> ? R : never,
+    M extends Agent<infer _E, infer R> ? R : M extends AgentBehavior<infer _E, infer R, never> ? R : never,
     Scope.Scope
   >
   | ActorSystem
@@ -124,7 +124,7 @@ export type NamedMember = readonly [name: string, member: Member]
 /** A member that can be prompted. `owned` is one that the team has started itself. */
 export interface Started {
   readonly name: string
-  readonly ref: AgentRef
+  readonly ref: AgentRef<never>
   readonly owned: boolean
 }
 
@@ -208,7 +208,7 @@ export const prompt = (
       response = last.response
       return events.length === 1 ? Effect.void : run.emit(events.slice(0, -1))
     }
-    const events = ref.stream("Run", { history: run.request.history, ...request, parent })
+    const events = ref.stream("Run", { history: run.request.history, context: run.request.context, ...request, parent })
     return waitAs(run.waiting, Pushed.runForEach(events, relay)).pipe(
       Effect.catchTag("ActorError", (error) => fail(run, new MemberFailed({ error }))),
       Effect.flatMap(() => response === undefined ? cutOff(run, ref) : Effect.succeed(response))
@@ -260,7 +260,7 @@ export const fail = (run: TeamRun, reason: AgentErrorReason): Effect.Effect<neve
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const isBehavior = (member: Member): member is AgentBehavior<unknown, unknown> => "definition" in member
+const isBehavior = (member: Member): member is AgentBehavior<unknown, unknown, never> => "definition" in member
 
 const nameOf = (member: Member): string => isAgent(member) ? member.name : isBehavior(member) ? member.agent : "member"
 
@@ -366,7 +366,7 @@ const toEntry = (run: TeamRun, text: string): Transcript.Entry => ({
 })
 
 /** A stream that ends without its last event, as one from another process may, is no answer. */
-const cutOff = (run: TeamRun, ref: AgentRef): Effect.Effect<never, AgentError> => {
+const cutOff = (run: TeamRun, ref: AgentRef<never>): Effect.Effect<never, AgentError> => {
   const actor = "path" in ref ? String(ref.path) : ref.protocol.name
   const defect = new Error("its events ended before the run was completed")
   return fail(

@@ -137,7 +137,7 @@ const callTool = <E, R>(
         at: run.at,
         turn: turn.number,
         path: callPath(run.at, turn.number, id),
-        counts: new Map(),
+        counts: undefined,
         id,
         name,
         effect: tool.effect,

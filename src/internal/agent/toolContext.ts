@@ -44,7 +44,7 @@ const outside: ToolContext = {
   name: "",
   turn: 0,
   path: "",
-  counts: new Map(),
+  counts: undefined,
   effect: "once",
   runs: "handler",
   waiting: undefined,

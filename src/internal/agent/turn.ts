@@ -51,7 +51,7 @@ export interface Turn {
   /** Which request of the turn it is, from 1 on. */
   readonly attempt: number
   /** How many calls of each name were made for it beside its own. */
-  readonly counts: Map<string, number>
+  counts: Map<string, number> | undefined
   /** How deep the JSON of its calls may be nested. */
   readonly maxDepth: number
   /** The names of the calls whose results the provider owes since earlier turns, by their ids. */
@@ -62,7 +62,7 @@ export interface Turn {
   readonly calls: Array<TurnCall>
   readonly approvals: Array<TurnApproval>
   /** The names of the calls whose arguments are under way, by their ids. */
-  readonly called: Map<string, string>
+  called: Map<string, string> | undefined
   /** Reads the object that is asked for in the place of text. */
   readonly output: Output.Reader | undefined
   /** Whether the text waits for its guardrails: nobody may see it yet. */
@@ -110,14 +110,14 @@ export const make = (
   agent,
   number,
   attempt,
-  counts: new Map(),
+  counts: undefined,
   maxDepth,
   owed,
   content: [],
   blocks: new Map(),
   calls: [],
   approvals: [],
-  called: new Map(),
+  called: undefined,
   output: output && Output.makeReader(output),
   held,
   unseen: heldReasoning ? [] : undefined,
@@ -386,7 +386,7 @@ const absorbPart = (self: Turn, part: Part, events: Array<AgentEvent>): void => 
     }
     case "tool-params-start":
       if (self.output !== undefined && part.name === outputTool) return Output.begin(self.output, part.id)
-      return void self.called.set(part.id, part.name)
+      return void (self.called ??= new Map()).set(part.id, part.name)
     case "tool-params-delta":
       return absorbParams(self, part, events)
     case "tool-call":
@@ -513,7 +513,7 @@ const addOptions = (block: Block, options: Prompt.ProviderOptions): void => {
 
 const absorbParams = (self: Turn, { delta, id }: Response.ToolParamsDeltaPart, events: Array<AgentEvent>): void => {
   if (self.output !== undefined && self.output.call === id) return Output.push(self.output, delta)
-  const name = self.called.get(id)
+  const name = self.called?.get(id)
   if (name === undefined || delta === "") return
   events.push({ ...self.at.self, _tag: "ToolParamsDelta", id, name, delta })
 }
