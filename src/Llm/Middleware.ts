@@ -44,6 +44,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Check from "../internal/check.ts"
 import { type Answer, type Part, toBare } from "../internal/llm/bareModel.ts"
+import * as Circuit from "../internal/llm/circuit.ts"
 import * as Internal from "../internal/llm/middleware.ts"
 import * as RateWindow from "../internal/llm/rateWindow.ts"
 import { redactJson, redactText, reveal, type Secrets, secretsFrom } from "../internal/llm/redact.ts"
@@ -270,7 +271,7 @@ export const timeout = (options: Timeouts): Middleware => {
  * `InternalProviderError`. Then one call may try; when it succeeds, all may again.
  *
  * Only failures of the provider count: `NetworkError`, `RateLimitError`, `InternalProviderError`. A provider's
- * `retryAfter` keeps the circuit open at least that long. A stream counts when it ends.
+ * `retryAfter` keeps the circuit open at least that long, for up to an hour. A stream counts when it ends.
  *
  * @since 0.1.0
  * @category middleware
@@ -287,12 +288,12 @@ export const circuitBreaker = (
   Check.positiveInteger("Middleware.circuitBreaker", "failures", failures)
   Check.finiteDuration("Middleware.circuitBreaker", "openFor", openFor)
   return Internal.layerWith(
-    Effect.flatMap(Effect.promise(() => import("../internal/llm/circuit.ts")), (Circuit) => Circuit.makeBreaker),
-    (breaker, model) =>
-      Effect.map(breaker(failures, openFor), (circuit) => ({
-        generate: (run) => circuit.guard(run(model)),
-        stream: (run) => circuit.guardStream(run(model))
-      }))
+    Effect.sync(() => Circuit.make(failures, openFor)),
+    (circuit, model) =>
+      Effect.succeed({
+        generate: (run) => Circuit.guard(circuit, run(model)),
+        stream: (run) => Circuit.guardStream(circuit, run(model))
+      })
   )
 }
 

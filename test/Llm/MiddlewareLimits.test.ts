@@ -275,6 +275,28 @@ describe("Middleware", () => {
         Scripted.model([refused, [Scripted.delay("1 hour")], "Hello."]).pipe(Middleware.circuitBreaker({ failures: 1 }))
       )))
 
+    it.effect("a trial that nobody waits for any more makes room for the next one", () =>
+      Effect.gen(function*() {
+        yield* reasonOf(streamed)
+        yield* TestClock.adjust("30 seconds")
+        yield* Fiber.interrupt(yield* Effect.forkChild(streamed, { startImmediately: true }))
+        assert.strictEqual(yield* streamed, "Hello.")
+      }).pipe(Effect.provide(
+        Scripted.model([down, [Scripted.delay("1 hour")], "Hello."]).pipe(Middleware.circuitBreaker({ failures: 1 }))
+      )))
+
+    it.effect("a call from before it opened does not close it", () =>
+      Effect.gen(function*() {
+        const slow = yield* Effect.forkChild(streamed, { startImmediately: true })
+        yield* reasonOf(streamed)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* Fiber.join(slow), "Slow.")
+        assert.include((yield* Effect.flip(streamed)).message, "not asked for another 29s")
+      }).pipe(Effect.provide(
+        Scripted.model([[Scripted.delay("1 second"), Scripted.text("Slow.")], down])
+          .pipe(Middleware.circuitBreaker({ failures: 1 }))
+      )))
+
     it.effect("an open circuit falls back at once", () =>
       Effect.gen(function*() {
         assert.deepStrictEqual([yield* streamed, yield* streamed, yield* requests], ["Other.", "Other.", 1])
