@@ -320,19 +320,37 @@ export const restart = (cell: Cell.Cell): Effect.Effect<void> =>
   Effect.withFiber(({ context }) =>
     Cell.contains(cell, context)
       ? Effect.sync(() => isRunning(cell) && requestRestart(cell))
-      : Effect.callback<void>((resume) => {
-        if (Cell.isEnding(cell)) return resume(Effect.void)
-        const { listeners } = cell.system
-        const listener = ({ _tag, path }: Cell.ActorEvent): void => {
-          if (path !== cell.path || !isStart.has(_tag)) return
-          listeners.delete(listener)
-          Message.resume(cell, resume, Effect.void)
-        }
-        listeners.add(listener)
-        requestRestart(cell)
-        return Effect.sync(() => listeners.delete(listener))
-      })
+      : Effect.suspend(() =>
+        Cell.isEnding(cell) ? Effect.void : Effect.asVoid(awaitStart(cell, () => requestRestart(cell)))
+      )
   )
+
+/**
+ * Waits for the first setup of an actor that somebody else has spawned, or for the end of one that takes nothing new, and
+ * says which of the two it was.
+ */
+export const awaitSettled = (cell: Cell.Cell): Effect.Effect<"started" | "stopped"> =>
+  Effect.withFiber((waiter) => {
+    const wait = waitForSetup(waiter, cell)
+    return Effect.ensuring(
+      awaitStart(cell, () => {}),
+      Effect.sync(() => wait !== undefined && (wait.status = "done"))
+    )
+  })
+
+/** Begins something and waits for the start of an incarnation, or the end of the actor. */
+const awaitStart = (cell: Cell.Cell, begin: () => void): Effect.Effect<"started" | "stopped"> =>
+  Effect.callback((resume) => {
+    const { listeners } = cell.system
+    const listener = ({ _tag, path }: Cell.ActorEvent): void => {
+      if (path !== cell.path || !isStart.has(_tag)) return
+      listeners.delete(listener)
+      Message.resume(cell, resume, Effect.succeed(_tag === "Stopped" ? "stopped" : "started"))
+    }
+    listeners.add(listener)
+    begin()
+    return Effect.sync(() => listeners.delete(listener))
+  })
 
 const isStart: ReadonlySet<string> = new Set(
   ["Started", "Restarted", "Stopped"] satisfies Array<Cell.ActorEvent["_tag"]>

@@ -33,6 +33,28 @@ export const spawn = (
     return Effect.as(Lifecycle.start(cell), cell)
   })
 
+/**
+ * The child of that name once its first setup has succeeded. One that is ending is waited for, and where there is none, it
+ * is spawned: nothing comes between the look and the spawn.
+ */
+export const getOrSpawn = (
+  parent: Cell.Cell,
+  definition: Cell.Definition,
+  name: string
+): Effect.Effect<Cell.Cell, unknown> =>
+  Effect.suspend(() => {
+    const child = parent.children?.get(name)
+    if (child === undefined) return spawn(parent, definition, name)
+    const isOpen = Cell.isOpen(child)
+    // `spawn` says that the name is taken.
+    if (isOpen && child.definition.protocol !== definition.protocol) return spawn(parent, definition, name)
+    if (isOpen && child.state !== Cell.starting) return Effect.succeed(child)
+    return Effect.flatMap(
+      Lifecycle.awaitSettled(child),
+      (settled) => isOpen && settled === "started" ? Effect.succeed(child) : getOrSpawn(parent, definition, name)
+    )
+  })
+
 /** Makes the cell above all actors: it has no behavior, and its children are the actors at `/user`. */
 export const makeRoot = (system: Cell.System, context: Context.Context<never>): Cell.Cell => {
   const root = Cell.make({
