@@ -15,7 +15,7 @@ import * as Actor from "../../Actor.ts"
 import type { ActorSystem } from "../../ActorSystem.ts"
 import { type Agent, behavior, isAgent } from "../../Agent.ts"
 import { AgentError, type AgentErrorReason, EmptyPrompt, MemberFailed } from "../../AgentError.ts"
-import type { AgentEvent, AgentResponse, Place } from "../../AgentEvent.ts"
+import type { AgentEvent, AgentResponse, Place, Source } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
 import * as Transcript from "../../Transcript.ts"
 import type { Run } from "../actor/cell.ts"
@@ -112,6 +112,8 @@ export interface TeamRun {
   /** The answer's turns as far as they were heard, for the transcript of a run that breaks off. */
   readonly heard: Array<Turn.Turn>
   readonly usages: Array<Response.Usage>
+  /** Those of the members that have answered. */
+  readonly sources: Array<Source>
   turns: number
 }
 
@@ -209,6 +211,7 @@ export const prompt = (
       const last = events.at(-1)
       if (last?._tag !== "Completed") return run.emit(events)
       response = last.response
+      run.sources.push(...response.sources)
       return events.length === 1 ? Effect.void : run.emit(events.slice(0, -1))
     }
     const events = ref.stream("Run", { history: run.request.history, context: run.request.context, ...request, parent })
@@ -328,6 +331,7 @@ const perform = <R>(
         speaker: undefined,
         heard: [],
         usages: [],
+        sources: [],
         turns: 0
       }
       const started = emit([{ ...at.self, _tag: "RunStarted" }])
@@ -360,6 +364,7 @@ const settle = (run: TeamRun, { entries, finishReason, output, text }: Answer): 
     turns: run.turns,
     usage: Turn.sumUsage(run.usages),
     transcript: Transcript.make(run.added),
+    sources: run.sources,
     ...(output !== undefined && { output })
   }
 }
