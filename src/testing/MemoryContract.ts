@@ -7,14 +7,14 @@ import * as Prompt from "effect/ai/Prompt"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import { type BrokenPromise, expect } from "../internal/testing/brokenPromise.ts"
 import * as Memory from "../Memory.ts"
 import * as Transcript from "../Transcript.ts"
-import { type BrokenPromise, expect } from "./internal/brokenPromise.ts"
 
 export {
   /** @since 0.1.0 @category errors */
   BrokenPromise
-} from "./internal/brokenPromise.ts"
+} from "../internal/testing/brokenPromise.ts"
 
 /**
  * A promise of the contract. `check` builds the memory afresh and fails with `BrokenPromise` if it is not kept.

@@ -5,19 +5,19 @@
  */
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { BrokenPromise } from "../internal/testing/brokenPromise.ts"
+import * as callChecks from "../internal/testing/storeCalls.ts"
+import { type Check, makeFixture } from "../internal/testing/storeFixture.ts"
+import * as historyChecks from "../internal/testing/storeHistory.ts"
+import * as rowChecks from "../internal/testing/storeRows.ts"
+import * as turnChecks from "../internal/testing/storeTurns.ts"
 import type * as SessionStore from "../SessionStore.ts"
 import { SessionStore as Service } from "../SessionStore.ts"
-import type { BrokenPromise } from "./internal/brokenPromise.ts"
-import * as callChecks from "./internal/storeCalls.ts"
-import { type Check, makeFixture } from "./internal/storeFixture.ts"
-import * as historyChecks from "./internal/storeHistory.ts"
-import * as rowChecks from "./internal/storeRows.ts"
-import * as turnChecks from "./internal/storeTurns.ts"
 
 export {
   /** @since 0.1.0 @category errors */
   BrokenPromise
-} from "./internal/brokenPromise.ts"
+} from "../internal/testing/brokenPromise.ts"
 
 /**
  * A promise of the contract. `check` builds the store and fails with `BrokenPromise` if it is not kept.
