@@ -46,7 +46,7 @@ import {
   type Source,
   toParts
 } from "../internal/llm/aiSdkResponse.ts"
-import { type Batch, batchReader, type PartReader } from "../internal/llm/aiSdkStream.ts"
+import { type Batch, type BatchReader, batchReader } from "../internal/llm/aiSdkStream.ts"
 import * as CallSpan from "../internal/llm/callSpan.ts"
 import { defaultMaxBytes, guardedFetch, withMaxBytes } from "../internal/llm/fetch.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
@@ -244,21 +244,21 @@ const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: Langua
 const streamText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
   const { model } = bridge
   const { call, limited, origin, sourceOf } = yield* prepare(bridge, request, "streamText")
-  // Outlives the call below: the body is read under it, and closing the stream's scope hangs up.
-  const controller = yield* Effect.acquireRelease(
-    Effect.sync(() => new AbortController()),
-    (controller) => Effect.sync(() => controller.abort())
+  // Outlives the call below: the body is read under it. Closing the stream's scope hangs up, unless the answer is whole.
+  const controller = new AbortController()
+  let reader: BatchReader | undefined
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      // Not every model listens to the signal.
+      if (reader === undefined || reader.cancel()) controller.abort()
+    })
   )
   const abortSignal = limited(controller.signal)
   const result = yield* sdkCall(origin, (): PromiseLike<StreamResult> =>
     model.specificationVersion === "v3"
       ? model.doStream({ ...call, prompt: toPromptV3(call.prompt), abortSignal })
       : model.doStream({ ...call, abortSignal }))
-  // Not every model listens to the signal. A stream that it has failed already has nothing more to say.
-  const reader = yield* Effect.acquireRelease(
-    Effect.sync(() => result.stream.getReader()),
-    (reader) => Effect.sync(() => void reader.cancel().catch(() => undefined))
-  )
+  reader = batchReader(result.stream.getReader())
   return Stream.fromPull(
     Effect.succeed(pullParts(bridge, { origin, result, source: sourceOf(result.response?.headers) }, reader))
   )
@@ -306,9 +306,8 @@ interface Answering {
 const pullParts = (
   bridge: Bridge,
   { origin, result: { request }, source }: Answering,
-  reader: PartReader
+  reader: BatchReader
 ): PartsPull => {
-  const nextBatch = batchReader(reader)
   const truncated = Effect.suspend(() => Errors.failTruncated(request, origin))
   const broken = (error: unknown) => Errors.fail(error, origin)
   const failureOf = (finish: Finish) => {
@@ -335,7 +334,7 @@ const pullParts = (
   }
 
   const pull: PartsPull = Effect.suspend(() =>
-    end ?? Effect.flatMap(Effect.promise(nextBatch), (batch) => {
+    end ?? Effect.flatMap(reader.next, (batch) => {
       const parts = take(batch)
       const delivered = Arr.isArrayNonEmpty(parts) ? Effect.succeed(parts) : pull
       const first = batch.parts[0]
