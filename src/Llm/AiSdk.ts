@@ -36,7 +36,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Errors from "../internal/llm/aiSdkError.ts"
 import { toPromptV3 } from "../internal/llm/aiSdkPrompt.ts"
-import { toCallOptions } from "../internal/llm/aiSdkRequest.ts"
+import { type Dialect, toCallOptions } from "../internal/llm/aiSdkRequest.ts"
 import {
   addStreamParts,
   type Finish,
@@ -128,7 +128,10 @@ export class PackageMissing extends Schema.TaggedError<PackageMissing>()("Packag
 export const make = (options: Options): Effect.Effect<LanguageModel.LanguageModel> => {
   checkSettings("AiSdk.make", options.settings ?? {})
   const codecTransformer = options.codecTransformer ?? LanguageModel.defaultCodecTransformer
-  const bridge: Bridge = { ...options, codecTransformer, warned: new Set() }
+  const { jsonOutput, model: { provider } } = options
+  const strictTools = options.strictTools === "whenPossible"
+  const dialect = { provider, codecTransformer, jsonOutput, strictTools, written: new WeakMap() }
+  const bridge: Bridge = { ...options, dialect, warned: new Set() }
   return makeLanguageModel({
     generateText: (request) => generateText(bridge, request),
     streamText: (request) => Stream.unwrap(streamText(bridge, request)),
@@ -197,7 +200,7 @@ export const isContextTooLong = (error: AiError.AiError): boolean =>
 // -----------------------------------------------------------------------------------------------------------------
 
 type Bridge = Options & {
-  readonly codecTransformer: LanguageModel.CodecTransformer
+  readonly dialect: Dialect
   /** The warnings that were logged: one that comes with every request would drown the others. */
   readonly warned: Set<string>
 }
@@ -210,16 +213,15 @@ const prepare = Effect.fnUntraced(function*(
 ) {
   const settings = mergeSettings(bridge.settings ?? {}, yield* RequestSettings)
   const { headers, origin } = yield* sign(bridge, settings.headers ?? {}, method)
-  const { codecTransformer, jsonOutput, model: { provider } } = bridge
-  const dialect = { provider, codecTransformer, jsonOutput, strictTools: bridge.strictTools === "whenPossible" }
+  const { dialect } = bridge
+  const names = new Tool.NameMapper(request.tools)
   const call = yield* Effect.try({
-    try: () => toCallOptions(request, { ...settings, headers }, dialect),
+    try: () => toCallOptions(request, { ...settings, headers }, dialect, names),
     catch: (error) => Errors.make(new AiError.UnsupportedSchemaError({ description: String(error) }), origin)
   })
   const limited = (signal: AbortSignal) => withMaxBytes(signal, settings.maxResponseBytes ?? defaultMaxBytes)
-  const names = new Tool.NameMapper(request.tools)
   const sourceOf = (headers: Record<string, string> | undefined): Source => ({
-    provider,
+    provider: dialect.provider,
     customName: (name) => names.getCustomName(name),
     headers: Errors.safeHeaders(headers, origin)
   })
