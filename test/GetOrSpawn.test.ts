@@ -6,7 +6,7 @@ import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
 import * as Team from "../src/Team.ts"
-import { ask, begin, hang, outcome, outcomeOf, puppet, run, settle, turns } from "./fixtures/actors.ts"
+import { ask, begin, hang, outcome, outcomeOf, puppet, type PuppetRef, run, settle, turns } from "./fixtures/actors.ts"
 import { actor, play } from "./fixtures/teams.ts"
 
 const Other = Actor.make("Other", [Rpc.make("X")])
@@ -129,6 +129,26 @@ describe("Actor.getOrSpawn", () => {
       yield* Deferred.succeed(gate, undefined)
       assert.strictEqual(yield* Deferred.await(asked), "Deadlock")
     })))
+
+  for (const way of ["stop", "drain"] as const) {
+    it.effect(`an actor that is ending (${way}) and waits for whoever wants it is a taken name`, () =>
+      run(Effect.gen(function*() {
+        const parent = yield* Actor.spawn(puppet(), { name: "p" })
+        const waiting = { stopTimeout: "Infinity" } as const
+        const child = (yield* ask(parent, Effect.orDie(Actor.spawn(puppet(waiting), { name: "c" })))) as PuppetRef
+        const gate = yield* Deferred.make<void>()
+        const outcomes = yield* begin(ask(
+          parent,
+          Effect.andThen(Deferred.await(gate), outcome(Actor.getOrSpawn(puppet(), { name: "c" })))
+        ))
+        const asked = yield* begin(outcome(ask(child, outcome(ask(parent, Effect.succeed("yes"))))))
+        yield* begin(child[way])
+        yield* Deferred.succeed(gate, undefined)
+        yield* turns
+        assert.strictEqual(yield* Fiber.join(outcomes), "NameTaken")
+        assert.strictEqual(yield* Fiber.join(asked), "yes")
+      })))
+  }
 
   it.effect("the release of the system ends the wait", () =>
     Effect.gen(function*() {

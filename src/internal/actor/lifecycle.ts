@@ -327,14 +327,17 @@ export const restart = (cell: Cell.Cell): Effect.Effect<void> =>
 
 /**
  * Waits for the first setup of an actor that somebody else has spawned, or for the end of one that takes nothing new, and
- * says which of the two it was.
+ * says which of the two it was; at once, where either would wait for whoever waits here.
  */
-export const awaitSettled = (cell: Cell.Cell): Effect.Effect<"started" | "stopped"> =>
+export const awaitSettled = (cell: Cell.Cell): Effect.Effect<"started" | "stopped" | "stuck"> =>
   Effect.withFiber((waiter) => {
     const wait = waitForSetup(waiter, cell)
+    if (wait === undefined) return awaitStart(cell, () => {})
     return Effect.ensuring(
-      awaitStart(cell, () => {}),
-      Effect.sync(() => wait !== undefined && (wait.status = "done"))
+      Effect.suspend(() =>
+        Waits.cycleOf(Waits.runOf(waiter)!) === undefined ? awaitStart(cell, () => {}) : Effect.succeed("stuck")
+      ),
+      Effect.sync(() => wait.status = "done")
     )
   })
 

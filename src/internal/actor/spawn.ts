@@ -34,8 +34,8 @@ export const spawn = (
   })
 
 /**
- * The child of that name once its first setup has succeeded. One that is ending is waited for, and where there is none, it
- * is spawned: nothing comes between the look and the spawn.
+ * The child of that name once its first setup has succeeded. One that is ending is waited for, unless it waits for whoever
+ * asks, and where there is none, it is spawned: nothing comes between the look and the spawn.
  */
 export const getOrSpawn = (
   parent: Cell.Cell,
@@ -46,13 +46,13 @@ export const getOrSpawn = (
     const child = parent.children?.get(name)
     if (child === undefined) return spawn(parent, definition, name)
     const isOpen = Cell.isOpen(child)
-    // `spawn` says that the name is taken.
-    if (isOpen && child.definition.protocol !== definition.protocol) return spawn(parent, definition, name)
+    const taken = Effect.fail(nameTaken(child.path))
+    if (isOpen && child.definition.protocol !== definition.protocol) return taken
     if (isOpen && child.state !== Cell.starting) return Effect.succeed(child)
-    return Effect.flatMap(
-      Lifecycle.awaitSettled(child),
-      (settled) => isOpen && settled === "started" ? Effect.succeed(child) : getOrSpawn(parent, definition, name)
-    )
+    return Effect.flatMap(Lifecycle.awaitSettled(child), (settled) => {
+      if (settled === "stuck") return taken
+      return isOpen && settled === "started" ? Effect.succeed(child) : getOrSpawn(parent, definition, name)
+    })
   })
 
 /** Makes the cell above all actors: it has no behavior, and its children are the actors at `/user`. */
@@ -126,5 +126,7 @@ const refuseName = (parent: Cell.Cell, name: string | undefined): SpawnError | u
   if (Cell.isEnding(parent)) return fail({ _tag: "ParentStopped" })
   if (name === undefined) return undefined
   if (name === "" || name.startsWith("$") || name.includes("/")) return fail({ _tag: "InvalidName" })
-  return parent.children?.has(name) ? fail({ _tag: "NameTaken" }) : undefined
+  return parent.children?.has(name) ? nameTaken(`${parent.path}/${name}`) : undefined
 }
+
+const nameTaken = (actor: string) => new SpawnError({ actor, reason: { _tag: "NameTaken" } })
