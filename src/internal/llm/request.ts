@@ -76,14 +76,17 @@ const withSettings = (
   tools: ReadonlyArray<Tool.Any>,
   toolChoice: LanguageModel.ToolChoice<string>,
   object: Asked | undefined,
-  { headers: _, maxResponseBytes: _2, ...settings }: Settings
-): RequestJson => ({
-  prompt: encodePrompt(prompt),
-  tools: tools.map(toolJson),
-  toolChoice: toJson(toolChoice),
-  ...(object && { object: { name: object.objectName ?? "", schema: jsonSchemaOf(object.schema) } }),
-  ...(Object.keys(settings).length > 0 && { settings: toJson(settings) })
-})
+  all: Settings
+): RequestJson => {
+  const { headers: _, maxResponseBytes: _2, ...settings } = all
+  return {
+    prompt: encodePrompt(prompt),
+    tools: tools.map(toolJson),
+    toolChoice: toJson(toolChoice),
+    ...(object && { object: { name: object.objectName ?? "", schema: jsonSchemaOf(object.schema) } }),
+    ...(Object.keys(settings).length > 0 && { settings: toJson(settings) })
+  }
+}
 
 const encodeMessages = lazy(() =>
   Schema.encodeSync(Schema.toCodecJson(Prompt.Prompt)) as (

@@ -7,7 +7,7 @@ import type * as Schema from "effect/Schema"
 import { lazy } from "../lazy.ts"
 import { isRedactionOf } from "../llm/redact.ts"
 import { contentOf, Diverged, nameOf } from "./diverged.ts"
-import type { Call, Entry, RunLog } from "./entry.ts"
+import type { Call, Entry, Input, RunLog } from "./entry.ts"
 
 export { Diverged }
 
@@ -64,6 +64,15 @@ export const unwanted = (self: Script, calls: number): Diverged => {
     : `nobody waits for ${nameOf(recorded)}`
   return new Diverged({ call: calls, ...placeOf(callOf(self.log, recorded)), problem })
 }
+
+/** The next input is no answer to what was asked: somebody has changed the log. */
+export const unreadable = (self: Script, recorded: Input, problem: string, calls: number): Diverged =>
+  new Diverged({
+    call: calls,
+    ...placeOf(callOf(self.log, recorded)),
+    problem: `${nameOf(recorded)} can't be read: ${problem}`,
+    recorded: recorded.value
+  })
 
 /** The answers in the rest of the log, by the keys of their calls. */
 export const left = ({ cursor, log }: Script): ReadonlyMap<string, ReadonlyArray<Schema.Json>> => {

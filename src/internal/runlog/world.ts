@@ -16,6 +16,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
 import type * as Schema from "effect/Schema"
+import { errorMessage } from "../errorMessage.ts"
 import { retype } from "../retype.ts"
 import type { Call, Entry, Outcome } from "./entry.ts"
 import * as Journal from "./journal.ts"
@@ -369,7 +370,13 @@ const nextScripted = (self: World, script: Script.Script): boolean => {
   }
   take(self, script, at, entry)
   if (waiting === undefined) self.root?.interruptUnsafe()
-  else waiting.deliver(value)
+  else {
+    try {
+      waiting.deliver(value)
+    } catch (error) {
+      diverge(self, Script.unreadable(script, entry, errorMessage(error), self.calls))
+    }
+  }
   return true
 }
 
