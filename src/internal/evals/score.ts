@@ -173,13 +173,18 @@ export const within = (
       { of: "tool calls", max: limits.maxToolCalls, used: toolCalls.length },
       { of: "ms", max: maxDuration, used: duration }
     ]
-    const over = amounts.filter(({ max, used }) => max !== undefined && used !== undefined && used > max)
+    const over = amounts.flatMap(({ max, of, used }) =>
+      max !== undefined && used !== undefined && used > max ? [{ max, of, used }] : []
+    )
     const unknown = amounts.find(({ max, used }) => max !== undefined && used === undefined)
     return over.length === 0 && unknown !== undefined
       ? Effect.fail(
         new CannotScore({ reason: "UnknownAmount", problem: `the ${unknown.of} of the trial are not known` })
       )
-      : verdict(over.length === 0, () => over.map(({ max, of, used }) => `${used} ${of} of at most ${max}`).join(", "))
+      : verdict(
+        over.length === 0,
+        () => over.map(({ max, of, used }) => `${Number(used.toPrecision(4))} ${of} of at most ${max}`).join(", ")
+      )
   }
 }
 

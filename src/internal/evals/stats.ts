@@ -10,7 +10,8 @@ export type Next = () => number
 /** Differences up to which all signs are tried; above, they are drawn. */
 export const exactUpTo = 12
 
-const rounds = 10_000
+const flips = 10_000
+const resamples = 2000
 
 /**
  * The unbiased estimate of the probability that `k` trials all pass, where `passed` of `trials` did:
@@ -43,21 +44,21 @@ export const signFlipP = (differences: ReadonlyArray<number>, next: Next): numbe
     return extreme / all
   }
   let extreme = 0
-  for (let round = 0; round < rounds; round++) if (isExtreme(flipped(values, () => next() < 0.5))) extreme++
-  return (extreme + 1) / (rounds + 1)
+  for (let round = 0; round < flips; round++) if (isExtreme(flipped(values, () => next() < 0.5))) extreme++
+  return (extreme + 1) / (flips + 1)
 }
 
 /** Between which means 95 of 100 lie, when cases are drawn again from these with replacement. */
 export const bootstrapInterval = (differences: ReadonlyArray<number>, next: Next): readonly [number, number] => {
   const count = differences.length
-  const means = new Float64Array(rounds)
-  for (let round = 0; round < rounds; round++) {
+  const means = new Float64Array(resamples)
+  for (let round = 0; round < resamples; round++) {
     let sum = 0
     for (let draw = 0; draw < count; draw++) sum += differences[Math.floor(next() * count)]!
     means[round] = sum / count
   }
   means.sort()
-  return [means[Math.floor(rounds * 0.025)]!, means[Math.ceil(rounds * 0.975) - 1]!]
+  return [means[Math.floor(resamples * 0.025)]!, means[Math.ceil(resamples * 0.975) - 1]!]
 }
 
 // -----------------------------------------------------------------------------------------------------------------
