@@ -621,7 +621,7 @@ describe("Evals.table", () => {
           "tokens         0       0       +0",
           "cost      0.0000  0.0000  +0.0000",
           "",
-          "unclear by pass: +0.42 (95 % interval: +0.25 to +0.50); p = 0.063: chance alone does as much",
+          "unclear by pass: +0.417 (95 % interval: +0.250 to +0.500); p = 0.063: chance alone does as much",
           "  case 0: pass 0.00 -> 0.50",
           "  case 1: pass 0.00 -> 0.50",
           "  case 2: pass 0.00 -> 0.50",

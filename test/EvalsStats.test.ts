@@ -17,7 +17,7 @@ const choices = (n: number, k: number): ReadonlyArray<ReadonlyArray<number>> =>
     ? [[]]
     : n < k
     ? []
-    : [...choices(n - 1, k), ...choices(n - 1, k - 1).map((rest) => [...rest, n - 1])]
+    : [...choices(n - 1, k), ...choices(n - 1, k - 1).map((rest) => rest.concat(n - 1))]
 
 const usage = { turns: 0, tokens: 0, cost: 0 }
 
@@ -46,6 +46,8 @@ const reportOf = (version: string, cases: ReadonlyArray<ReadonlyArray<boolean | 
     trials: trials.map((passed, trial) => trialOf(passed, trial + 1))
   }))
 })
+
+const asking = (input: string, one: CaseReport): CaseReport => ({ ...one, input })
 
 /** A version whose cases pass with these probabilities. */
 const draw = (next: () => number, chances: ReadonlyArray<number>, trials: number) =>
@@ -230,11 +232,11 @@ describe("Evals.compare", () => {
       const before = reportOf("a", [[true], [true], [false], [true]])
       const after = {
         ...reportOf("b", [[true], [true], [true], [true]]),
-        cases: [...reportOf("b", [[true], [true], [true]]).cases].reverse()
+        cases: reportOf("b", [[true], [true], [true]]).cases.toReversed()
       }
       const other = {
         ...after,
-        cases: after.cases.map((one) => one.name === "case 1" ? { ...one, input: "new" } : one)
+        cases: after.cases.map((one) => one.name === "case 1" ? asking("new", one) : one)
       }
       const comparison = yield* Evals.compare(before, other)
       assert.deepStrictEqual(comparison.cases.map(({ name }) => name), ["case 0", "case 2"])

@@ -7,6 +7,7 @@ import type { Comparison, Metric } from "./compare.ts"
 import {
   casePassAll,
   durationMean,
+  meanOver,
   passAll,
   passes,
   type Report,
@@ -39,8 +40,8 @@ export const reportTable = (report: Report): string => {
       two(passAll(report, k)),
       ...report.scorers.map((scorer) => two(total.scores[scorer])),
       whole(total.duration),
-      whole(total.usage.tokens),
-      money(total.usage.cost)
+      whole(meanOver(report.cases, (one) => usageMean(one, "tokens"))),
+      money(meanOver(report.cases, (one) => usageMean(one, "cost")))
     ]
   ]
   const count = `${report.cases.length} ${report.cases.length === 1 ? "case" : "cases"}`
@@ -50,7 +51,8 @@ export const reportTable = (report: Report): string => {
     ...align(rows),
     "",
     `${total.passed} trials passed, ${total.failed} failed, ${total.unscored} could not be scored` +
-    (total.judging.turns === 0 ? "" : `; judging took ${amounts(total.judging)} more`),
+    (total.usage.turns === 0 ? "" : `; ${amounts(total.usage)}`) +
+    (total.judging.turns === 0 ? "" : `, and to judge them ${amounts(total.judging)}`),
     ...problems(report)
   ])
 }
@@ -69,7 +71,7 @@ export const comparisonTable = (comparison: Comparison): string => {
     .toSorted((a, b) => Math.abs(b.after - b.before) - Math.abs(a.after - a.before))
   const range = interval === undefined
     ? ""
-    : ` (95 % interval: ${interval.map((end) => signedTwo(end)).join(" to ")})`
+    : ` (95 % interval: ${interval.map(signedShare).join(" to ")})`
   const leftOut = [
     { names: comparison.changed, why: "are other questions now" },
     { names: comparison.onlyBefore, why: `are in ${before} only` },
@@ -81,7 +83,7 @@ export const comparisonTable = (comparison: Comparison): string => {
     ...align(rows),
     "",
     `${verdict} by ${by}: ${
-      difference === undefined ? "no difference is known" : signedTwo(difference)
+      difference === undefined ? "no difference is known" : signedShare(difference)
     }${range}; ${why}`,
     ...listed(moved.map((one) => `  ${one.name}: ${by} ${two(one.before)} -> ${two(one.after)}`)),
     ...leftOut.flatMap(({ names, why }) =>
@@ -141,7 +143,8 @@ const whole = (value: number | undefined): string => value === undefined ? "-" :
 
 const money = (value: number | undefined): string => value === undefined ? "-" : value.toFixed(4)
 
-const signedTwo = (value: number): string => `${value < 0 ? "-" : "+"}${two(Math.abs(value))}`
+/** A digit more than a share in the table, so that a small one is not rounded to nothing. */
+const signedShare = (value: number): string => `${value < 0 ? "-" : "+"}${Math.abs(value).toFixed(3)}`
 
 const figure = ({ unit }: Metric, value: number | undefined): string =>
   unit === "share" ? two(value) : unit === "USD" ? money(value) : `${whole(value)}${unit === "ms" ? " ms" : ""}`
