@@ -13,6 +13,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^effect-troupe\/testing$/, replacement: source("testing/index.ts") },
+      { find: /^effect-troupe\/vitest$/, replacement: source("testing/vitest.ts") },
       { find: /^effect-troupe\/(.+)$/, replacement: source("$1.ts") },
       { find: /^effect-troupe$/, replacement: source("index.ts") }
     ]

@@ -10,6 +10,7 @@ import { type Bench, type Comparison, measure, runSide } from "./harness.ts"
 const benches: Record<string, () => Promise<{ readonly bench: Bench }>> = {
   actors: () => import("./actors.ts"),
   agents: () => import("./agents.ts"),
+  determinism: () => import("./determinism.ts"),
   import: () => import("./import.ts"),
   streaming: () => import("./streaming.ts")
 }

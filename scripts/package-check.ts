@@ -30,6 +30,8 @@ import * as Testing from "effect-troupe/testing"
 assert.ok(Object.keys(Troupe).length > 0)
 assert.equal(OpenAi.model, Troupe.OpenAi.model)
 assert.ok(Object.keys(Testing).length > 0)
+// It has a peer of its own, and only that is missing here.
+await assert.rejects(import("effect-troupe/vitest"), { code: "ERR_MODULE_NOT_FOUND", message: /'vitest'/ })
 await assert.rejects(import("effect-troupe/internal/usage"), { code: "ERR_PACKAGE_PATH_NOT_EXPORTED" })
 console.log("smoke import ok, Node " + process.version)
 `

@@ -341,16 +341,44 @@ export const spawn = <Name extends string, Rpcs extends Rpc.Any, E, R>(
   behavior: Behavior<Name, Rpcs, E, R>,
   options?: { readonly name?: string | undefined }
 ): Effect.Effect<LocalActorRef<Name, Rpcs>, E | SpawnError, R | ActorSystem> =>
-  Effect.withFiber((fiber) => {
-    const root = rootOf(fiber.context)
-    const current = Context.getOrUndefined(fiber.context, Cell.CurrentCell)
-    const parent = current?.system === root.system ? current : root
-    // The definition's error is `E`: `behavior` erased it.
-    const spawned: Effect.Effect<Cell.Cell, E | SpawnError> = retype(
-      Spawn.spawn(parent, behavior.definition, options?.name)
-    )
-    return Effect.map(spawned, (cell) => refOf<Name, Rpcs>(cell))
-  })
+  withParent((parent) => Spawn.spawn(parent, behavior.definition, options?.name))
+
+/**
+ * The actor of that name, a child of the actor that asks or at `/user`: the one that is there, or a new one. Whoever asks
+ * at the same time gets the same actor, once its setup has succeeded; one that is ending is waited for and replaced.
+ *
+ * An actor of the same protocol is taken as it is, whatever behavior it has. One of another protocol fails it with
+ * `NameTaken`, and so does one that can't end or start as it waits for whoever asks. Where somebody else's setup fails, the behavior is tried once for each that waits.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Ref } from "effect"
+ * import { Actor, ActorSystem } from "effect-troupe"
+ * import { Rpc } from "effect/rpc"
+ *
+ * const Visits = Actor.make("Visits", [Rpc.make("Count")])
+ *
+ * const visits = Visits.behavior(Effect.gen(function*() {
+ *   const count = yield* Ref.make(0)
+ *   return { Count: () => Ref.update(count, (n) => n + 1) }
+ * }), { idleTimeout: "10 minutes" })
+ *
+ * const count = Effect.fnUntraced(function*(user: string) {
+ *   const ref = yield* Actor.getOrSpawn(visits, { name: user })
+ *   yield* ref.tell("Count")
+ * })
+ *
+ * const program = Effect.provide(count("alice"), ActorSystem.layer({ name: "app" }))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const getOrSpawn = <Name extends string, Rpcs extends Rpc.Any, E, R>(
+  behavior: Behavior<Name, Rpcs, E, R>,
+  options: { readonly name: string }
+): Effect.Effect<LocalActorRef<Name, Rpcs>, E | SpawnError, R | ActorSystem> =>
+  withParent((parent) => Spawn.getOrSpawn(parent, behavior.definition, options.name))
 
 /**
  * The actor that runs this setup or handler.
@@ -429,6 +457,21 @@ export const unstashAll: Effect.Effect<void, never, Self<never>> = withCurrent(L
 
 function withCurrent(f: (cell: Cell.Cell) => void): Effect.Effect<void> {
   return Effect.withFiber((fiber) => Effect.sync(() => f(Cell.current(fiber.context))))
+}
+
+/** Starts an actor under the one that this fiber belongs to, else under the root. */
+function withParent<Name extends string, Rpcs extends Rpc.Any, E, R>(
+  start: (parent: Cell.Cell) => Effect.Effect<Cell.Cell, unknown>
+): Effect.Effect<LocalActorRef<Name, Rpcs>, E | SpawnError, R | ActorSystem> {
+  return Effect.withFiber((fiber) => {
+    const root = rootOf(fiber.context)
+    const current = Context.getOrUndefined(fiber.context, Cell.CurrentCell)
+    // The definition's error is `E`: `behavior` erased it.
+    const started: Effect.Effect<Cell.Cell, E | SpawnError> = retype(
+      start(current?.system === root.system ? current : root)
+    )
+    return Effect.map(started, (cell) => refOf<Name, Rpcs>(cell))
+  })
 }
 
 /** Every local reference, a router's among them, has its cell. */

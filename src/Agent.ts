@@ -382,6 +382,41 @@ export const spawn: {
   Actor.spawn(isAgent(target) ? behavior(target, options) : target, options)
 
 /**
+ * The actor of an agent or a team of that name, a child of the actor that asks or at `/user`: the one that is there, as it
+ * is, or a new one. Whoever asks at the same time gets the same actor (`Actor.getOrSpawn`).
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Agent } from "effect-troupe"
+ *
+ * const support = Agent.make("support", { instructions: "You are kind." })
+ *
+ * const answer = Effect.fnUntraced(function*(user: string, prompt: string) {
+ *   const ref = yield* Agent.getOrSpawn(support, { name: user, idleTimeout: "1 hour" })
+ *   return yield* Agent.ask(ref, prompt)
+ * })
+ * ```
+ *
+ * @since 0.1.0
+ * @category actors
+ */
+export const getOrSpawn: {
+  <E, R>(
+    agent: Agent<E, R>,
+    options: BehaviorOptions & { readonly name: string }
+  ): Effect.Effect<LocalAgentRef, E | Actor.SpawnError, Exclude<R, Scope.Scope> | ActorSystem>
+  <E, R, C>(
+    behavior: AgentBehavior<E, R, C>,
+    options: { readonly name: string }
+  ): Effect.Effect<LocalAgentRef<C>, E | Actor.SpawnError, R | ActorSystem>
+} = <E, R>(
+  target: Agent<E, R> | AgentBehavior<E, R>,
+  options: BehaviorOptions & { readonly name: string }
+): Effect.Effect<LocalAgentRef, E | Actor.SpawnError, R | ActorSystem> =>
+  Actor.getOrSpawn(isAgent(target) ? behavior(target, options) : target, options)
+
+/**
  * Lets each request bring a service for its run, such as its user or tenant: tools, guardrails, `prepareTurn` and `recover`
  * may require it, at any depth of a team, and the actor does not. What is built once for all requests (the model, the memory)
  * may not.

@@ -202,7 +202,8 @@ export class UnknownMember extends Schema.TaggedError<UnknownMember>("effect-tro
 }
 
 /**
- * A team had no answer within its limit: the rounds of a loop, or the handoffs of one prompt.
+ * A team had no answer within its limit: the rounds of a loop, the handoffs of one prompt, or the
+ * items of a plan.
  *
  * @since 0.1.0
  * @category errors
@@ -210,7 +211,7 @@ export class UnknownMember extends Schema.TaggedError<UnknownMember>("effect-tro
 export class TeamLimitExceeded
   extends Schema.TaggedError<TeamLimitExceeded>("effect-troupe/AgentError/TeamLimitExceeded")(
     "TeamLimitExceeded",
-    { limit: Schema.Literals(["maxRounds", "maxHandoffs"]), max: Schema.Int }
+    { limit: Schema.Literals(["maxRounds", "maxHandoffs", "maxItems"]), max: Schema.Int }
   )
 {
   override get message() {

@@ -360,6 +360,7 @@ const response = Schema.Struct({
   turns: Schema.Int,
   usage: Response.Usage,
   transcript: Transcript.Transcript,
+  sources: Schema.Array(Source),
   output: Schema.optionalKey(Schema.Unknown)
 })
 
@@ -367,8 +368,9 @@ const response = Schema.Struct({
  * The response of a run: the last turn's text, the usage of all turns together (also of agents that its tools ran), and
  * the entries that the run adds to the conversation (also the prompt).
  *
- * `finishReason` says whether the text is whole (`"stop"`) or was cut (`"length"`, `"content-filter"`). `output` is the
- * answer as JSON where the run was asked for one.
+ * `finishReason` says whether the text is whole (`"stop"`) or was cut (`"length"`, `"content-filter"`). `sources` are those
+ * that the run's own turns named, a team's those of its members; files are in the transcript. `output` is the answer as
+ * JSON where the run was asked for one.
  *
  * @since 0.1.0
  * @category models

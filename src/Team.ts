@@ -15,19 +15,27 @@
  *
  * @since 0.1.0
  */
-import * as Prompt from "effect/ai/Prompt"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
-import { isString } from "effect/Predicate"
 import * as Ref from "effect/Ref"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { type Agent, isAgent } from "./Agent.ts"
-import { type AgentError, TeamLimitExceeded, UnknownMember } from "./AgentError.ts"
+import { type AgentError, InvalidOutput, TeamLimitExceeded, UnknownMember } from "./AgentError.ts"
 import type { AgentResponse } from "./AgentEvent.ts"
 import { behaviorWith } from "./internal/agent/actor.ts"
+import { converse, handoffTools, holderIn } from "./internal/agent/handoff.ts"
+import * as AgentOutput from "./internal/agent/output.ts"
 import type { AgentBehavior, Input } from "./internal/agent/protocol.ts"
+import {
+  choicePrompt,
+  debatePrompt,
+  joinPrompt,
+  leadPrompt,
+  quote,
+  type Statement
+} from "./internal/agent/teamPrompts.ts"
 import type { Member, NamedMember, Reply, TeamError, TeamOptions, TeamServices } from "./internal/agent/teamRun.ts"
 import * as TeamRun from "./internal/agent/teamRun.ts"
 import { checkName } from "./internal/agent/toolName.ts"
@@ -145,9 +153,7 @@ export const broadcast = <const Members extends ReadonlyArray<Member>>(
     kind: "broadcast",
     members: TeamRun.named(members),
     answer: Effect.fnUntraced(function*(members, run) {
-      const replies = yield* TeamRun.gather(run, members, onFailure)
-      const [failure, ...others] = replies.flatMap(({ result }) => Result.isFailure(result) ? [result.failure] : [])
-      if (failure !== undefined && others.length === replies.length - 1) return yield* failure
+      const replies = yield* Effect.flatMap(TeamRun.gather(run, members, onFailure), TeamRun.orFailure)
       return yield* TeamRun.emitAnswer(run, { text: join(replies), finishReason: "stop" })
     })
   }, options)
@@ -404,13 +410,132 @@ export const loop = <M extends Member, const Rounds extends number, U extends Un
       for (let round = 1; round <= maxRounds; round++) {
         const response = yield* TeamRun.prompt(run, started!, { input, output: run.request.output })
         const done = until(response, round)
-        if (Effect.isEffect(done) ? yield* done : done) return yield* TeamRun.emitAnswer(run, toAnswer(response))
+        if (Effect.isEffect(done) ? yield* done : done) {
+          return yield* TeamRun.emitAnswer(run, TeamRun.toAnswer(response))
+        }
         input = response.text
       }
       return yield* TeamRun.fail(run, new TeamLimitExceeded({ limit: "maxRounds", max: maxRounds }))
     })
   }, options)
 }
+
+/**
+ * Makes the items of a `Team.map` from its prompt.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Planner = (
+  input: Input
+) => ReadonlyArray<Input> | Effect.Effect<ReadonlyArray<Input>, AgentError, unknown>
+
+/**
+ * The reply to one item of a `Team.map`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ItemReply extends Reply {
+  readonly item: Input
+}
+
+/**
+ * Makes one answer of the replies to all items, in the plan's order.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Join = (replies: ReadonlyArray<ItemReply>) => string
+
+/**
+ * A plan, and one run of the same member for each of its items: the answers are joined in the plan's order.
+ *
+ * The planner is a function of the prompt, or a member that is prompted with it and answers with a list of texts. One that
+ * is none goes back to it once; then the run fails with `InvalidOutput`, and with `TeamLimitExceeded` where it has more than
+ * `maxItems`. An item is the whole prompt of its run: the worker remembers neither the team's prompts nor the other items.
+ *
+ * @example
+ * ```ts
+ * import { Agent, Team } from "effect-troupe"
+ *
+ * const planner = Agent.make("planner", { instructions: "List the questions that have to be answered for a report." })
+ * const researcher = Agent.make("researcher", { instructions: "Answer the question in a paragraph." })
+ * const editor = Agent.make("editor", { instructions: "Write the report." })
+ *
+ * const report = Team.map("report", planner, researcher, { join: editor, concurrency: 8 })
+ *
+ * const lines = Team.map("lines", (text) => String(text).split("\n"), researcher)
+ * ```
+ *
+ * @since 0.1.0
+ * @category teams
+ */
+export const map = <
+  P extends Member | Planner,
+  Worker extends Member,
+  J extends Member | Join = Join
+>(
+  name: string,
+  planner: P,
+  worker: Worker,
+  options: TeamOptions & {
+    /**
+     * Makes one answer of all: a function, or a member that is prompted with the prompt and all replies. Default: their
+     * texts with `"\n---\n"` between them.
+     */
+    readonly join?: J | undefined
+    /** How many items are at work at once; so many copies of the worker are started, unless it is a ref. Default: 4. */
+    readonly concurrency?: number | undefined
+    /** How many items a plan may have. Default: 100. */
+    readonly maxItems?: number | undefined
+    /** What a failed item does, as in `broadcast`. Default: `"fail"`. */
+    readonly onFailure?: "fail" | "collect" | undefined
+  } = {}
+): Team<
+  TeamError<Extract<P | J, Member> | Worker>,
+  TeamServices<Extract<P | J, Member> | Worker, PlannerServices<P>>
+> => {
+  const { concurrency = 4, maxItems = 100, onFailure = "fail" } = options
+  const plan: Member | Planner = planner
+  const join: Member | Join = options.join ?? joinTexts
+  check.positiveInteger("Team.map", "concurrency", concurrency)
+  check.positiveInteger("Team.map", "maxItems", maxItems)
+  const before: ReadonlyArray<Member> = typeof plan === "function" ? [] : [plan]
+  const workers = Array.from({ length: TeamRun.isRef(worker) ? 1 : concurrency }, () => worker)
+  return TeamRun.make<Extract<P | J, Member> | Worker, PlannerServices<P>>(name, {
+    kind: "map",
+    members: TeamRun.named([...before, ...workers, ...typeof join === "function" ? [] : [join]]),
+    answer: Effect.fnUntraced(function*(members, run) {
+      const { input } = run.request
+      const items = typeof plan === "function" ? yield* planned<P>(plan(input)) : yield* askForItems(run, members[0]!)
+      if (items.length > maxItems) {
+        return yield* TeamRun.fail(run, new TeamLimitExceeded({ limit: "maxItems", max: maxItems }))
+      }
+      const started = members.slice(before.length, before.length + workers.length)
+      const replies = yield* Effect.flatMap(
+        runItems(run, started, { items, concurrency, onFailure }),
+        TeamRun.orFailure
+      )
+      return typeof join === "function"
+        ? yield* TeamRun.emitAnswer(run, { text: join(replies), finishReason: "stop" })
+        : yield* TeamRun.answer(run, members.at(-1)!, joinPrompt(input, replies))
+    })
+  }, options)
+}
+
+/**
+ * The requirements of a `Planner`.
+ *
+ * @since 0.1.0
+ * @category type utils
+ */
+export type PlannerServices<P> = P extends Planner
+  ? ReturnType<P> extends infer Items ?
+    Items extends Effect.Effect<infer _A, infer _E, infer R> ? Exclude<R, Scope.Scope>
+    : never
+  : never
+  : never
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -425,16 +550,7 @@ const checkFree = (where: string, field: string, entries: ReadonlyArray<NamedMem
   if (entries.some(([taken]) => taken === name)) check.fail(where, field, `named otherwise than the ${name}`, name)
 }
 
-/** The part of a member's response that is the team's answer. */
-const toAnswer = ({ finishReason, output, text }: AgentResponse): TeamRun.Answer => ({ finishReason, output, text })
-
 const joinTexts = (replies: ReadonlyArray<Reply>): string => replies.map(({ text }) => text).join("\n---\n")
-
-/** A prompt with text around it; its files stay files. */
-const quote = (before: string, input: Input, after: string): Input =>
-  isString(input)
-    ? `${before}${input}${after}`
-    : [Prompt.textPart({ text: before }), ...input, Prompt.textPart({ text: after })]
 
 /**
  * The member that scores highest for a key, so that one more member takes only its own keys from the others. (Effect's
@@ -453,18 +569,60 @@ const scatter = (n: number): number => {
   return (twice ^ (twice >>> 16)) >>> 0
 }
 
-const listOf = (members: ReadonlyArray<NamedMember>): string =>
-  members.map(([name, member]) => {
-    const description = TeamRun.descriptionOf(member)
-    return `- ${name}${description === undefined ? "" : `: ${description}`}`
-  }).join("\n")
+const Items = Schema.Struct({
+  items: Schema.Array(Schema.String).annotate({
+    description: "The parts of the task, in order; each is a whole prompt for somebody who sees nothing but it"
+  })
+})
 
-const choicePrompt = (input: Input, members: ReadonlyArray<NamedMember>): Input =>
-  quote(
-    `Choose who answers the prompt below. The candidates:\n${listOf(members)}\n\nThe prompt:\n`,
-    input,
-    "\n\nAnswer with the name of one candidate and nothing else."
+const planned = <P>(
+  // Only the type of the planner knows its requirements.
+  items: ReturnType<Planner>
+): Effect.Effect<ReadonlyArray<Input>, AgentError, PlannerServices<P>> =>
+  Effect.isEffect(items)
+    ? items as Effect.Effect<ReadonlyArray<Input>, AgentError, PlannerServices<P>>
+    : Effect.succeed(items)
+
+/** Asks for the items, and once more where the answer has none. */
+const askForItems = Effect.fnUntraced(function*(run: TeamRun.TeamRun, planner: TeamRun.Started) {
+  const { input } = run.request
+  const { jsonSchema, read } = AgentOutput.request(Items, Context.empty())
+  const output = { jsonSchema }
+  const first = yield* Effect.result(read((yield* TeamRun.prompt(run, planner, { input, output })).output))
+  if (first._tag === "Success") return first.success.items
+  const again = quote("", input, `\n\n${AgentOutput.repair(first.failure.message)}`)
+  const second = read((yield* TeamRun.prompt(run, planner, { input: again, output })).output)
+  const { items } = yield* Effect.catch(
+    second,
+    ({ message }) => TeamRun.fail(run, new InvalidOutput({ problem: message }))
   )
+  return items
+})
+
+/** Runs each item on a worker that is free, in a conversation of its own. */
+const runItems = (
+  run: TeamRun.TeamRun,
+  workers: ReadonlyArray<TeamRun.Started>,
+  { concurrency, items, onFailure }: {
+    readonly items: ReadonlyArray<Input>
+    readonly concurrency: number
+    readonly onFailure: TeamRun.OnFailure
+  }
+): Effect.Effect<ReadonlyArray<ItemReply>, AgentError> => {
+  const { name } = workers[0]!
+  const free = [...workers]
+  return Effect.forEach(items, (item) =>
+    Effect.suspend(() => {
+      // A ref has one mailbox for all that it is sent.
+      const worker = free.pop() ?? workers[0]!
+      // The path of a run tells the item, not the copy that happened to be free.
+      const reply = TeamRun.reply(run, { ...worker, name }, { input: item, history: Transcript.empty }, onFailure)
+      return Effect.ensuring(
+        Effect.map(reply, (reply) => ({ ...reply, item })),
+        Effect.sync(() => free.push(worker))
+      )
+    }), { concurrency })
+}
 
 /** Asks for a member's name, and once more where the answer is none. */
 const choose = Effect.fnUntraced(
@@ -488,14 +646,6 @@ const choiceOf = ({ text }: AgentResponse, members: ReadonlyArray<NamedMember>) 
   return { name, index: members.findIndex(([member]) => member === name) }
 }
 
-const leadPrompt = (input: Input, replies: ReadonlyArray<Reply>): Input =>
-  quote(
-    "",
-    input,
-    `\n\nYour team replied:\n\n${replies.map(({ member, text }) => `${member}:\n${text}`).join("\n\n")}` +
-      "\n\nWrite the one answer from this."
-  )
-
 const workerTools = (workers: ReadonlyArray<NamedMember>, started: ReadonlyArray<TeamRun.Started>) =>
   workers.map(([name, member], index): Tool.Tool<string> => {
     const { owned, ref } = started[index]!
@@ -503,83 +653,3 @@ const workerTools = (workers: ReadonlyArray<NamedMember>, started: ReadonlyArray
     // A member that the team started is as much inside of the run as the team itself.
     return owned ? { ...tool, runs: "agent" } : tool
   })
-
-const handoffName = "handoff"
-
-/** The tool by which a member says who goes on. It ends the member's run; the team sees the call in its transcript. */
-const handoffTools = (others: ReadonlyArray<NamedMember>): ReadonlyArray<Tool.Tool<string>> => {
-  if (others.length === 0) return []
-  const tool = Tool.fn(handoffName, {
-    description: `Hands the conversation over to somebody else, who answers instead of you:\n${listOf(others)}`,
-    parameters: {
-      to: Schema.Literals(others.map(([name]) => name)),
-      message: Schema.NonEmptyString.annotate({ description: "What they have to do, in a sentence" })
-    },
-    success: Schema.String
-  }, ({ to }) => Effect.succeed(`${to} has the conversation now`))
-  const ends = (outcome: Tool.Outcome): Tool.Outcome =>
-    outcome.isFailure ? outcome : { ...outcome, answer: { text: "" } }
-  return [{ ...tool, handle: (params, id) => Effect.map(tool.handle(params, id), ends) }]
-}
-
-const Handoff = Schema.Struct({ to: Schema.String, message: Schema.String })
-
-/** The member that an entry hands over to, and the message for it. */
-const handoffIn = (entry: Transcript.Entry | undefined, members: ReadonlyArray<NamedMember>) => {
-  if (entry?._tag !== "Answer") return undefined
-  for (const part of entry.content) {
-    if (part.type !== "tool-use" || part.name !== handoffName || part.isFailure || !Schema.is(Handoff)(part.params)) {
-      continue
-    }
-    const { message, to } = part.params
-    const index = members.findIndex(([name]) => name === to)
-    if (index >= 0) return { index, message }
-  }
-  return undefined
-}
-
-/** The member that was handed control last, and is able to hand it on. */
-const holderIn = (conversation: Transcript.Transcript, members: ReadonlyArray<NamedMember>): number | undefined => {
-  for (const entry of conversation.entries.toReversed()) {
-    const handoff = handoffIn(entry, members)
-    if (handoff !== undefined && isAgent(members[handoff.index]![1])) return handoff.index
-  }
-  return undefined
-}
-
-const converse = Effect.fnUntraced(function*(
-  run: TeamRun.TeamRun,
-  started: ReadonlyArray<TeamRun.Started>,
-  members: ReadonlyArray<NamedMember>,
-  begin: { readonly index: number; readonly maxHandoffs: number; readonly conversation: Transcript.Transcript }
-) {
-  let { conversation: history, index } = begin
-  let { input } = run.request
-  for (let handoffs = 0; handoffs <= begin.maxHandoffs; handoffs++) {
-    if (handoffs > 0) run.added.push(Transcript.user(input))
-    const request = { input, history, output: run.request.output, as: run.at.voice }
-    const response: AgentResponse = yield* Effect.tapError(
-      TeamRun.prompt(run, started[index]!, request),
-      (error) => Effect.sync(() => error.reason._tag !== "MemberFailed" && TeamRun.adopt(run, error.transcript.entries))
-    )
-    const { entries } = response.transcript
-    TeamRun.adopt(run, entries)
-    const next = handoffIn(entries.at(-1), members)
-    if (next === undefined) return { ...toAnswer(response), entries: [] }
-    history = Transcript.append(history, ...entries)
-    input = `${started[index]!.name} has handed over to you: ${next.message}`
-    index = next.index
-  }
-  return yield* TeamRun.fail(run, new TeamLimitExceeded({ limit: "maxHandoffs", max: begin.maxHandoffs }))
-})
-
-interface Statement {
-  readonly agent: string
-  readonly round: number
-  readonly text: string
-}
-
-const debatePrompt = (input: Input, said: ReadonlyArray<Statement>, task: string): Input => {
-  const debate = said.map(({ agent, round, text }) => `${agent} (round ${round}):\n${text}`).join("\n\n")
-  return quote("", input, `${debate === "" ? "" : `\n\nThe debate so far:\n\n${debate}`}\n\n${task}`)
-}

@@ -170,6 +170,7 @@ describe("What an event tells", () => {
           metadata: { anthropic: { citedText: "so" } }
         }
       ])
+      assert.deepStrictEqual(only(events, "Completed")[0]!.response.sources, only(events, "Source"))
       assert.deepStrictEqual(only(events, "File"), [
         { ...place, _tag: "File", mediaType: "image/png", data: new Uint8Array([1, 2]) }
       ])

@@ -19,6 +19,11 @@ const a = actor("a")
 const b = actor("b")
 const c = actor("c")
 
+const emptyUsage = {
+  inputTokens: { total: 0, uncached: 0, cacheRead: 0, cacheWrite: 0 },
+  outputTokens: { total: 0, text: 0, reasoning: 0 }
+}
+
 /** Fails without having said anything. */
 const failing = Scripted.cut
 
@@ -66,6 +71,32 @@ describe("Team.pipeline", () => {
       a: [[Scripted.text("x"), Scripted.usage(10, 1)]],
       b: [[Scripted.text("y"), Scripted.usage(100, 10)]]
     })))
+
+  it.effect("its sources are those of its members, at any depth, without what was restarted", () => {
+    const source = (id: string): Response.StreamPartEncoded => ({
+      type: "source",
+      sourceType: "url",
+      id,
+      title: id,
+      url: "https://example.com"
+    })
+    let calls = 0
+    const model = modelOf(Stream.suspend(() =>
+      Stream.fromIterable<Response.StreamPartEncoded>([
+        source(`s${++calls}`),
+        { type: "text-start", id: "0" },
+        { type: "text-delta", id: "0", delta: "Well." },
+        { type: "text-end", id: "0" },
+        ...calls === 2 ? [] : [{ type: "finish", reason: "stop", usage: emptyUsage, response: undefined } as const]
+      ])
+    ))
+    const knows = Agent.make("knows", { model, recover: () => Recover.retry(Schedule.recurs(1)) })
+    return Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.pipeline("outer", [Team.broadcast("inner", [knows]), knows]))
+      const response = yield* Agent.ask(ref, "Go")
+      assert.deepStrictEqual(response.sources.map(({ agent, id }) => `${agent} ${id}`), ["knows s1", "knows s3"])
+    }).pipe(play({}))
+  })
 
   it.effect("a failure ends it: it is the failing member's, and nobody after it is asked", () =>
     Effect.gen(function*() {

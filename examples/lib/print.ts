@@ -33,6 +33,7 @@ const oneLine = (value: unknown, width = 96) => {
  * `names` a line says who begins to speak.
  */
 export const printer = ({ names = false } = {}) => {
+  // The run that the last text was of: a member may run more than once.
   let speaker = ""
   // What stands before the cursor: pieces of text flow on, everything else begins a line.
   let flowing = false
@@ -44,8 +45,8 @@ export const printer = ({ names = false } = {}) => {
   return (event: AgentEvent.AgentEvent) => {
     switch (event._tag) {
       case "TextDelta": {
-        const isNew = names && event.agent !== speaker
-        speaker = event.agent
+        const isNew = names && event.run !== speaker
+        speaker = event.run
         const head = isNew ? `${flowing ? "\n" : ""}\n${bold(plain(event.agent))}\n` : flowing ? "" : "\n"
         const out = `${head}${plain(event.delta)}`
         flowing = true

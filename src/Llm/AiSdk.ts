@@ -36,7 +36,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Errors from "../internal/llm/aiSdkError.ts"
 import { toPromptV3 } from "../internal/llm/aiSdkPrompt.ts"
-import { toCallOptions } from "../internal/llm/aiSdkRequest.ts"
+import { type Dialect, toCallOptions } from "../internal/llm/aiSdkRequest.ts"
 import {
   addStreamParts,
   type Finish,
@@ -46,7 +46,7 @@ import {
   type Source,
   toParts
 } from "../internal/llm/aiSdkResponse.ts"
-import { type Batch, batchReader, type PartReader } from "../internal/llm/aiSdkStream.ts"
+import { type Batch, type BatchReader, batchReader } from "../internal/llm/aiSdkStream.ts"
 import * as CallSpan from "../internal/llm/callSpan.ts"
 import { defaultMaxBytes, guardedFetch, withMaxBytes } from "../internal/llm/fetch.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
@@ -128,7 +128,10 @@ export class PackageMissing extends Schema.TaggedError<PackageMissing>()("Packag
 export const make = (options: Options): Effect.Effect<LanguageModel.LanguageModel> => {
   checkSettings("AiSdk.make", options.settings ?? {})
   const codecTransformer = options.codecTransformer ?? LanguageModel.defaultCodecTransformer
-  const bridge: Bridge = { ...options, codecTransformer, warned: new Set() }
+  const { jsonOutput, model: { provider } } = options
+  const strictTools = options.strictTools === "whenPossible"
+  const dialect = { provider, codecTransformer, jsonOutput, strictTools, written: new WeakMap() }
+  const bridge: Bridge = { ...options, dialect, warned: new Set() }
   return makeLanguageModel({
     generateText: (request) => generateText(bridge, request),
     streamText: (request) => Stream.unwrap(streamText(bridge, request)),
@@ -197,7 +200,7 @@ export const isContextTooLong = (error: AiError.AiError): boolean =>
 // -----------------------------------------------------------------------------------------------------------------
 
 type Bridge = Options & {
-  readonly codecTransformer: LanguageModel.CodecTransformer
+  readonly dialect: Dialect
   /** The warnings that were logged: one that comes with every request would drown the others. */
   readonly warned: Set<string>
 }
@@ -210,16 +213,15 @@ const prepare = Effect.fnUntraced(function*(
 ) {
   const settings = mergeSettings(bridge.settings ?? {}, yield* RequestSettings)
   const { headers, origin } = yield* sign(bridge, settings.headers ?? {}, method)
-  const { codecTransformer, jsonOutput, model: { provider } } = bridge
-  const dialect = { provider, codecTransformer, jsonOutput, strictTools: bridge.strictTools === "whenPossible" }
+  const { dialect } = bridge
+  const names = new Tool.NameMapper(request.tools)
   const call = yield* Effect.try({
-    try: () => toCallOptions(request, { ...settings, headers }, dialect),
+    try: () => toCallOptions(request, { ...settings, headers }, dialect, names),
     catch: (error) => Errors.make(new AiError.UnsupportedSchemaError({ description: String(error) }), origin)
   })
   const limited = (signal: AbortSignal) => withMaxBytes(signal, settings.maxResponseBytes ?? defaultMaxBytes)
-  const names = new Tool.NameMapper(request.tools)
   const sourceOf = (headers: Record<string, string> | undefined): Source => ({
-    provider,
+    provider: dialect.provider,
     customName: (name) => names.getCustomName(name),
     headers: Errors.safeHeaders(headers, origin)
   })
@@ -244,21 +246,21 @@ const generateText = Effect.fnUntraced(function*(bridge: Bridge, request: Langua
 const streamText = Effect.fnUntraced(function*(bridge: Bridge, request: LanguageModel.ProviderOptions) {
   const { model } = bridge
   const { call, limited, origin, sourceOf } = yield* prepare(bridge, request, "streamText")
-  // Outlives the call below: the body is read under it, and closing the stream's scope hangs up.
-  const controller = yield* Effect.acquireRelease(
-    Effect.sync(() => new AbortController()),
-    (controller) => Effect.sync(() => controller.abort())
+  // Outlives the call below: the body is read under it. Closing the stream's scope hangs up, unless the answer is whole.
+  const controller = new AbortController()
+  let reader: BatchReader | undefined
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      // Not every model listens to the signal.
+      if (reader === undefined || reader.cancel()) controller.abort()
+    })
   )
   const abortSignal = limited(controller.signal)
   const result = yield* sdkCall(origin, (): PromiseLike<StreamResult> =>
     model.specificationVersion === "v3"
       ? model.doStream({ ...call, prompt: toPromptV3(call.prompt), abortSignal })
       : model.doStream({ ...call, abortSignal }))
-  // Not every model listens to the signal. A stream that it has failed already has nothing more to say.
-  const reader = yield* Effect.acquireRelease(
-    Effect.sync(() => result.stream.getReader()),
-    (reader) => Effect.sync(() => void reader.cancel().catch(() => undefined))
-  )
+  reader = batchReader(result.stream.getReader())
   return Stream.fromPull(
     Effect.succeed(pullParts(bridge, { origin, result, source: sourceOf(result.response?.headers) }, reader))
   )
@@ -306,9 +308,8 @@ interface Answering {
 const pullParts = (
   bridge: Bridge,
   { origin, result: { request }, source }: Answering,
-  reader: PartReader
+  reader: BatchReader
 ): PartsPull => {
-  const nextBatch = batchReader(reader)
   const truncated = Effect.suspend(() => Errors.failTruncated(request, origin))
   const broken = (error: unknown) => Errors.fail(error, origin)
   const failureOf = (finish: Finish) => {
@@ -335,7 +336,7 @@ const pullParts = (
   }
 
   const pull: PartsPull = Effect.suspend(() =>
-    end ?? Effect.flatMap(Effect.promise(nextBatch), (batch) => {
+    end ?? Effect.flatMap(reader.next, (batch) => {
       const parts = take(batch)
       const delivered = Arr.isArrayNonEmpty(parts) ? Effect.succeed(parts) : pull
       const first = batch.parts[0]

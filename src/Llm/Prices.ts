@@ -111,8 +111,9 @@ export const cost = (prices: PriceTable, model: string, usage: typeof Response.U
 // -----------------------------------------------------------------------------------------------------------------
 
 const priceOf = (prices: PriceTable, model: string): Price | undefined => {
+  const priced = (name: string) => Object.hasOwn(prices, name) ? prices[name] : undefined
   const name = model.slice(model.lastIndexOf("/") + 1)
-  const candidates = [model, name, name.replace(/[-@](?:\d{4}-\d{2}-\d{2}|\d{8}|latest)$/, "")]
-  const found = candidates.find((candidate) => Object.hasOwn(prices, candidate))
-  return found === undefined ? undefined : prices[found]
+  return priced(model) ?? priced(name) ?? priced(name.replace(release, ""))
 }
+
+const release = /[-@](?:\d{4}-\d{2}-\d{2}|\d{8}|latest)$/

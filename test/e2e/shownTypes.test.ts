@@ -52,7 +52,9 @@ describe("The types that an editor shows", () => {
       ref: `Effect.Effect<Actor.LocalActorRef<"Agent", Agent.Messages>, Actor.SpawnError, ${needs}>`,
       asked: `Effect.Effect<AgentResponse, Actor.ActorError | Actor.SpawnError | AgentError, ${needs}>`,
       streamed: `Effect.Effect<Stream<AgentEvent, Actor.ActorError | AgentError, never>, Actor.SpawnError, ${needs}>`,
-      transcript: `Effect.Effect<Transcript, Actor.ActorError | Actor.SpawnError, ${needs}>`
+      transcript: `Effect.Effect<Transcript, Actor.ActorError | Actor.SpawnError, ${needs}>`,
+      mapped: `Team.Team<Actor.SpawnError, ${needs}>`,
+      gotten: `Effect.Effect<Agent.LocalAgentRef<unknown>, Actor.SpawnError, ${needs}>`
     })
   }, 60_000)
 })

@@ -320,19 +320,40 @@ export const restart = (cell: Cell.Cell): Effect.Effect<void> =>
   Effect.withFiber(({ context }) =>
     Cell.contains(cell, context)
       ? Effect.sync(() => isRunning(cell) && requestRestart(cell))
-      : Effect.callback<void>((resume) => {
-        if (Cell.isEnding(cell)) return resume(Effect.void)
-        const { listeners } = cell.system
-        const listener = ({ _tag, path }: Cell.ActorEvent): void => {
-          if (path !== cell.path || !isStart.has(_tag)) return
-          listeners.delete(listener)
-          Message.resume(cell, resume, Effect.void)
-        }
-        listeners.add(listener)
-        requestRestart(cell)
-        return Effect.sync(() => listeners.delete(listener))
-      })
+      : Effect.suspend(() =>
+        Cell.isEnding(cell) ? Effect.void : Effect.asVoid(awaitStart(cell, () => requestRestart(cell)))
+      )
   )
+
+/**
+ * Waits for the first setup of an actor that somebody else has spawned, or for the end of one that takes nothing new, and
+ * says which of the two it was; at once, where either would wait for whoever waits here.
+ */
+export const awaitSettled = (cell: Cell.Cell): Effect.Effect<"started" | "stopped" | "stuck"> =>
+  Effect.withFiber((waiter) => {
+    const wait = waitForSetup(waiter, cell)
+    if (wait === undefined) return awaitStart(cell, () => {})
+    return Effect.ensuring(
+      Effect.suspend(() =>
+        Waits.cycleOf(Waits.runOf(waiter)!) === undefined ? awaitStart(cell, () => {}) : Effect.succeed("stuck")
+      ),
+      Effect.sync(() => wait.status = "done")
+    )
+  })
+
+/** Begins something and waits for the start of an incarnation, or the end of the actor. */
+const awaitStart = (cell: Cell.Cell, begin: () => void): Effect.Effect<"started" | "stopped"> =>
+  Effect.callback((resume) => {
+    const { listeners } = cell.system
+    const listener = ({ _tag, path }: Cell.ActorEvent): void => {
+      if (path !== cell.path || !isStart.has(_tag)) return
+      listeners.delete(listener)
+      Message.resume(cell, resume, Effect.succeed(_tag === "Stopped" ? "stopped" : "started"))
+    }
+    listeners.add(listener)
+    begin()
+    return Effect.sync(() => listeners.delete(listener))
+  })
 
 const isStart: ReadonlySet<string> = new Set(
   ["Started", "Restarted", "Stopped"] satisfies Array<Cell.ActorEvent["_tag"]>

@@ -33,6 +33,28 @@ export const spawn = (
     return Effect.as(Lifecycle.start(cell), cell)
   })
 
+/**
+ * The child of that name once its first setup has succeeded. One that is ending is waited for, unless it waits for whoever
+ * asks, and where there is none, it is spawned: nothing comes between the look and the spawn.
+ */
+export const getOrSpawn = (
+  parent: Cell.Cell,
+  definition: Cell.Definition,
+  name: string
+): Effect.Effect<Cell.Cell, unknown> =>
+  Effect.suspend(() => {
+    const child = parent.children?.get(name)
+    if (child === undefined) return spawn(parent, definition, name)
+    const isOpen = Cell.isOpen(child)
+    const taken = Effect.fail(nameTaken(child.path))
+    if (isOpen && child.definition.protocol !== definition.protocol) return taken
+    if (isOpen && child.state !== Cell.starting) return Effect.succeed(child)
+    return Effect.flatMap(Lifecycle.awaitSettled(child), (settled) => {
+      if (settled === "stuck") return taken
+      return isOpen && settled === "started" ? Effect.succeed(child) : getOrSpawn(parent, definition, name)
+    })
+  })
+
 /** Makes the cell above all actors: it has no behavior, and its children are the actors at `/user`. */
 export const makeRoot = (system: Cell.System, context: Context.Context<never>): Cell.Cell => {
   const root = Cell.make({
@@ -104,5 +126,7 @@ const refuseName = (parent: Cell.Cell, name: string | undefined): SpawnError | u
   if (Cell.isEnding(parent)) return fail({ _tag: "ParentStopped" })
   if (name === undefined) return undefined
   if (name === "" || name.startsWith("$") || name.includes("/")) return fail({ _tag: "InvalidName" })
-  return parent.children?.has(name) ? fail({ _tag: "NameTaken" }) : undefined
+  return parent.children?.has(name) ? nameTaken(`${parent.path}/${name}`) : undefined
 }
+
+const nameTaken = (actor: string) => new SpawnError({ actor, reason: { _tag: "NameTaken" } })

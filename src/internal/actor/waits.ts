@@ -82,11 +82,11 @@ const blockersOf = ({ run, status, to }: Wait): ReadonlyArray<Run> | undefined =
   }
 }
 
-/** The runs that keep an actor from its next message; `undefined` when it may take one. */
+/** The runs that keep an actor from its next message, or its end; `undefined` when it may take one. */
 const occupantsOf = ({ definition, incarnation, state }: Cell): ReadonlyArray<Run> | undefined => {
   if (incarnation.setup !== undefined) return [incarnation.setup]
-  if (state._tag !== "Running" && state._tag !== "Draining") return undefined
-  if (incarnation.busy < definition.concurrency) return undefined
+  if (state._tag !== "Running" && state._tag !== "Draining" && state._tag !== "Stopping") return undefined
+  if (incarnation.busy < definition.concurrency && state._tag !== "Stopping") return undefined
   return [...incarnation.runs?.values() ?? [], ...incarnation.starting === undefined ? [] : [incarnation.starting]]
     .filter(({ forked }) => !forked)
 }

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
 import * as Ref from "effect/Ref"
 import { AgentError, type AgentErrorReason } from "../../AgentError.ts"
-import type { AgentEvent } from "../../AgentEvent.ts"
+import type { AgentEvent, Source } from "../../AgentEvent.ts"
 import type { Budget } from "../../Budget.ts"
 import type { Memory } from "../../Memory.ts"
 import type { Tool } from "../../Tool.ts"
@@ -52,6 +52,8 @@ export interface AgentRun<E, R> {
   compacted: { readonly transcript: Transcript.Transcript; readonly at: number } | undefined
   /** Of its turns, and of the agents inside of its tools. */
   readonly usages: Array<Response.Usage>
+  /** Those that its own turns named. */
+  readonly sources: Array<Source>
   toolCalls: number
   /** Whether calls were refused because there were too many. */
   outOfCalls: boolean

@@ -15,7 +15,7 @@ import * as Actor from "../../Actor.ts"
 import type { ActorSystem } from "../../ActorSystem.ts"
 import { type Agent, behavior, isAgent } from "../../Agent.ts"
 import { AgentError, type AgentErrorReason, EmptyPrompt, MemberFailed } from "../../AgentError.ts"
-import type { AgentEvent, AgentResponse, Place } from "../../AgentEvent.ts"
+import type { AgentEvent, AgentResponse, Place, Source } from "../../AgentEvent.ts"
 import * as Budget from "../../Budget.ts"
 import * as Transcript from "../../Transcript.ts"
 import type { Run } from "../actor/cell.ts"
@@ -64,6 +64,9 @@ export interface Reply {
   readonly result: Result.Result<AgentResponse, AgentError>
 }
 
+/** What the failure of one member among several does: it fails the run, or is a reply. */
+export type OnFailure = "fail" | "collect"
+
 /**
  * The errors of starting a team: those of starting its members, or a taken name.
  *
@@ -109,6 +112,8 @@ export interface TeamRun {
   /** The answer's turns as far as they were heard, for the transcript of a run that breaks off. */
   readonly heard: Array<Turn.Turn>
   readonly usages: Array<Response.Usage>
+  /** Those of the members that have answered. */
+  readonly sources: Array<Source>
   turns: number
 }
 
@@ -206,6 +211,7 @@ export const prompt = (
       const last = events.at(-1)
       if (last?._tag !== "Completed") return run.emit(events)
       response = last.response
+      run.sources.push(...response.sources)
       return events.length === 1 ? Effect.void : run.emit(events.slice(0, -1))
     }
     const events = ref.stream("Run", { history: run.request.history, context: run.request.context, ...request, parent })
@@ -219,6 +225,9 @@ export const prompt = (
 export const answer = (run: TeamRun, member: Started, input: Input): Effect.Effect<Answer, AgentError> =>
   prompt(run, member, { input, output: run.request.output, as: run.at.voice })
 
+/** The part of a member's response that is the team's answer. */
+export const toAnswer = ({ finishReason, output, text }: AgentResponse): Answer => ({ finishReason, output, text })
+
 /** Gives an answer that no member has streamed as the team's. */
 export const emitAnswer = (run: TeamRun, answer: Answer): Effect.Effect<Answer> => {
   const { output, text } = answer
@@ -228,20 +237,39 @@ export const emitAnswer = (run: TeamRun, answer: Answer): Effect.Effect<Answer> 
   )
 }
 
+/** Prompts a member. With `"collect"` its failure is a reply, too. */
+export const reply = (
+  run: TeamRun,
+  member: Started,
+  request: Parameters<typeof prompt>[2],
+  onFailure: OnFailure
+): Effect.Effect<Reply, AgentError> => {
+  const response = prompt(run, member, request)
+  return Effect.map(
+    onFailure === "fail" ? Effect.map(response, Result.succeed) : Effect.result(response),
+    (result) => ({
+      member: member.name,
+      text: Result.isSuccess(result) ? result.success.text : result.failure.message,
+      result
+    })
+  )
+}
+
 /** Prompts members at once with the team's own prompt. `"fail"` ends all with the first failure. */
 export const gather = (
   run: TeamRun,
   members: ReadonlyArray<Started>,
-  onFailure: "fail" | "collect"
+  onFailure: OnFailure
 ): Effect.Effect<ReadonlyArray<Reply>, AgentError> =>
-  Effect.forEach(members, (member) => {
-    const reply = prompt(run, member, { input: run.request.input })
-    return Effect.map(onFailure === "fail" ? Effect.map(reply, Result.succeed) : Effect.result(reply), (result) => ({
-      member: member.name,
-      text: Result.isSuccess(result) ? result.success.text : result.failure.message,
-      result
-    }))
-  }, { concurrency: "unbounded" })
+  Effect.forEach(members, (member) => reply(run, member, { input: run.request.input }, onFailure), {
+    concurrency: "unbounded"
+  })
+
+/** Fails with the first failure where there is nothing else. */
+export const orFailure = <R extends Reply>(replies: ReadonlyArray<R>): Effect.Effect<ReadonlyArray<R>, AgentError> => {
+  const [failure, ...others] = replies.flatMap(({ result }) => Result.isFailure(result) ? [result.failure] : [])
+  return failure !== undefined && others.length === replies.length - 1 ? Effect.fail(failure) : Effect.succeed(replies)
+}
 
 /** Takes the entries that a member's run added over into the conversation of the team. */
 export const adopt = (run: TeamRun, entries: ReadonlyArray<Transcript.Entry>): void => {
@@ -249,6 +277,9 @@ export const adopt = (run: TeamRun, entries: ReadonlyArray<Transcript.Entry>): v
   if (entries.length > 0) run.added.splice(-1, 1, ...entries)
   run.heard.length = 0
 }
+
+/** Whether the member is an actor that somebody else has started. */
+export const isRef = (member: Member): member is AgentRef<never> => !isAgent(member) && !isBehavior(member)
 
 export const descriptionOf = (member: Member): string | undefined =>
   isAgent(member) || isBehavior(member) ? member.description : undefined
@@ -265,7 +296,7 @@ const isBehavior = (member: Member): member is AgentBehavior<unknown, unknown, n
 const nameOf = (member: Member): string => isAgent(member) ? member.name : isBehavior(member) ? member.agent : "member"
 
 const start = (name: string, member: Member): Effect.Effect<Started, unknown, unknown> => {
-  if (!isAgent(member) && !isBehavior(member)) return Effect.succeed({ name, ref: member, owned: false })
+  if (isRef(member)) return Effect.succeed({ name, ref: member, owned: false })
   return Effect.map(
     Actor.spawn(isAgent(member) ? behavior(member) : member, { name }),
     (ref) => ({ name, ref, owned: true })
@@ -300,6 +331,7 @@ const perform = <R>(
         speaker: undefined,
         heard: [],
         usages: [],
+        sources: [],
         turns: 0
       }
       const started = emit([{ ...at.self, _tag: "RunStarted" }])
@@ -332,6 +364,7 @@ const settle = (run: TeamRun, { entries, finishReason, output, text }: Answer): 
     turns: run.turns,
     usage: Turn.sumUsage(run.usages),
     transcript: Transcript.make(run.added),
+    sources: run.sources,
     ...(output !== undefined && { output })
   }
 }

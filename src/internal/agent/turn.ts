@@ -7,7 +7,7 @@ import * as AiError from "effect/ai/AiError"
 import * as Prompt from "effect/ai/Prompt"
 import * as Response from "effect/ai/Response"
 import { isObject } from "effect/Predicate"
-import type { AgentEvent } from "../../AgentEvent.ts"
+import type { AgentEvent, Source } from "../../AgentEvent.ts"
 import type { Part } from "../../Tap.ts"
 import type * as Transcript from "../../Transcript.ts"
 import { errorMessage } from "../errorMessage.ts"
@@ -61,6 +61,7 @@ export interface Turn {
   /** The calls that are ours to answer, in the model's order. */
   readonly calls: Array<TurnCall>
   readonly approvals: Array<TurnApproval>
+  readonly sources: Array<Source>
   /** The names of the calls whose arguments are under way, by their ids. */
   called: Map<string, string> | undefined
   /** Reads the object that is asked for in the place of text. */
@@ -117,6 +118,7 @@ export const make = (
   blocks: new Map(),
   calls: [],
   approvals: [],
+  sources: [],
   called: undefined,
   output: output && Output.makeReader(output),
   held,
@@ -405,8 +407,11 @@ const absorbPart = (self: Turn, part: Part, events: Array<AgentEvent>): void => 
         data: part.data,
         ...metadataOf(part)
       })
-    case "source":
-      return void events.push(toSource(self, part))
+    case "source": {
+      const source = toSource(self, part)
+      self.sources.push(source)
+      return void events.push(source)
+    }
     case "response-metadata":
       self.model = part.modelId ?? self.model
       self.responseId = part.id ?? self.responseId
@@ -521,7 +526,7 @@ const absorbParams = (self: Turn, { delta, id }: Response.ToolParamsDeltaPart, e
 const toSource = (
   { at }: Turn,
   part: Response.DocumentSourcePart | Response.UrlSourcePart
-): AgentEvent => ({
+): Source => ({
   ...at.self,
   _tag: "Source",
   id: part.id,

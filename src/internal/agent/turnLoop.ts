@@ -119,6 +119,7 @@ const begin = Effect.fnUntraced(function*<E, R>(
     waiting: undefined,
     compacted: undefined,
     usages: [],
+    sources: [],
     toolCalls: 0,
     outOfCalls: false
   }
@@ -189,6 +190,7 @@ const finished = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn, prices: Prices.Pri
   const { metadata, reason, usage } = turn.finish!
   const { duration, timeToFirstPart } = turn.timing!
   run.usages.push(usage)
+  run.sources.push(...turn.sources)
   const model = turn.model ?? turn.asked
   const cost = costOf(usage, [turn.model, turn.asked], prices)
   return {
@@ -265,7 +267,8 @@ const complete = <E, R>(
   finishReason: turn.finish!.reason,
   turns: turn.number,
   usage: Turn.sumUsage(run.usages),
-  transcript: Transcript.make(run.added)
+  transcript: Transcript.make(run.added),
+  sources: run.sources
 })
 
 /** The limit that forbids another turn. */

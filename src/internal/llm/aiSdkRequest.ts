@@ -28,15 +28,22 @@ export interface Dialect {
   readonly codecTransformer: LanguageModel.CodecTransformer
   readonly strictTools: boolean
   readonly jsonOutput: "always" | "withoutTools" | undefined
+  /** The tools of former requests as the AI SDK takes them: to write the schema of one takes as long as the rest. */
+  readonly written: WeakMap<Tool.Any, SdkTool>
 }
+
+/** The provider's own names of tools. */
+export type Names = Tool.NameMapper<ReadonlyArray<Tool.Any>>
+
+type SdkTool = LanguageModelV4FunctionTool | LanguageModelV4ProviderTool
 
 /** Throws what the codec transformer throws for a schema that the provider has no form for. */
 export const toCallOptions = (
   request: LanguageModel.ProviderOptions,
   settings: Settings,
-  dialect: Dialect
+  dialect: Dialect,
+  names: Names
 ): LanguageModelV4CallOptions => {
-  const names = new Tool.NameMapper(request.tools)
   const providerName = (name: string) => names.getProviderName(name)
   const takesText = (name: string) => names.customNames.includes(name)
   // The packages of these refuse any other file than images and PDF.
@@ -91,12 +98,10 @@ const takesSchema = ({ jsonSchema, request }: JsonOutput.Native, { jsonOutput, s
 const stores = ({ provider }: Dialect, { providerOptions }: Settings): boolean =>
   provider.endsWith(".responses") && providerOptions?.[provider.split(".")[0]!]?.["store"] !== false
 
-type Names = Tool.NameMapper<ReadonlyArray<Tool.Any>>
-
 const toTools = ({ toolChoice, tools }: LanguageModel.ProviderOptions, dialect: Dialect, names: Names) =>
   tools.length === 0
     ? undefined
-    : { tools: tools.map((tool) => toTool(tool, dialect)), toolChoice: toToolChoice(toolChoice, names) }
+    : { tools: tools.map((tool) => writtenOnce(tool, dialect)), toolChoice: toToolChoice(toolChoice, names) }
 
 const toToolChoice = (choice: LanguageModel.ToolChoice<string>, names: Names): LanguageModelV4ToolChoice => {
   if (typeof choice === "string") return { type: choice }
@@ -106,7 +111,13 @@ const toToolChoice = (choice: LanguageModel.ToolChoice<string>, names: Names): L
     : { type: choice.mode ?? "auto" }
 }
 
-const toTool = (tool: Tool.Any, dialect: Dialect): LanguageModelV4FunctionTool | LanguageModelV4ProviderTool => {
+const writtenOnce = (tool: Tool.Any, dialect: Dialect): SdkTool => {
+  const written = dialect.written.get(tool) ?? toTool(tool, dialect)
+  dialect.written.set(tool, written)
+  return written
+}
+
+const toTool = (tool: Tool.Any, dialect: Dialect): SdkTool => {
   if (Tool.isProviderDefined(tool)) {
     // By its own name the provider calls it, so that nobody but us maps names.
     const args = Predicate.isObject(tool.args) ? tool.args : {}

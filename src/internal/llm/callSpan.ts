@@ -7,7 +7,7 @@ import * as AiError from "effect/ai/AiError"
 import type * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Prompt from "effect/ai/Prompt"
 import type * as Response from "effect/ai/Response"
-import * as Telemetry from "effect/ai/Telemetry"
+import type * as Telemetry from "effect/ai/Telemetry"
 import type * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
@@ -15,7 +15,6 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
-import * as String from "effect/String"
 import type * as Tracer from "effect/Tracer"
 import * as Prices from "../../Llm/Prices.ts"
 import { RequestSettings, type Settings } from "../../Llm/Settings.ts"
@@ -117,9 +116,10 @@ export const begin = (
             if (part.type === "response-metadata") {
               // Its price may be more precise than that of the name that was asked for.
               models.unshift(part.modelId)
-              Telemetry.addGenAIAnnotations(span, { response: { id: part.id, model: part.modelId } })
+              write(span, "gen_ai.response.id", part.id)
+              write(span, "gen_ai.response.model", part.modelId)
             } else if (part.type === "finish") {
-              writeFinish(span, part, models, prices)
+              writeFinish(span, part, costOf(models, part.usage, prices))
               metrics.used(context, {
                 input: part.usage.inputTokens.total,
                 output: part.usage.outputTokens.total
@@ -227,7 +227,7 @@ export const embeddings = (
           return call.pipe(
             Effect.tap(({ usage }) =>
               Effect.sync(() => {
-                Telemetry.addGenAIAnnotations(span, { usage })
+                write(span, "gen_ai.usage.input_tokens", usage.inputTokens)
                 metrics.used(context, { input: usage.inputTokens })
                 metrics.took(context, seconds())
               })
@@ -290,35 +290,42 @@ const wellKnown: Readonly<Record<string, Telemetry.WellKnownProviderName>> = {
 const toProviderName = (provider: string): string =>
   Object.hasOwn(wellKnown, provider) ? wellKnown[provider]! : provider
 
-const writeSettings = (span: Tracer.Span, layer: Settings, request: Settings): void =>
-  Telemetry.addGenAIAnnotations(span, {
-    request: {
-      temperature: request.temperature ?? layer.temperature,
-      topP: request.topP ?? layer.topP,
-      maxTokens: request.maxOutputTokens ?? layer.maxOutputTokens,
-      stopSequences: request.stopSequences ?? layer.stopSequences,
-      seed: request.seed ?? layer.seed
-    }
-  })
+const writeSettings = (span: Tracer.Span, layer: Settings, request: Settings): void => {
+  write(span, "gen_ai.request.temperature", request.temperature ?? layer.temperature)
+  write(span, "gen_ai.request.top_p", request.topP ?? layer.topP)
+  write(span, "gen_ai.request.max_tokens", request.maxOutputTokens ?? layer.maxOutputTokens)
+  write(span, "gen_ai.request.stop_sequences", request.stopSequences ?? layer.stopSequences)
+  write(span, "gen_ai.request.seed", request.seed ?? layer.seed)
+}
 
 const writeFinish = (
   span: Tracer.Span,
-  { reason, usage }: Pick<Response.FinishPartEncoded, "reason" | "usage">,
-  models: ReadonlyArray<string | undefined>,
-  prices: Prices.PriceTable
+  { reason, usage: { inputTokens, outputTokens } }: Pick<Response.FinishPartEncoded, "reason" | "usage">,
+  cost: number | undefined
 ): void => {
-  Telemetry.addGenAIAnnotations(span, {
-    response: { finishReasons: [reason] },
-    usage: { inputTokens: usage.inputTokens.total, outputTokens: usage.outputTokens.total }
-  })
-  addUsageDetails(span, {
-    "cacheRead.inputTokens": usage.inputTokens.cacheRead,
-    "cacheCreation.inputTokens": usage.inputTokens.cacheWrite,
-    "reasoning.outputTokens": usage.outputTokens.reasoning,
-    cost: models.map((model) => model === undefined ? undefined : Prices.cost(prices, model, usage))
-      .find((cost) => cost !== undefined)
-  })
+  write(span, "gen_ai.response.finish_reasons", [reason])
+  write(span, "gen_ai.usage.input_tokens", inputTokens.total)
+  write(span, "gen_ai.usage.cache_read.input_tokens", inputTokens.cacheRead)
+  write(span, "gen_ai.usage.cache_creation.input_tokens", inputTokens.cacheWrite)
+  write(span, "gen_ai.usage.output_tokens", outputTokens.total)
+  write(span, "gen_ai.usage.reasoning.output_tokens", outputTokens.reasoning)
+  // As observability tools read it, in US dollars.
+  write(span, "gen_ai.usage.cost", cost)
 }
 
-// The conventions have these, effect/ai has not yet; the cost is as observability tools read it, in US dollars.
-const addUsageDetails = Telemetry.addSpanAttributes("gen_ai.usage", String.camelToSnake)
+/** The cost by the first of the names that has a price. */
+const costOf = (
+  models: ReadonlyArray<string | undefined>,
+  usage: Response.FinishPartEncoded["usage"],
+  prices: Prices.PriceTable
+): number | undefined => {
+  for (const model of models) {
+    const cost = model === undefined ? undefined : Prices.cost(prices, model, usage)
+    if (cost !== undefined) return cost
+  }
+  return undefined
+}
+
+const write = (span: Tracer.Span, attribute: string, value: unknown): void => {
+  if (value !== undefined && value !== null) span.attribute(attribute, value)
+}

@@ -79,10 +79,7 @@ export const toPart = (part: Response.StreamPartEncoded): Part => {
     case "tool-call":
       return Response.makePart("tool-call", { ...part, providerExecuted: part.providerExecuted ?? false })
     case "finish":
-      // What a provider's response was like has a schema of its own.
-      return part.response === undefined
-        ? Response.makePart("finish", withUsage(part))
-        : decodePart()(part)
+      return Response.makePart("finish", withUsage(part))
     default:
       return decodePart()(part)
   }

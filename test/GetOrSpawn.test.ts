@@ -1,0 +1,205 @@
+import { assert, describe, expectTypeOf, it } from "@effect/vitest"
+import { Context, Deferred, Effect, Exit, Fiber, Ref } from "effect"
+import type { LanguageModel } from "effect/ai"
+import { Rpc } from "effect/rpc"
+import * as Actor from "../src/Actor.ts"
+import * as ActorSystem from "../src/ActorSystem.ts"
+import * as Agent from "../src/Agent.ts"
+import * as Team from "../src/Team.ts"
+import { ask, begin, hang, outcome, outcomeOf, puppet, type PuppetRef, run, settle, turns } from "./fixtures/actors.ts"
+import { actor, play } from "./fixtures/teams.ts"
+
+const Other = Actor.make("Other", [Rpc.make("X")])
+const other = Other.behavior(Effect.succeed({ X: () => Effect.void }))
+
+/** A behavior whose setups are counted, and wait until they are let go on. */
+const makeSlow = Effect.gen(function*() {
+  const setups = yield* Ref.make(0)
+  const gate = yield* Deferred.make<void, string>()
+  const setup = Effect.andThen(Ref.update(setups, (n) => n + 1), Deferred.await(gate))
+  return { setups: Ref.get(setups), gate, behavior: puppet({ setup }) }
+})
+
+describe("Actor.getOrSpawn", () => {
+  it.effect("spawns where there is no such actor, and gives the one that is there", () =>
+    run(Effect.gen(function*() {
+      const first = yield* Actor.getOrSpawn(puppet(), { name: "p" })
+      assert.strictEqual(first.path, "/user/p")
+      const spawned = yield* Actor.spawn(puppet(), { name: "q" })
+      assert.strictEqual(yield* ask(spawned, Effect.succeed(1)), 1)
+      const second = yield* Actor.getOrSpawn(puppet(), { name: "q" })
+      assert.strictEqual((yield* ActorSystem.list).find(({ path }) => path === second.path)?.handled, 1)
+      assert.strictEqual((yield* ActorSystem.list).length, 2)
+    })))
+
+  it.effect("inside an actor it is a child", () =>
+    run(Effect.gen(function*() {
+      const parent = yield* Actor.spawn(puppet(), { name: "p" })
+      const path = yield* ask(
+        parent,
+        Effect.map(Effect.orDie(Actor.getOrSpawn(puppet(), { name: "c" })), (ref) => ref.path)
+      )
+      assert.strictEqual(path, "/user/p/c")
+    })))
+
+  it.effect("many at once get one actor, and each waits for its setup", () =>
+    run(Effect.gen(function*() {
+      const { behavior, gate, setups } = yield* makeSlow
+      const asking = Effect.forEach(
+        Array.from({ length: 10 }),
+        () => Effect.flatMap(Actor.getOrSpawn(behavior, { name: "p" }), (ref) => ref.ask("Ping")),
+        { concurrency: "unbounded" }
+      )
+      const fiber = yield* begin(asking)
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual(yield* Fiber.join(fiber), Array.from({ length: 10 }, () => "pong"))
+      assert.strictEqual(yield* setups, 1)
+    })))
+
+  it.effect("where somebody else's setup fails, each tries its own, and fails with its own error", () =>
+    run(Effect.gen(function*() {
+      const { behavior, gate, setups } = yield* makeSlow
+      const first = yield* begin(Actor.getOrSpawn(behavior, { name: "p" }))
+      const second = yield* begin(Actor.getOrSpawn(behavior, { name: "p" }))
+      const third = yield* begin(Actor.getOrSpawn(puppet(), { name: "p" }))
+      yield* Deferred.fail(gate, "no")
+      yield* turns
+      assert.deepStrictEqual(outcomeOf(yield* Fiber.await(first)), "no")
+      assert.deepStrictEqual(outcomeOf(yield* Fiber.await(second)), "no")
+      assert.strictEqual((yield* Fiber.join(third)).path, "/user/p")
+      assert.strictEqual(yield* setups, 2)
+    })))
+
+  it.effect("waiting for somebody else's setup can be interrupted, and does not interrupt it", () =>
+    run(Effect.gen(function*() {
+      const { behavior, gate } = yield* makeSlow
+      const first = yield* begin(Actor.getOrSpawn(behavior, { name: "p" }))
+      const second = yield* begin(Actor.getOrSpawn(behavior, { name: "p" }))
+      yield* Fiber.interrupt(second)
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual(yield* (yield* Fiber.join(first)).ask("Ping"), "pong")
+    })))
+
+  for (const way of ["stop", "drain"] as const) {
+    it.effect(`an actor that is ending (${way}) is waited for and replaced`, () =>
+      run(Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        const old = yield* Actor.spawn(puppet(), { name: "p" })
+        yield* begin(ask(old, Deferred.await(gate)))
+        const ending = yield* begin(old[way])
+        const asking = yield* begin(Actor.getOrSpawn(puppet(), { name: "p" }))
+        assert.isUndefined(asking.pollUnsafe())
+        yield* Deferred.succeed(gate, undefined)
+        yield* Fiber.join(ending)
+        const next = yield* Fiber.join(asking)
+        assert.strictEqual(yield* outcome(old.ask("Ping")), "Stopped")
+        assert.strictEqual(yield* next.ask("Ping"), "pong")
+      })))
+  }
+
+  it.effect("an actor between two incarnations is the one", () =>
+    run(Effect.gen(function*() {
+      const old = yield* Actor.spawn(puppet(), { name: "p" })
+      yield* outcome(ask(old, Effect.die(new Error("boom"))))
+      assert.strictEqual((yield* ActorSystem.list)[0]?.state, "Restarting")
+      const exit = yield* settle(Actor.getOrSpawn(puppet(), { name: "p" }))
+      assert(exit !== undefined && Exit.isSuccess(exit))
+    })))
+
+  it.effect("an actor of another protocol, and a name that can't be one, are typed errors", () =>
+    run(Effect.gen(function*() {
+      yield* Actor.spawn(other, { name: "p" })
+      assert.strictEqual(yield* outcome(Actor.getOrSpawn(puppet(), { name: "p" })), "NameTaken")
+      assert.strictEqual(yield* outcome(Actor.getOrSpawn(puppet(), { name: "a/b" })), "InvalidName")
+    })))
+
+  it.effect("a setup that asks the actor which waits for it gets Deadlock", () =>
+    run(Effect.gen(function*() {
+      const parent = yield* Actor.spawn(puppet(), { name: "p" })
+      const asked = yield* Deferred.make<unknown>()
+      const gate = yield* Deferred.make<void>()
+      const setup = Effect.andThen(
+        Deferred.await(gate),
+        Effect.flatMap(outcome(ask(parent, Effect.void)), (result) => Deferred.succeed(asked, result))
+      )
+      const child = Effect.orDie(Actor.getOrSpawn(puppet({ setup }), { name: "c" }))
+      yield* begin(ask(parent, Effect.andThen(Effect.forkScoped(child), Effect.andThen(turns, child))))
+      yield* turns
+      yield* Deferred.succeed(gate, undefined)
+      assert.strictEqual(yield* Deferred.await(asked), "Deadlock")
+    })))
+
+  for (const way of ["stop", "drain"] as const) {
+    it.effect(`an actor that is ending (${way}) and waits for whoever wants it is a taken name`, () =>
+      run(Effect.gen(function*() {
+        const parent = yield* Actor.spawn(puppet(), { name: "p" })
+        const waiting = { stopTimeout: "Infinity" } as const
+        const child = (yield* ask(parent, Effect.orDie(Actor.spawn(puppet(waiting), { name: "c" })))) as PuppetRef
+        const gate = yield* Deferred.make<void>()
+        const outcomes = yield* begin(ask(
+          parent,
+          Effect.andThen(Deferred.await(gate), outcome(Actor.getOrSpawn(puppet(), { name: "c" })))
+        ))
+        const asked = yield* begin(outcome(ask(child, outcome(ask(parent, Effect.succeed("yes"))))))
+        yield* begin(child[way])
+        yield* Deferred.succeed(gate, undefined)
+        yield* turns
+        assert.strictEqual(yield* Fiber.join(outcomes), "NameTaken")
+        assert.strictEqual(yield* Fiber.join(asked), "yes")
+      })))
+  }
+
+  it.effect("the release of the system ends the wait", () =>
+    Effect.gen(function*() {
+      const waiting = yield* run(Effect.gen(function*() {
+        yield* begin(Actor.getOrSpawn(puppet({ setup: hang([]) }), { name: "p" }))
+        return yield* begin(Actor.getOrSpawn(puppet(), { name: "p" }))
+      }))
+      assert.strictEqual(outcomeOf(yield* Fiber.await(waiting)), "ParentStopped")
+    }))
+
+  it("needs, gives and fails as spawn does", () => {
+    class Bank extends Context.Service<Bank, { readonly fee: number }>()("test/Bank") {}
+    const behavior = Other.behavior(Effect.gen(function*() {
+      if ((yield* Bank).fee > 3) return yield* Effect.fail("setup" as const)
+      return { X: () => Effect.void }
+    }))
+    const spawned = Actor.spawn(behavior)
+    expectTypeOf(Actor.getOrSpawn(behavior, { name: "p" })).toEqualTypeOf<typeof spawned>()
+    // @ts-expect-error the name says which one
+    const nameless = () => Actor.getOrSpawn(behavior, {})
+    expectTypeOf(nameless).toBeFunction()
+  })
+})
+
+describe("Agent.getOrSpawn", () => {
+  it.effect("gives the actor that is there, with its conversation", () =>
+    Effect.gen(function*() {
+      const say = (text: string) =>
+        Effect.flatMap(Agent.getOrSpawn(actor("a"), { name: "ada" }), (ref) => Agent.ask(ref, text))
+      yield* say("1")
+      yield* say("2")
+      const ref = yield* ActorSystem.lookup(Agent.protocol, "/user/ada")
+      assert.strictEqual((yield* Agent.transcript(ref)).entries.length, 4)
+    }).pipe(play({ a: () => "Yes." })))
+
+  it.effect("gives teams, too, with the options of their own", () =>
+    Effect.gen(function*() {
+      const team = Team.pipeline("team", [actor("a")])
+      const [one, two] = yield* Effect.all([
+        Agent.getOrSpawn(team, { name: "desk" }),
+        Agent.getOrSpawn(team, { name: "desk" })
+      ], { concurrency: 2 })
+      assert.strictEqual(one.path, two.path)
+      assert.strictEqual((yield* Agent.ask(two, "Go")).text, "Yes.")
+    }).pipe(play({ a: () => "Yes." })))
+
+  it("needs, gives and fails as spawn does", () => {
+    const spawned = Agent.spawn(actor("a"), { name: "p" })
+    expectTypeOf(Agent.getOrSpawn(actor("a"), { name: "p" })).toEqualTypeOf<typeof spawned>()
+    expectTypeOf<Effect.Services<typeof spawned>>().toEqualTypeOf<
+      LanguageModel.LanguageModel | ActorSystem.ActorSystem
+    >()
+  })
+})
