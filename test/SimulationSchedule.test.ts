@@ -15,6 +15,14 @@ const start = (...names: ReadonlyArray<string>) =>
     return log.join("")
   })
 
+/** Who comes first of two that sleep for the same time. */
+const sleepers = Effect.gen(function*() {
+  const log: Array<string> = []
+  const sleeper = (name: string) => Effect.andThen(Effect.sleep(5), Effect.sync(() => log.push(name)))
+  yield* together(sleeper("a"), sleeper("b"))
+  return log.join("")
+})
+
 /** One that works on, and one that gets a word in whenever the other yields. */
 const interrupted = Effect.gen(function*() {
   const log: Array<string> = []
@@ -72,15 +80,16 @@ describe("A schedule of a simulation", () => {
   it.effect("is drawn so that each order comes up", () =>
     Effect.gen(function*() {
       assert.strictEqual((yield* valuesOf(start("a", "b", "c"), 200)).size, 6)
-      const sleepers = Effect.gen(function*() {
-        const log: Array<string> = []
-        const sleeper = (name: string) => Effect.andThen(Effect.sleep(5), Effect.sync(() => log.push(name)))
-        yield* together(sleeper("a"), sleeper("b"))
-        return log.join("")
-      })
       assert.strictEqual((yield* valuesOf(sleepers, 100)).size, 2)
-      // First in, first out as well, where nothing says otherwise.
-      assert.strictEqual(valueOf(yield* Simulation.run(sleepers, { seed: 1, schedule: fifo })), "ab")
+    }))
+
+  it.effect("has timers that are due at the same time ready together, first in, first out", () =>
+    Effect.gen(function*() {
+      const run = (picks: Simulation.Schedule["picks"]) =>
+        Effect.map(Simulation.run(sleepers, { seed: 1, schedule: { ...fifo, picks } }), valueOf)
+      assert.strictEqual(yield* run([]), "ab")
+      // The first choice is who begins.
+      assert.strictEqual(yield* run([[1, 1]]), "ba")
     }))
 
   it.effect("has no time for timers that are called off", () =>
