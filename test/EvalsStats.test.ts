@@ -104,8 +104,16 @@ describe("The sign flip test", () => {
   })
 
   it("counts ways that are equal but for the rounding of their sums", () => {
-    // 0.1 + 0.2 - 0.3 is not quite 0, and neither is it in another order.
-    assert.strictEqual(signFlipP([0.1, 0.2, -0.3], seeded(1)), 1)
+    fc.assert(fc.property(fc.array(fc.integer({ min: -9, max: 9 }), { maxLength: 8 }), (tenths) => {
+      const whole = signFlipP(tenths, seeded(1))
+      assert.strictEqual(signFlipP(tenths.map((tenth) => tenth / 10), seeded(1)), whole)
+    }))
+  })
+
+  it("never says that something can't be chance, however many cases agree", () => {
+    const p = signFlipP(Array.from({ length: 40 }, () => 1), seeded(1))
+    assert.isAbove(p, 0)
+    assert.isBelow(p, 0.001)
   })
 
   it("drawn signs give what all signs do", () => {
