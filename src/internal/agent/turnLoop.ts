@@ -73,7 +73,7 @@ export const events = <E, R>(
 // -----------------------------------------------------------------------------------------------------------------
 
 /** How many events may wait for the reader before the run waits for it. */
-const bufferSize = 16
+const bufferSize = 64
 
 const begin = Effect.fnUntraced(function*<E, R>(
   agent: AgentSpec<E, R>,
