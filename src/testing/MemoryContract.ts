@@ -7,8 +7,14 @@ import * as Prompt from "effect/ai/Prompt"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import { type BrokenPromise, expect } from "../internal/testing/brokenPromise.ts"
 import * as Memory from "../Memory.ts"
 import * as Transcript from "../Transcript.ts"
+
+export {
+  /** @since 0.1.0 @category errors */
+  BrokenPromise
+} from "../internal/testing/brokenPromise.ts"
 
 /**
  * A promise of the contract. `check` builds the memory afresh and fails with `BrokenPromise` if it is not kept.
@@ -20,17 +26,6 @@ export interface Promised<E, R> {
   readonly name: string
   readonly check: Effect.Effect<void, BrokenPromise | Memory.SearchFailed | E, R>
 }
-
-/**
- * A memory did not do what every memory must.
- *
- * @since 0.1.0
- * @category errors
- */
-export class BrokenPromise extends Schema.TaggedError<BrokenPromise>("effect-troupe/testing/BrokenPromise")(
-  "BrokenPromise",
-  { message: Schema.String }
-) {}
 
 /**
  * The promises of a memory, to be checked one by one.
@@ -96,9 +91,6 @@ export const checkWindow = (
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
-
-const expect = (kept: boolean, message: string): Effect.Effect<void, BrokenPromise> =>
-  kept ? Effect.void : Effect.fail(new BrokenPromise({ message }))
 
 /** Entries that were stored and read again are other objects, so they are compared by their encoding. */
 const toKey = (entry: Transcript.Entry): string => JSON.stringify(Schema.encodeSync(Transcript.Entry)(entry))
