@@ -271,8 +271,16 @@ describe("Simulation refuses", () => {
 
   const outside = [
     ["a promise", Effect.promise(() => Promise.resolve(1)), /the program/],
-    ["an import", Effect.promise(() => import("node:zlib")), /the program/],
-    ["a file", Effect.promise(() => import("node:fs/promises").then((fs) => fs.readFile(import.meta.filename))), /./],
+    [
+      "an import",
+      Effect.promise(() => import("node:zlib")),
+      /\(a promise at .*Simulation\.test\.ts:\d+:\d+\): the program$/
+    ],
+    [
+      "a file",
+      Effect.promise(() => import("node:fs/promises").then((fs) => fs.readFile(import.meta.filename))),
+      /a promise at .*Simulation\.test\.ts:\d+/
+    ],
     [
       "a timer of the platform",
       Effect.callback<void>((resume) => void setTimeout(() => resume(Effect.void), 20)),
