@@ -9,11 +9,11 @@
  *
  * @since 0.1.0
  */
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type { SqlClient } from "effect/sql/SqlClient"
 import { SessionStore } from "./internal/store/contract.ts"
 import { makeMemory } from "./internal/store/memory.ts"
-import { makeSql } from "./internal/store/sql.ts"
 import type { StoreError } from "./internal/store/storeError.ts"
 
 export {
@@ -127,4 +127,8 @@ export const layerMemory: Layer.Layer<SessionStore> = Layer.effect(SessionStore,
  * @since 0.1.0
  * @category layers
  */
-export const layerSql: Layer.Layer<SessionStore, StoreError, SqlClient> = Layer.effect(SessionStore, makeSql)
+export const layerSql: Layer.Layer<SessionStore, StoreError, SqlClient> = Layer.effect(
+  SessionStore,
+  // Loaded when it is used: most programs that import the root need no database.
+  Effect.flatMap(Effect.promise(() => import("./internal/store/sql.ts")), ({ makeSql }) => makeSql)
+)

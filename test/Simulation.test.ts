@@ -4,6 +4,7 @@ import * as Agent from "../src/Agent.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
 import { Simulation } from "../src/testing/index.ts"
 import { checkThenAct, lostWakeup, staleApproval } from "./fixtures/plantedBugs.ts"
+import { broken, failureOf, fifo, refused } from "./fixtures/simulating.ts"
 
 const lostUpdate = Effect.gen(function*() {
   const count = yield* Ref.make(0)
@@ -14,27 +15,6 @@ const lostUpdate = Effect.gen(function*() {
 
 const isTwo = (exit: Exit.Exit<number, unknown>) =>
   Exit.isSuccess(exit) && exit.value === 2 ? undefined : "an update is lost"
-
-/** The error that an effect must fail with. */
-const failureOf = <E>(exit: Exit.Exit<unknown, E>): E => {
-  const error = Exit.isFailure(exit) ? exit.cause.reasons.find((reason) => reason._tag === "Fail")?.error : undefined
-  if (error === undefined) throw new Error(`should have failed, was ${String(exit)}`)
-  return error
-}
-
-const broken = <A, E>(program: Effect.Effect<A, E>, options: Simulation.CheckOptions<A, E>) =>
-  Effect.map(Effect.exit(Simulation.check(program, options)), (exit) => {
-    const error = failureOf(exit)
-    if (error._tag !== "Broken") throw error
-    return error
-  })
-
-const refused = <A, E>(effect: Effect.Effect<A, E | Simulation.SimulationError>) =>
-  Effect.map(Effect.exit(effect), (exit) => {
-    const error = failureOf(exit)
-    if (!(error instanceof Simulation.SimulationError)) throw error
-    return error.reason
-  })
 
 /** What three fibers did, in which order, with which random numbers, and when. */
 const scene = Effect.gen(function*() {
@@ -194,15 +174,15 @@ describe("Simulation.check", () => {
     }))
 
   for (
-    const [name, bug, size] of [
-      ["a check-then-act over two asks", checkThenAct, 8],
-      ["a lost wakeup", lostWakeup, 4],
-      ["a stale read after an approval", staleApproval, 10]
+    const [name, bug, from, size] of [
+      ["a check-then-act over two asks", checkThenAct, 0, 8],
+      ["a lost wakeup", lostWakeup, 0, 4],
+      ["a stale read after an approval", staleApproval, 300, 10]
     ] as const
   ) {
     it.effect(`finds ${name}, which no plain run shows, and makes it small`, () =>
       Effect.gen(function*() {
-        const { script } = yield* broken(bug("planted"), { seeds: 1000 })
+        const { script } = yield* broken(bug("planted"), { seeds: 1000, from })
         const { late, picks, preempts } = script.schedule
         assert.isAtMost(late.length + picks.length + preempts.length, size)
         const again = yield* Simulation.run(bug("planted"), script)
@@ -291,8 +271,16 @@ describe("Simulation refuses", () => {
 
   const outside = [
     ["a promise", Effect.promise(() => Promise.resolve(1)), /the program/],
-    ["an import", Effect.promise(() => import("node:zlib")), /the program/],
-    ["a file", Effect.promise(() => import("node:fs/promises").then((fs) => fs.readFile(import.meta.filename))), /./],
+    [
+      "an import",
+      Effect.promise(() => import("node:zlib")),
+      /\(a promise at .*Simulation\.test\.ts:\d+:\d+\): the program$/
+    ],
+    [
+      "a file",
+      Effect.promise(() => import("node:fs/promises").then((fs) => fs.readFile(import.meta.filename))),
+      /a promise at .*Simulation\.test\.ts:\d+/
+    ],
     [
       "a timer of the platform",
       Effect.callback<void>((resume) => void setTimeout(() => resume(Effect.void), 20)),
@@ -352,5 +340,3 @@ describe("Simulation refuses", () => {
     )
   })
 })
-
-const fifo = { picks: [], preempts: [], late: [] }
