@@ -8,7 +8,7 @@ import * as Prompt from "effect/ai/Prompt"
 import * as Tool from "effect/ai/Tool"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { RequestSettings } from "../../Llm/Settings.ts"
+import { RequestSettings, type Settings } from "../../Llm/Settings.ts"
 import { toJson } from "../json.ts"
 import { lazy } from "../lazy.ts"
 import type { CallOptions } from "./bareModel.ts"
@@ -40,6 +40,16 @@ export const fromCallOptions = (
     (tools) => make(Prompt.make(prompt), tools, toolChoice, schema && { objectName, schema })
   )
 
+/** The request of a turn, whose settings are known. */
+export const fromTurn = (
+  { prompt, settings, toolChoice, tools }: {
+    readonly prompt: Prompt.Prompt
+    readonly tools: ReadonlyArray<Tool.Any>
+    readonly toolChoice: LanguageModel.ToolChoice<string>
+    readonly settings: Settings
+  }
+): RequestJson => withSettings(prompt, tools, toolChoice, undefined, settings)
+
 /** The messages of a prompt, as JSON. */
 export const encodePrompt = (prompt: Prompt.Prompt): ReadonlyArray<MessageJson> => encodeMessages()(prompt).content
 
@@ -51,18 +61,32 @@ const make = (
   prompt: Prompt.Prompt,
   tools: ReadonlyArray<Tool.Any>,
   toolChoice: LanguageModel.ToolChoice<string>,
-  object: { readonly objectName: string | undefined; readonly schema: Schema.Top } | undefined
+  object: Asked | undefined
 ): Effect.Effect<RequestJson> =>
-  Effect.map(RequestSettings, (all) => {
-    const { headers: _, maxResponseBytes: _2, ...settings } = all
-    return {
-      prompt: encodePrompt(prompt),
-      tools: tools.map(toolJson),
-      toolChoice: toJson(toolChoice),
-      ...(object && { object: { name: object.objectName ?? "", schema: jsonSchemaOf(object.schema) } }),
-      ...(Object.keys(settings).length > 0 && { settings: toJson(settings) })
-    }
-  })
+  Effect.map(RequestSettings, (settings) => withSettings(prompt, tools, toolChoice, object, settings))
+
+/** The object that an answer is asked to be. */
+interface Asked {
+  readonly objectName: string | undefined
+  readonly schema: Schema.Top
+}
+
+const withSettings = (
+  prompt: Prompt.Prompt,
+  tools: ReadonlyArray<Tool.Any>,
+  toolChoice: LanguageModel.ToolChoice<string>,
+  object: Asked | undefined,
+  all: Settings
+): RequestJson => {
+  const { headers: _, maxResponseBytes: _2, ...settings } = all
+  return {
+    prompt: encodePrompt(prompt),
+    tools: tools.map(toolJson),
+    toolChoice: toJson(toolChoice),
+    ...(object && { object: { name: object.objectName ?? "", schema: jsonSchemaOf(object.schema) } }),
+    ...(Object.keys(settings).length > 0 && { settings: toJson(settings) })
+  }
+}
 
 const encodeMessages = lazy(() =>
   Schema.encodeSync(Schema.toCodecJson(Prompt.Prompt)) as (

@@ -1,0 +1,78 @@
+/**
+ * Where logs are written to. Exported through `RunLog`.
+ *
+ * @internal
+ */
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import type { PlatformError } from "effect/PlatformError"
+import type * as Scope from "effect/Scope"
+import * as check from "../check.ts"
+import { fileSystem } from "../fileSystem.ts"
+import type { RunLog } from "./entry.ts"
+import { LogError, parse } from "./format.ts"
+
+/**
+ * Where a log is written to. Opening it begins a new log; what it gives appends whole lines.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Sink<out R = never> {
+  readonly open: Effect.Effect<(text: string) => Effect.Effect<void, LogError>, LogError, R | Scope.Scope>
+}
+
+/**
+ * A log in memory: that of the latest program that was recorded to it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface MemorySink extends Sink {
+  /** The log as text, as far as it is written. */
+  readonly text: Effect.Effect<string>
+  readonly log: Effect.Effect<RunLog, LogError>
+}
+
+export const memory = (): MemorySink => {
+  let text = ""
+  return {
+    open: Effect.sync(() => {
+      text = ""
+      return (more) =>
+        Effect.sync(() => {
+          text += more
+        })
+    }),
+    text: Effect.sync(() => text),
+    log: Effect.suspend(() => parse(text, "the log in memory"))
+  }
+}
+
+export const file = (path: string): Sink<FileSystem.FileSystem> => {
+  check.notEmpty("RunLog.file", "path", path)
+  return {
+    open: Effect.gen(function*() {
+      const fs = yield* fileSystem
+      const write = (text: string, flag: "w" | "a") =>
+        Effect.mapError(fs.writeFileString(path, text, { flag }), unusable(path, "written"))
+      yield* write("", "w")
+      return (text: string) => write(text, "a")
+    })
+  }
+}
+
+/** Reads a log from a file. */
+export const load = Effect.fnUntraced(function*(
+  path: string
+): Effect.fn.Return<RunLog, LogError, FileSystem.FileSystem> {
+  const fs = yield* fileSystem
+  return yield* parse(yield* Effect.mapError(fs.readFileString(path), unusable(path, "read")), path)
+})
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const unusable = (path: string, how: string) => ({ message, reason }: PlatformError): LogError =>
+  new LogError({ log: path, problem: `can't be ${how}: ${reason._tag === "NotFound" ? "there is none" : message}` })
