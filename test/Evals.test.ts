@@ -608,7 +608,7 @@ describe("Evals.table", () => {
       const before = yield* evaluate("a", () => false)
       const after = yield* evaluate("b", (_, trial) => trial === 1)
       assert.strictEqual(
-        Evals.table(yield* Evals.compare(before, after)),
+        Evals.table(Evals.compare(before, after)),
         [
           "squares: version b against a, 6 cases",
           "",

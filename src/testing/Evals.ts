@@ -27,7 +27,7 @@
  *   const before = yield* evaluate("plain", "Answer the question.")
  *   const after = yield* evaluate("brief", "Answer with one word.")
  *   yield* Evals.print(after)
- *   yield* Evals.print(yield* Evals.compare(before, after))
+ *   yield* Evals.print(Evals.compare(before, after))
  * }).pipe(Effect.provide(OpenAi.model("gpt-5-mini")))
  * ```
  *
@@ -336,8 +336,8 @@ export const judge: <
  *
  * The unit is the case, with its trials averaged: trials of a case are not independent. The p-value is of a two-sided sign
  * flip test over the cases' differences (all signs up to 12 cases, drawn ones above), the interval is a bootstrap over cases.
- * A version is `"better"` or `"worse"` where p is at most 0.05, else `"unclear"`, as always under six cases. The same reports
- * give the same comparison.
+ * A version is `"better"` or `"worse"` where p is at most 0.05, and stays so if all unscored trials spoke against it; else
+ * `"unclear"`, as always under six cases. The same reports give the same comparison.
  *
  * @since 0.1.0
  * @category reports
@@ -346,7 +346,7 @@ export const compare = (
   before: Report,
   after: Report,
   options: { readonly by?: string | undefined } = {}
-): Effect.Effect<Compare.Comparison> => Compare.compare(before, after, options)
+): Compare.Comparison => Compare.compare(before, after, options)
 
 /**
  * A report or a comparison as text for a terminal.
