@@ -57,7 +57,9 @@ export {
   /** @since 0.1.0 @category caches */
   type Cache,
   /** @since 0.1.0 @category caches */
-  cassettes
+  cassettes,
+  /** @since 0.1.0 @category caches */
+  runLogs
 } from "../internal/evals/cache.ts"
 export type {
   /** @since 0.1.0 @category reports */
@@ -159,7 +161,7 @@ export interface Options<C extends Case, O, E, R, S, P, CE, CR> {
   readonly concurrency?: number | "unbounded" | undefined
   /** How long a task may take before its trial has failed, and a scorer before it has no score. Default: for ever. */
   readonly timeout?: Duration.Input | undefined
-  /** Where trials are kept (`Evals.cassettes`). Default: nowhere. */
+  /** Where trials are kept (`Evals.cassettes`, `Evals.runLogs`). Default: nowhere. */
   readonly cache?: Effect.Effect<Cache<P, CE>, CE, CR> | undefined
 }
 
