@@ -110,6 +110,31 @@ describe("Actor.getOrSpawn", () => {
       })))
   }
 
+  it.effect("an actor that drains while it restarts is waited for, too", () =>
+    run(Effect.gen(function*() {
+      const old = yield* Actor.spawn(puppet(), { name: "p" })
+      yield* outcome(ask(old, Effect.die(new Error("boom"))))
+      yield* begin(old.drain)
+      const next = yield* begin(Effect.flatMap(Actor.getOrSpawn(puppet(), { name: "p" }), (ref) => ref.ask("Ping")))
+      assert.isUndefined(next.pollUnsafe())
+      yield* pass("1 second")
+      assert.strictEqual(yield* Fiber.join(next), "pong")
+    })))
+
+  it.effect("setups that fail in time are tried one after the other", () =>
+    run(Effect.gen(function*() {
+      const failing = puppet({ setup: Effect.andThen(Effect.sleep("1 second"), Effect.fail("no")) })
+      const asking = yield* begin(Effect.forEach(
+        Array.from({ length: 5 }),
+        () => outcome(Actor.getOrSpawn(failing, { name: "p" })),
+        { concurrency: "unbounded" }
+      ))
+      yield* pass("4 seconds")
+      assert.isUndefined(asking.pollUnsafe())
+      yield* pass("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(asking), ["no", "no", "no", "no", "no"])
+    })))
+
   it.effect("an actor between two incarnations is the one", () =>
     run(Effect.gen(function*() {
       const old = yield* Actor.spawn(puppet(), { name: "p" })
