@@ -416,7 +416,7 @@ export const load = (file: string): Effect.Effect<Report, ReportError, FileSyste
 // -----------------------------------------------------------------------------------------------------------------
 
 const checkNames = (field: string, names: ReadonlyArray<string>): void => {
-  if (names.length === 0) Check.fail("Evals.run", field, "at least one", "none")
+  if (names.length === 0) Check.fail("Evals.run", field, "at least one", 0)
   for (const [index, name] of names.entries()) {
     Check.notEmpty("Evals.run", `${field}[${index}].name`, name)
     if (names.indexOf(name) < index) Check.fail("Evals.run", field, "of different names", name)
