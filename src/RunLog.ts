@@ -80,7 +80,9 @@ export type {
   /** @since 0.1.0 @category models */
   MemorySink,
   /** @since 0.1.0 @category models */
-  Sink
+  Sink,
+  /** @since 0.1.0 @category models */
+  Writing
 } from "./internal/runlog/sink.ts"
 
 /**

@@ -73,6 +73,34 @@ const asItIs = <A>(): Codec<A> => ({ encode: (value) => toJson(value), decode: (
 
 export const nothing: Codec<void> = { encode: () => null, decode: () => undefined }
 
+/** A message of a request; one with files or other things that JSON does not have goes through its schema. */
+export const encodeMessage = (message: Prompt.Message): unknown => {
+  const { content, role } = message
+  if (typeof content === "string") return { role, content, ...optionsOf(message) }
+  const isPlain = content.every((part) => part.type !== "file" && !("modelOutput" in part))
+  return isPlain
+    ? { role, content: content.map(plainPart), ...optionsOf(message) }
+    : anyMessage.encode(message)
+}
+
+const anyMessage = fromSchema(() => Prompt.Message)
+
+const plainPart = (part: object): unknown => {
+  const { "~effect/ai/Prompt/Part": _, options, ...rest }: PromptPart = part
+  for (const _ in options) return { ...rest, options }
+  return rest
+}
+
+interface PromptPart {
+  readonly "~effect/ai/Prompt/Part"?: string
+  readonly options?: object
+}
+
+const optionsOf = ({ options }: { readonly options: object }) => {
+  for (const _ in options) return { options }
+  return undefined
+}
+
 /** A part whose fields are JSON already is taken as it is. */
 const encodePart = (part: Part): unknown => {
   switch (part.type) {

@@ -7,6 +7,7 @@
  *
  * @internal
  */
+import type * as Tool from "effect/ai/Tool"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -45,6 +46,8 @@ export interface World {
   calls: number
   timers: number
   readonly keys: Map<string, number>
+  /** The tools of requests as JSON. */
+  readonly tools: Map<Tool.Any, Schema.Json>
   ready: Array<Task>
   arrived: Array<Arrival>
   /** Those who wait for inputs, by their keys. */
@@ -96,6 +99,7 @@ export const make = (options: {
     calls: 0,
     timers: 0,
     keys: new Map(),
+    tools: new Map(),
     ready: [],
     arrived: [],
     waiting: new Map(),
