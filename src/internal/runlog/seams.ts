@@ -40,7 +40,7 @@ export const tap = (world: World.World, outer: Tap.Tap | undefined): Tap.Tap => 
     if (world.phase === "over" || call.runs !== "handler") return made(call.emit)
     const { name, params } = call
     return answer(world, {
-      call: { ...placeOf("tool", call), request: { name, params: toJson(params) } },
+      call: { ...placeOf("tool", call), request: { name, params: retype(params) } },
       codec: toolAnswer,
       live: made,
       isLive: world.script?.liveTools.has(name) === true
@@ -103,7 +103,7 @@ export const approvals = (
           ...(parent && { parent }),
           turn: turnOf(path),
           path,
-          request: { name: tool, params: toJson(params) }
+          request: { name: tool, params: retype(params) }
         },
         codec: Codec.answer(Codec.request, Codec.decision, Codec.never),
         live: (item) => outer.request(call, { problemOf: waiting.problemOf, requested: item })

@@ -314,14 +314,12 @@ const go = (self: World): void => {
       if (self.ready.length > 0) {
         if (round > maxRounds) break
         for (const { run } of self.ready.splice(0)) run?.()
-      } else {
-        if (self.journal !== undefined) Journal.flush(self.journal)
-        if (self.exit !== undefined || !next(self)) break
-      }
+      } else if (self.exit !== undefined || !next(self)) break
     }
   } finally {
     self.inside = false
   }
+  if (self.journal !== undefined && self.exit === undefined) Journal.flush(self.journal)
   if (self.exit !== undefined && self.ready.length === 0) end(self, self.exit)
   else if (self.ready.length > 0) kick(self)
 }
