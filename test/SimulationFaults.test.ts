@@ -76,11 +76,12 @@ describe("Simulation's faults", () => {
 
   it.effect("a double message breaks a handler that counts it twice, and nothing else is left of the script", () =>
     Effect.gen(function*() {
-      const { script } = yield* broken(selling, {
+      const { found, script } = yield* broken(selling, {
         seeds: 200,
-        faults: { double: 0.2, delay: 0.2 },
+        faults: { double: 0.3, delay: 0.9 },
         invariant: (exit) => assert.deepStrictEqual(exit, Exit.succeed(7))
       })
+      assert.isAbove(found.faults.length, 1)
       assert.deepStrictEqual(script.schedule, fifo)
       assert.deepStrictEqual(script.faults.map(({ at, kind }) => [kind, at]), [["double", "/user/till"]])
     }))
@@ -151,14 +152,14 @@ describe("Simulation's faults", () => {
       for (let seed = 0; seed < 100; seed++) {
         const { script } = yield* Simulation.run(Effect.andThen(selling, calling), {
           seed,
-          faults: { double: 0.5, toolLost: 0.5, modelFails: 0, max: 2, only: (place) => place !== "cashier/1" }
+          faults: { double: 0.5, toolLost: 0.9, modelFails: 0, max: 2, only: (place) => place.startsWith("/user") }
         })
         assert.isAtMost(script.faults.length, 2)
         for (const { kind } of script.faults) kinds.set(kind, (kinds.get(kind) ?? 0) + 1)
         const again = yield* Simulation.run(Effect.andThen(selling, calling), script)
         assert.deepStrictEqual(again.script, script)
       }
-      assert.deepStrictEqual(Array.from(kinds.keys()).sort(), ["double", "toolLost"])
+      assert.deepStrictEqual(Array.from(kinds.keys()), ["double"])
       assert.isAbove(kinds.get("double")!, 50)
     }))
 })

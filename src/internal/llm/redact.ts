@@ -30,6 +30,23 @@ export const secretsFrom = (secrets: ReadonlyArray<Redacted.Redacted>): Secrets 
   return { pattern: new RegExp(forms.join("|"), "g"), escaped: values.some((value) => /[\0-\x1f]/.test(value)) }
 }
 
+/**
+ * As {@link secretsFrom}, but the same secrets again need no new pattern: that of a key takes longer than all else
+ * that is done for a request.
+ */
+export const rememberSecrets = (): typeof secretsFrom => {
+  let last: ReadonlyArray<string> = []
+  let known = noSecrets
+  return (secrets) => {
+    const values = secrets.map(Redacted.value)
+    if (values.length !== last.length || values.some((value, index) => value !== last[index])) {
+      last = values
+      known = secretsFrom(secrets)
+    }
+    return known
+  }
+}
+
 /** Replaces the secrets in a name or an id, which may else look like anything. */
 export const redactName = (name: string, { pattern }: Secrets): string =>
   pattern === undefined ? name : name.replace(pattern, replacement)
