@@ -26,13 +26,18 @@ export interface Check<A, E> {
 }
 
 /** A broken promise: by the run that broke it first, and by the smallest one that does. */
-export interface Found {
-  readonly problem: string
+export interface Found extends Problem {
   readonly found: Script
   readonly smallest: Script
   /** How many seeds it took to find it, and how many runs to make it smaller. */
   readonly runs: number
   readonly attempts: number
+}
+
+/** What is broken, in words, and the error that says so, if there is one: with the place where it was made. */
+interface Problem {
+  readonly problem: string
+  readonly cause: unknown
 }
 
 export const checkSeeds = <A, E>(
@@ -48,12 +53,17 @@ export const checkSeeds = <A, E>(
       // The event loop of the tests is not to wait for all seeds.
       if (seed % 32 === 31) yield* Effect.yieldNow
       if (problem === undefined) continue
+      let { cause } = problem
       const { attempts, script } = yield* shrink(outcome.script, check.shrink, (candidate) =>
         Effect.map(execute(program, { ...plan, ...candidate }, { known: true }), (outcome) => {
           const other = problemOf(check.invariant, outcome)
-          return other !== undefined && kindOf(other) === kindOf(problem) ? outcome.script : undefined
+          if (other === undefined || kindOf(other) !== kindOf(problem)) {
+            return undefined
+          }
+          cause = other.cause
+          return outcome.script
         }))
-      return { problem, found: outcome.script, smallest: script, runs: seed - check.from + 1, attempts }
+      return { ...problem, cause, found: outcome.script, smallest: script, runs: seed - check.from + 1, attempts }
     }
     return undefined
   })
@@ -67,18 +77,21 @@ export const endsWell: Invariant<unknown, unknown> = (exit) =>
 // -----------------------------------------------------------------------------------------------------------------
 
 /** An invariant may also throw, as assertions do. */
-const problemOf = <A, E>(invariant: Invariant<A, E>, { exit }: Outcome<A, E>): string | undefined => {
+const problemOf = <A, E>(invariant: Invariant<A, E>, { exit }: Outcome<A, E>): Problem | undefined => {
   try {
-    return invariant(exit) ?? undefined
+    const problem = invariant(exit) ?? undefined
+    return problem === undefined
+      ? undefined
+      : { problem, cause: Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined }
   } catch (error) {
-    return describeError(error)
+    return { problem: describeError(error), cause: error }
   }
 }
 
 const describeError = (error: unknown): string => error instanceof Error ? error.message : format(error)
 
 /** The same problem may come with other numbers. */
-const kindOf = (problem: string): string => problem.replace(/\d+/g, "N")
+const kindOf = ({ problem }: Problem): string => problem.replace(/\d+/g, "N")
 
 const executeTwice = <A, E>(
   program: Effect.Effect<A, E>,
