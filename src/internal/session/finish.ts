@@ -91,11 +91,12 @@ const entriesOf = (
 }
 
 /** The agent goes on with the conversation as it was committed. */
-const goOn = (self: Session, end: TurnEnd): Effect.Effect<void> => {
-  // An agent that is being stopped will not go on; the next one asks the store.
-  if (end === "interrupted") self.memory = undefined
-  return self.memory === undefined ? Effect.void : restore(self, self.memory.transcript)
-}
+const goOn = (self: Session, end: TurnEnd): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    // An agent that is being stopped will not go on; the next one asks the store.
+    if (end === "interrupted") self.memory = undefined
+    return self.memory === undefined ? Effect.void : restore(self, self.memory.transcript)
+  })
 
 const leaveNothing = (self: Session, claim: Claim, { end, reason }: Outcome & { readonly _tag: "Broken" }) =>
   Effect.matchEffect(self.store.release(claim), {

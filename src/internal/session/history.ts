@@ -4,7 +4,7 @@
  * @internal
  */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import type * as Transcript from "../../Transcript.ts"
 import type { Input } from "../agent/protocol.ts"
 import type { Commit, OpenTurn as StoredTurn, Store } from "../store/contract.ts"

@@ -6,7 +6,7 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { Loaded, OpenTurn, TurnState } from "../store/contract.ts"
+import type { Commit, Loaded, OpenTurn, TurnState } from "../store/contract.ts"
 import type { StoreError } from "../store/storeError.ts"
 import * as Codec from "./codec.ts"
 import {
@@ -64,7 +64,7 @@ export const submit = (
       case "Running":
         return yield* Effect.as(work, logOf(self, turn))
       case "Committed":
-        return ended(self, turn, Codec.endingOf(outcome.commit))
+        return ended(self, outcome.commit)
       case "Busy":
         return yield* Effect.fail(
           self.definition.whenBusy === "reject" ? new ConcurrentWrite() : new BacklogFull({ waiting: outcome.waiting })
@@ -89,7 +89,7 @@ export const join = (
     const known = self.logs.get(turn)
     if (known !== undefined) return known
     const found: TurnState = yield* self.store.turn(self.id, turn)
-    if (found._tag === "Committed") return ended(self, turn, Codec.endingOf(found.commit))
+    if (found._tag === "Committed") return ended(self, found.commit)
     if (found._tag === "Unknown") return yield* Effect.fail(new NotFound())
     return yield* Effect.as(work, logOf(self, turn))
   }).pipe(named(self))
@@ -133,10 +133,11 @@ export const named =
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-/** A log that is read to its end at once. */
-const ended = (self: Session, turn: string, ending: TurnLog.Ending): TurnLog.TurnLog => {
-  const log = TurnLog.make(self.id, turn, self.definition.maxTurnBytes)
-  TurnLog.end(log, ending)
+/** The log of a turn that has ended: its receipt. */
+const ended = (self: Session, commit: Commit): TurnLog.TurnLog => {
+  const log = TurnLog.make(self.id, commit.turn, self.definition.maxTurnBytes)
+  log.attempt = commit.attempt
+  TurnLog.end(log, Codec.endingOf(commit))
   return log
 }
 

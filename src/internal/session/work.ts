@@ -11,7 +11,7 @@ import * as Codec from "./codec.ts"
 import { Cancelled, ConcurrentWrite, Forbidden, fromStore, type SessionError } from "./error.ts"
 import { perform } from "./perform.ts"
 import type { Change } from "./protocol.ts"
-import { endLog, LEASE, type Session } from "./session.ts"
+import { endLog, LEASE, logOf, type Session } from "./session.ts"
 import { named } from "./submit.ts"
 
 /** Works until all turns that somebody here waits for have ended, wherever they run. */
@@ -78,15 +78,17 @@ const follow = (self: Session): Effect.Effect<void, StoreError> =>
   Effect.forEach([...self.logs.keys()], (turn) =>
     Effect.map(self.store.turn(self.id, turn), (found) => {
       if (self.claimed.some(({ claim }) => claim.turn === turn)) return
-      if (found._tag === "Committed") endLog(self, turn, Codec.endingOf(found.commit))
-      else if (found._tag === "Unknown") endLog(self, turn, { failure: new Cancelled() })
+      if (found._tag === "Committed") {
+        logOf(self, turn).attempt = found.commit.attempt
+        endLog(self, turn, Codec.endingOf(found.commit))
+      } else if (found._tag === "Unknown") endLog(self, turn, { failure: new Cancelled() })
     }), { discard: true })
 
 /** Tells those who wait that the store can't be reached; what they sent is in it, and goes on with the next prompt. */
 const giveUp = (self: Session, error: StoreError): Effect.Effect<boolean> =>
   Effect.sync(() => {
     const failure = error.reason._tag === "Conflict" ? new ConcurrentWrite() : fromStore(error)
-    for (const turn of [...self.logs.keys()]) {
+    for (const turn of self.logs.keys()) {
       if (!self.claimed.some(({ claim }) => claim.turn === turn)) endLog(self, turn, { failure })
     }
     return false
