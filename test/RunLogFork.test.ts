@@ -62,10 +62,13 @@ describe("RunLog.fork", () => {
         `${JSON.stringify(request.prompt.content[0]?.content)}, ${request.tools.join()}`
       )
       const look = Tool.fn("look", { description: "" }, () => Effect.void)
-      const fork = yield* forked(game, log, {
+      const changes: Omit<RunLog.ForkOptions, "to"> = {
         at: 3,
         with: ({ agent, turn }) => ({ model: other, instructions: `${agent} in turn ${turn}`, tools: [look] })
-      }).pipe(Effect.provide(Scripted.model([])))
+      }
+      const fork = yield* forked(game, log, changes).pipe(Effect.provide(Scripted.model([])))
+      const again = yield* RunLog.replay(game, fork.log, { forked: changes }).pipe(Effect.provide(Scripted.model([])))
+      assert.deepStrictEqual(fork.exit, Exit.succeed(again))
       assert.deepStrictEqual(fork.exit, Exit.succeed("\"gambler in turn 2\", look"))
       const { a, b, call } = RunLog.compare(log, fork.log)
       assert.strictEqual(call?.number, 3)

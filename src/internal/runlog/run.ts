@@ -19,6 +19,7 @@ import type { TurnInfo, TurnPlan } from "../agent/agent.ts"
 import { PlanOverride } from "../agent/planOverride.ts"
 import { OnSecrets } from "../llm/secretsUsed.ts"
 import * as Pushed from "../pushed.ts"
+import { retype } from "../retype.ts"
 import { version } from "./entry.ts"
 import { LogError } from "./format.ts"
 import * as Journal from "./journal.ts"
@@ -34,7 +35,11 @@ export interface How<R> {
   readonly script?: (() => Script) | undefined
   readonly to?: Sink<R> | undefined
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
-  readonly change?: ((turn: TurnInfo) => TurnPlan) | undefined
+  /** From which call on turns are given something else. */
+  readonly fork?: {
+    readonly at: number
+    readonly with?: ((turn: TurnInfo) => TurnPlan<unknown, unknown>) | undefined
+  } | undefined
 }
 
 export const effect = <A, E, R, R2>(how: How<R2>, program: Effect.Effect<A, E, R>) => inWorld(how, () => program)
@@ -59,7 +64,7 @@ export const stream = <A, E, R, R2>(how: How<R2>, program: Stream.Stream<A, E, R
 // -----------------------------------------------------------------------------------------------------------------
 
 const inWorld = <A, E, R, R2>(
-  { change, name, script: makeScript, secrets = [], to }: How<R2>,
+  { fork, name, script: makeScript, secrets = [], to }: How<R2>,
   program: (world: World.World) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | World.Diverged | LogError, R | R2> =>
   Effect.scoped(Effect.gen(function*() {
@@ -77,9 +82,9 @@ const inWorld = <A, E, R, R2>(
     const world = World.make({ outside: outsideOf(services, journal), startedAt, journal, script })
     const random = yield* Random.withSeed(Random.Random, seed)
     const inside = insideOf(world, services, random)
-    const context = change === undefined
+    const context = fork?.with === undefined
       ? inside
-      : Context.add(inside, PlanOverride, Seams.plan(world, script?.forkAt ?? 1, change))
+      : Context.add(inside, PlanOverride, Seams.plan(world, fork.at, retype(fork.with)))
     const run = World.run(world, program(world), context)
     return yield* writer === undefined ? run : during(writer, run)
   }))
