@@ -1,0 +1,5 @@
+/** All laws: `npm test` checks them with some seeds each, `npm run simulate` with as many as one likes. */
+import { actors } from "./actors.ts"
+import type { Law } from "./law.ts"
+
+export const laws: ReadonlyArray<Law> = [...actors]
