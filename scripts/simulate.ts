@@ -40,7 +40,9 @@ const findMutants = Effect.gen(function*() {
     console.log(
       found === undefined
         ? `ALIVE  after ${seeds} seeds  ${mutant.name}`
-        : `found  after ${String(found.seeds).padStart(3)} seeds  ${mutant.name}  (${found.error.message.split("\n")[0]})`
+        : `found  after ${String(found.seeds).padStart(3)} seeds  ${mutant.name}  (${
+          found.error.message.split("\n")[0]
+        })`
     )
   }
 })

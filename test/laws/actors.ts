@@ -13,8 +13,8 @@ import {
   endOf,
   type Expect,
   int,
-  law,
   type Law,
+  law,
   numbers,
   pause,
   pick,
@@ -125,7 +125,10 @@ const streamsInOrder = (expect: Expect) =>
         const count = yield* int(0, 8)
         const wanted = yield* int(1, 8)
         const items = yield* Stream.runCollect(Stream.take(worker.stream("Items", { count }), wanted))
-        expect(items.join() === numbers(Math.min(count, wanted)).join(), `a stream's items in their order, got ${items}`)
+        expect(
+          items.join() === numbers(Math.min(count, wanted)).join(),
+          `a stream's items in their order, got ${items}`
+        )
         expect((yield* worker.ask("Do", { sender: reader, id: reader, work: "none" })) === reader, "the actor goes on")
       }))
     expect(begun === 3 && released === 3, `each stream is released, got ${released} of ${begun}`)
@@ -151,10 +154,11 @@ const stashKeepsOrder = (expect: Expect) =>
           handled.push(id)
           return id % 2 === 0 ? Effect.succeed(id) : Actor.forward(tray, "Put", { id })
         },
-        Open: () => Effect.suspend(() => {
-          open = true
-          return Actor.unstashAll
-        })
+        Open: () =>
+          Effect.suspend(() => {
+            open = true
+            return Actor.unstashAll
+          })
       }
     })))
     const count = yield* int(2, 6)
@@ -550,9 +554,12 @@ const watchersHear = (expect: Expect) =>
     const count = yield* int(1, 4)
     const targets = yield* times(count, (n) =>
       Actor.spawn(
-        Worker.behavior(Effect.succeed({ Do: ({ id, work }) => Effect.as(workOn(work), id), Items: () => Stream.empty }), {
-          supervisor: Supervisor.stop
-        }),
+        Worker.behavior(
+          Effect.succeed({ Do: ({ id, work }) => Effect.as(workOn(work), id), Items: () => Stream.empty }),
+          {
+            supervisor: Supervisor.stop
+          }
+        ),
         { name: `target${n}` }
       ))
     const heard: Array<string> = []
@@ -562,7 +569,8 @@ const watchersHear = (expect: Expect) =>
           Watcher.message("Ended", { path, reason: reason._tag }))
         return twice ? Effect.andThen(watch, watch) : watch
       },
-      Unwatch: ({ target }) => Actor.unwatch(targets[target]!),
+      Unwatch: ({ target }) =>
+        Actor.unwatch(targets[target]!),
       Ended: ({ path, reason }) => Effect.sync(() => void heard.push(`${path} ${reason}`))
     })))
     const wanted = new Set<string>()

@@ -48,7 +48,8 @@ export const mutants: ReadonlyArray<Mutant> = [
     name: "handles a message twice",
     file: message,
     code: "if (envelope !== undefined && cell.queue.blocked !== undefined) admit(cell)",
-    instead: "if (envelope !== undefined && cell.handled % 20 === 5) MailboxQueue.prepend(cell.queue, copyOf(envelope))\n" +
+    instead:
+      "if (envelope !== undefined && cell.handled % 20 === 5) MailboxQueue.prepend(cell.queue, copyOf(envelope))\n" +
       "if (envelope !== undefined && cell.queue.blocked !== undefined) admit(cell)"
   },
   {
@@ -129,6 +130,42 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "internal/actor/waits.ts",
     code: "if (!isStuck(found, stuck)) stuck.delete(found)",
     instead: "void found"
+  },
+  {
+    name: "restarts too few of a group",
+    file: "internal/actor/groupRun.ts",
+    code: "group.children.slice(group.children.indexOf(culprit))",
+    instead: "group.children.slice(group.children.indexOf(culprit), -1)"
+  },
+  {
+    name: "restarts one of a group instead of all",
+    file: "internal/actor/groupRun.ts",
+    code: "case \"oneForAll\":\n      return group.children",
+    instead: "case \"oneForAll\":\n      return [culprit]"
+  },
+  {
+    name: "sends a message of a router to the same routee again",
+    file: "Router.ts",
+    code: "const turn = pool.turn++ % refs.length",
+    instead: "const turn = (pool.turn += pool.turn % 5 === 3 ? 0 : 1) % refs.length"
+  },
+  {
+    name: "does not replace a routee",
+    file: "Router.ts",
+    code: "routee.ref = yield* Effect.retry(start, replacing)",
+    instead: "return yield* Effect.never"
+  },
+  {
+    name: "leaves a routee out of a broadcast",
+    file: "Router.ts",
+    code: "tellAll(open(pool).map(",
+    instead: "tellAll(open(pool).slice(0, 3).map("
+  },
+  {
+    name: "tells who watches twice",
+    file: "internal/actor/watch.ts",
+    code: "if (last === undefined || (!last.isLate && last.notice.status !== \"queued\")) notify",
+    instead: "notify"
   }
 ]
 
@@ -168,7 +205,9 @@ const load = async (mutant: Mutant): Promise<{
       if (url.replace(/\?.*/, "") !== `${sources}${mutant.file}`) return loaded
       const source = String(loaded.source)
       const parts = source.split(mutant.code)
-      if (parts.length !== 2) throw new Error(`${mutant.file} has not once, but ${parts.length - 1} times: ${mutant.code}`)
+      if (parts.length !== 2) {
+        throw new Error(`${mutant.file} has not once, but ${parts.length - 1} times: ${mutant.code}`)
+      }
       return { ...loaded, source: parts.join(mutant.instead) }
     }
   })
