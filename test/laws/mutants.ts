@@ -4,7 +4,7 @@
  */
 import { Effect } from "effect"
 import { registerHooks } from "node:module"
-import type { Law } from "./law.ts"
+import type { check, Law } from "./law.ts"
 
 export interface Mutant {
   readonly name: string
@@ -190,7 +190,7 @@ const sources = new URL("../../src/", import.meta.url).href
 const tests = new URL("../", import.meta.url).href
 
 const load = async (mutant: Mutant): Promise<{
-  readonly check: typeof import("./law.ts").check
+  readonly check: typeof check
   readonly laws: ReadonlyArray<Law>
 }> => {
   const hooks = registerHooks({
