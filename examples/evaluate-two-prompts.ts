@@ -53,9 +53,9 @@ const program = Effect.gen(function*() {
   const first = yield* evaluate("plain", plain)
   yield* Evals.print(first)
   yield* say("\n--- The same prompt once more:\n")
-  yield* Evals.print(yield* Evals.compare(first, yield* evaluate("plain again", plain)))
+  yield* Evals.print(Evals.compare(first, yield* evaluate("plain again", plain)))
   yield* say("\n--- Another prompt:\n")
-  yield* Evals.print(yield* Evals.compare(first, yield* evaluate("careful", careful)))
+  yield* Evals.print(Evals.compare(first, yield* evaluate("careful", careful)))
 })
 
 // The scripted model is right more often where it was told what the teams are for. Its luck is another one each time.

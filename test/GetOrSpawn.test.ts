@@ -1,12 +1,24 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Ref } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Ref, Schema } from "effect"
 import type { LanguageModel } from "effect/ai"
 import { Rpc } from "effect/rpc"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
 import * as Team from "../src/Team.ts"
-import { ask, begin, hang, outcome, outcomeOf, puppet, type PuppetRef, run, settle, turns } from "./fixtures/actors.ts"
+import {
+  ask,
+  begin,
+  hang,
+  outcome,
+  outcomeOf,
+  pass,
+  puppet,
+  type PuppetRef,
+  run,
+  settle,
+  turns
+} from "./fixtures/actors.ts"
 import { actor, play } from "./fixtures/teams.ts"
 
 const Other = Actor.make("Other", [Rpc.make("X")])
@@ -98,6 +110,31 @@ describe("Actor.getOrSpawn", () => {
       })))
   }
 
+  it.effect("an actor that drains while it restarts is waited for, too", () =>
+    run(Effect.gen(function*() {
+      const old = yield* Actor.spawn(puppet(), { name: "p" })
+      yield* outcome(ask(old, Effect.die(new Error("boom"))))
+      yield* begin(old.drain)
+      const next = yield* begin(Effect.flatMap(Actor.getOrSpawn(puppet(), { name: "p" }), (ref) => ref.ask("Ping")))
+      assert.isUndefined(next.pollUnsafe())
+      yield* pass("1 second")
+      assert.strictEqual(yield* Fiber.join(next), "pong")
+    })))
+
+  it.effect("setups that fail in time are tried one after the other", () =>
+    run(Effect.gen(function*() {
+      const failing = puppet({ setup: Effect.andThen(Effect.sleep("1 second"), Effect.fail("no")) })
+      const asking = yield* begin(Effect.forEach(
+        Array.from({ length: 5 }),
+        () => outcome(Actor.getOrSpawn(failing, { name: "p" })),
+        { concurrency: "unbounded" }
+      ))
+      yield* pass("4 seconds")
+      assert.isUndefined(asking.pollUnsafe())
+      yield* pass("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(asking), ["no", "no", "no", "no", "no"])
+    })))
+
   it.effect("an actor between two incarnations is the one", () =>
     run(Effect.gen(function*() {
       const old = yield* Actor.spawn(puppet(), { name: "p" })
@@ -158,6 +195,42 @@ describe("Actor.getOrSpawn", () => {
       }))
       assert.strictEqual(outcomeOf(yield* Fiber.await(waiting)), "ParentStopped")
     }))
+
+  const op = Schema.Tuple([
+    Schema.Literals(["get", "get", "stop", "drain", "kill", "restart", "crash"]),
+    Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 3 }))
+  ])
+
+  it.effect.prop(
+    "whatever ends it meanwhile, whoever asks for it gets an actor that lives",
+    [Schema.Array(op)],
+    ([ops]) =>
+      run(Effect.gen(function*() {
+        const setup = Effect.andThen(Effect.yieldNow, Effect.sleep("1 second"))
+        const behavior = puppet({ setup, idleTimeout: "5 seconds" })
+        const get = Actor.getOrSpawn(behavior, { name: "p" })
+        const gotten: Array<unknown> = []
+        const act: Record<typeof op.Type[0], (ref: PuppetRef) => Effect.Effect<unknown>> = {
+          get: (ref) => outcome(ref.ask("Ping")),
+          stop: (ref) => ref.stop,
+          drain: (ref) => ref.drain,
+          kill: (ref) => ref.kill,
+          restart: (ref) => ref.restart,
+          crash: (ref) => outcome(ask(ref, Effect.die(new Error("boom"))))
+        }
+        const fibers = yield* Effect.forEach(ops, ([what, seconds]) =>
+          Effect.sleep(`${seconds} seconds`).pipe(
+            Effect.andThen(get),
+            Effect.tap((ref) => Effect.sync(() => gotten.push(ref.path))),
+            Effect.andThen(act[what]),
+            Effect.forkChild
+          ))
+        yield* pass("1 minute")
+        yield* pass("1 minute")
+        for (const fiber of fibers) assert.isTrue(Exit.isSuccess(fiber.pollUnsafe() ?? Exit.die("still waits")))
+        assert.deepStrictEqual(gotten, ops.map(() => "/user/p"))
+      }))
+  )
 
   it("needs, gives and fails as spawn does", () => {
     class Bank extends Context.Service<Bank, { readonly fee: number }>()("test/Bank") {}

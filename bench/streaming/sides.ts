@@ -18,7 +18,9 @@ const writer = Agent.make("writer")
 /** The events of one run, and a way to run what reads them; the model's layer is built once. */
 export const agent = async (baseUrl: string) => {
   const config = ConfigProvider.fromUnknown({ OPENAI_API_KEY: KEY, OPENAI_BASE_URL: baseUrl })
-  const model = OpenAi.model(MODEL, { api: "chat" }).pipe(Layer.provide(ConfigProvider.layer(config)))
+  const model = OpenAi.model(MODEL, { api: "chat", maxResponseBytes: 1e9 }).pipe(
+    Layer.provide(ConfigProvider.layer(config))
+  )
   const context = await Effect.runPromise(Layer.buildWithScope(model, Scope.makeUnsafe()))
   return Stream.provideContext(Agent.run(writer, PROMPT), context)
 }

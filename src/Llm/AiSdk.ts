@@ -50,7 +50,7 @@ import { type Batch, type BatchReader, batchReader } from "../internal/llm/aiSdk
 import * as CallSpan from "../internal/llm/callSpan.ts"
 import { defaultMaxBytes, guardedFetch, withMaxBytes } from "../internal/llm/fetch.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
-import { redactJson, redactName, type Secrets } from "../internal/llm/redact.ts"
+import { redactJson, redactName, rememberSecrets, type Secrets } from "../internal/llm/redact.ts"
 import { checkSettings, mergeSettings } from "../internal/llm/settings.ts"
 import { sign } from "../internal/llm/sign.ts"
 import { type Authorize, RequestSettings, type Settings } from "./Settings.ts"
@@ -131,7 +131,7 @@ export const make = (options: Options): Effect.Effect<LanguageModel.LanguageMode
   const { jsonOutput, model: { provider } } = options
   const strictTools = options.strictTools === "whenPossible"
   const dialect = { provider, codecTransformer, jsonOutput, strictTools, written: new WeakMap() }
-  const bridge: Bridge = { ...options, dialect, warned: new Set() }
+  const bridge: Bridge = { ...options, dialect, secretsFrom: rememberSecrets(), warned: new Set() }
   return makeLanguageModel({
     generateText: (request) => generateText(bridge, request),
     streamText: (request) => Stream.unwrap(streamText(bridge, request)),
@@ -201,6 +201,7 @@ export const isContextTooLong = (error: AiError.AiError): boolean =>
 
 type Bridge = Options & {
   readonly dialect: Dialect
+  readonly secretsFrom: ReturnType<typeof rememberSecrets>
   /** The warnings that were logged: one that comes with every request would drown the others. */
   readonly warned: Set<string>
 }

@@ -32,19 +32,20 @@ import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
-import { hasProperty, isObject, isObjectOrArray } from "effect/Predicate"
+import { hasProperty, isObject } from "effect/Predicate"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
-import * as TextDiff from "effect/TextDiff"
 import * as Check from "../internal/check.ts"
+import { difference, pretty, size, toPatch } from "../internal/difference.ts"
+import { fileSystem } from "../internal/fileSystem.ts"
 import { toJson } from "../internal/json.ts"
 import { lazy } from "../internal/lazy.ts"
 import * as BareModel from "../internal/llm/bareModel.ts"
 import * as CallSpan from "../internal/llm/callSpan.ts"
 import { make as makeLanguageModel } from "../internal/llm/languageModel.ts"
-import { redactJson, redactText, type Secrets, secretsFrom } from "../internal/llm/redact.ts"
+import { redactJson, redactPieces, type Secrets, secretsFrom } from "../internal/llm/redact.ts"
 import * as ModelRequest from "../internal/llm/request.ts"
 import * as SecretsUsed from "../internal/llm/secretsUsed.ts"
 
@@ -177,9 +178,6 @@ export const replayOrRecord = (file: string, options: Options = {}) => {
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
-
-/** Loaded by those who record. */
-const fileSystem = Effect.flatMap(Effect.promise(() => import("effect/FileSystem")), ({ FileSystem }) => FileSystem)
 
 const RecordedCall = Schema.Struct({
   method: Schema.Literals(["generateText", "streamText"]),
@@ -336,7 +334,10 @@ const toParts = (
   parts: ReadonlyArray<TimedPart>,
   secrets: Secrets
 ): RecordedCall["parts"] => {
-  const safe = redactBlocks(parts, secrets)
+  const safe = redactPieces(
+    parts.map(({ part }) => "delta" in part ? { block: `${part.type} ${part.id}`, text: part.delta } : undefined),
+    secrets
+  )
   return parts.map(({ at, part }, index) => {
     const { metadata, response: _, type, ...rest } = { response: undefined, ...part }
     const delta = safe.get(index)
@@ -348,46 +349,6 @@ const toParts = (
     }
     return { at, part: toJson(redactJson(readable, secrets)) }
   })
-}
-
-/**
- * What to write for the deltas of a block that has a secret in it, by the deltas' places: a secret that came in pieces
- * is in none of them, so the first one takes what is left of the block.
- */
-const redactBlocks = (
-  parts: ReadonlyArray<TimedPart>,
-  secrets: Secrets
-): ReadonlyMap<number, string> => {
-  const blocks = new Map<string, { text: string; readonly places: Array<number> }>()
-  parts.forEach(({ part }, place) => {
-    if (!("delta" in part)) return
-    const key = `${part.type} ${part.id}`
-    const block = blocks.get(key) ?? { text: "", places: [] }
-    block.text += part.delta
-    block.places.push(place)
-    blocks.set(key, block)
-  })
-  const safe = new Map<number, string>()
-  for (const { places, text } of blocks.values()) {
-    const redacted = redactText(text, secrets)
-    if (redacted !== text) places.forEach((place, index) => safe.set(place, index === 0 ? redacted : ""))
-  }
-  return safe
-}
-
-/** JSON with a line for whatever fits into one, and one for each item of a list of objects. */
-const pretty = (value: unknown, indent = ""): string => {
-  const line = JSON.stringify(value) ?? "null"
-  const isList = Array.isArray(value) && value.length > 1 && value.some(isObject)
-  if (!isObjectOrArray(value) || (indent.length + line.length <= 110 && !isList)) return line
-  const inner = `${indent}  `
-  const items = Array.isArray(value)
-    ? value.map((item) => pretty(item, inner))
-    : Object.entries(value).flatMap(([key, field]) =>
-      field === undefined ? [] : [`${JSON.stringify(key)}: ${pretty(field, inner)}`]
-    )
-  const [open, close] = Array.isArray(value) ? ["[", "]"] : ["{", "}"]
-  return `${open}\n${items.map((item) => inner + item).join(",\n")}\n${indent}${close}`
 }
 
 interface Player {
@@ -433,17 +394,14 @@ const describe = ({ method, request }: RecordedCall): string => pretty({ method,
 const explain = ({ left, played }: Player, asked: string): string => {
   const times = played.filter((call) => describe(call) === asked).length
   if (times > 0) return `this request was recorded ${times} times and is asked once more`
-  const differences = [...left, ...played].map((call) => TextDiff.lines(describe(call), asked, { maxEdits: 1000 }))
+  const differences = [...left, ...played].map((call) => difference(describe(call), asked))
   const closest = differences.sort((a, b) => size(a) - size(b))[0]
   return closest === undefined
     ? "the cassette holds no calls"
     : `this request was not recorded; from the closest one it differs in\n${
-      TextDiff.unified(closest, { fromFile: "recorded", toFile: "asked" })
+      toPatch(closest, { from: "recorded", to: "asked" })
     }`
 }
-
-const size = (edits: ReadonlyArray<TextDiff.Edit<string>>): number =>
-  edits.reduce((sum, edit) => edit._tag === "Equal" ? sum : sum + edit.items.length, 0)
 
 const invalid = (description: string): Effect.Effect<never, AiError.AiError> =>
   Effect.fail(AiError.make({

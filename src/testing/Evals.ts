@@ -27,7 +27,7 @@
  *   const before = yield* evaluate("plain", "Answer the question.")
  *   const after = yield* evaluate("brief", "Answer with one word.")
  *   yield* Evals.print(after)
- *   yield* Evals.print(yield* Evals.compare(before, after))
+ *   yield* Evals.print(Evals.compare(before, after))
  * }).pipe(Effect.provide(OpenAi.model("gpt-5-mini")))
  * ```
  *
@@ -57,7 +57,9 @@ export {
   /** @since 0.1.0 @category caches */
   type Cache,
   /** @since 0.1.0 @category caches */
-  cassettes
+  cassettes,
+  /** @since 0.1.0 @category caches */
+  runLogs
 } from "../internal/evals/cache.ts"
 export type {
   /** @since 0.1.0 @category reports */
@@ -159,7 +161,7 @@ export interface Options<C extends Case, O, E, R, S, P, CE, CR> {
   readonly concurrency?: number | "unbounded" | undefined
   /** How long a task may take before its trial has failed, and a scorer before it has no score. Default: for ever. */
   readonly timeout?: Duration.Input | undefined
-  /** Where trials are kept (`Evals.cassettes`). Default: nowhere. */
+  /** Where trials are kept (`Evals.cassettes`, `Evals.runLogs`). Default: nowhere. */
   readonly cache?: Effect.Effect<Cache<P, CE>, CE, CR> | undefined
 }
 
@@ -336,8 +338,8 @@ export const judge: <
  *
  * The unit is the case, with its trials averaged: trials of a case are not independent. The p-value is of a two-sided sign
  * flip test over the cases' differences (all signs up to 12 cases, drawn ones above), the interval is a bootstrap over cases.
- * A version is `"better"` or `"worse"` where p is at most 0.05, else `"unclear"`, as always under six cases. The same reports
- * give the same comparison.
+ * A version is `"better"` or `"worse"` where p is at most 0.05, and stays so if all unscored trials spoke against it; else
+ * `"unclear"`, as always under six cases. The same reports give the same comparison.
  *
  * @since 0.1.0
  * @category reports
@@ -346,7 +348,7 @@ export const compare = (
   before: Report,
   after: Report,
   options: { readonly by?: string | undefined } = {}
-): Effect.Effect<Compare.Comparison> => Compare.compare(before, after, options)
+): Compare.Comparison => Compare.compare(before, after, options)
 
 /**
  * A report or a comparison as text for a terminal.
@@ -414,7 +416,7 @@ export const load = (file: string): Effect.Effect<Report, ReportError, FileSyste
 // -----------------------------------------------------------------------------------------------------------------
 
 const checkNames = (field: string, names: ReadonlyArray<string>): void => {
-  if (names.length === 0) Check.fail("Evals.run", field, "at least one", "none")
+  if (names.length === 0) Check.fail("Evals.run", field, "at least one", 0)
   for (const [index, name] of names.entries()) {
     Check.notEmpty("Evals.run", `${field}[${index}].name`, name)
     if (names.indexOf(name) < index) Check.fail("Evals.run", field, "of different names", name)

@@ -4,8 +4,10 @@
  * @internal
  */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Scheduler from "effect/Scheduler"
 import { ToolFailed } from "../../AgentError.ts"
 import { Approvals } from "../../Approvals.ts"
 import { Tap } from "../../Tap.ts"
@@ -42,7 +44,14 @@ export const handle = <P, R>(work: Work<P, R>) =>
     const decision = yield* decisionOn(
       approvals.value,
       { ...yield* CurrentTool, params },
-      (params) => Effect.provideContext(work.problemOf(params), services)
+      // Whoever decides may be in a world of its own: it looks at the arguments on its own scheduler.
+      (params) =>
+        Effect.withFiber((decider) =>
+          Effect.provideContext(
+            work.problemOf(params),
+            Context.add(services, Scheduler.Scheduler, decider.getRef(Scheduler.Scheduler))
+          )
+        )
     )
     if (decision._tag !== "Approved") return failure(refusalIn(decision))
     return decision.params === undefined

@@ -31,6 +31,7 @@ import { costOf } from "./cost.ts"
 import * as Guardrails from "./guardrails.ts"
 import { withOutput } from "./output.ts"
 import { turnPath } from "./place.ts"
+import { PlanOverride } from "./planOverride.ts"
 import { type AgentRun, fail, leaveOut } from "./run.ts"
 import { CurrentSite } from "./toolContext.ts"
 import { outputTool, sameName } from "./toolName.ts"
@@ -95,9 +96,10 @@ const plan = Effect.fnUntraced(function*<E, R>(
 ): Effect.fn.Return<ModelRequest, AgentError | E, R> {
   const { agent, output } = run
   const transcript = yield* Ref.get(run.transcript)
-  const chosen = agent.prepareTurn === undefined
-    ? {}
-    : yield* agent.prepareTurn({ agent: agent.name, turn: turn.number, transcript })
+  const info = { agent: agent.name, turn: turn.number, transcript }
+  const own = agent.prepareTurn === undefined ? {} : yield* agent.prepareTurn(info)
+  const override = yield* PlanOverride
+  const chosen = override === undefined ? own : { ...own, ...override(info) }
   const tools = chosen.tools
   const given = tools === undefined ? agent.definitions : tools.map((tool) => tool.definition)
   const definitions = withOutput(given, output)

@@ -73,7 +73,7 @@ export const events = <E, R>(
 // -----------------------------------------------------------------------------------------------------------------
 
 /** How many events may wait for the reader before the run waits for it. */
-const bufferSize = 16
+const bufferSize = 64
 
 const begin = Effect.fnUntraced(function*<E, R>(
   agent: AgentSpec<E, R>,
@@ -84,9 +84,9 @@ const begin = Effect.fnUntraced(function*<E, R>(
 ): Effect.fn.Return<AgentRun<E, R>, AgentError | E, R | Scope.Scope> {
   const refuse = (reason: AgentErrorReason) =>
     Effect.fail(new AgentError({ agent: agent.name, reason, transcript: Transcript.empty }))
-  const problem = problemOf(agent, input, options.output)
-  if (problem !== undefined) return yield* refuse(problem)
   const prompt = Transcript.user(input)
+  const problem = problemOf(agent, prompt, options.output)
+  if (problem !== undefined) return yield* refuse(problem)
   const content = agent.guardrails.length === 0
     ? prompt.content
     : yield* Guardrails.checkInput(agent.guardrails, prompt.content).pipe(Effect.catch(refuse))
@@ -130,12 +130,12 @@ const begin = Effect.fnUntraced(function*<E, R>(
 /** The reason not to ask the model at all. */
 const problemOf = (
   agent: AgentSpec<unknown, unknown>,
-  input: Input,
+  prompt: Transcript.UserEntry,
   output: RunOptions["output"]
 ): AgentErrorReason | undefined => {
   const problem = sameName(withOutput(agent.definitions, output))
   if (problem !== undefined) return new InvalidAgent({ problem })
-  return Transcript.isBlank(Transcript.user(input)) ? new EmptyPrompt() : undefined
+  return Transcript.isBlank(prompt) ? new EmptyPrompt() : undefined
 }
 
 /** A memory of its own gets the conversation before the run. */
@@ -219,12 +219,9 @@ const responseOf = ({ finish, responseId: id }: Turn.Turn) => {
 const answerOf = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn): Pick<AgentResponse, "text" | "output"> | undefined => {
   const handedOver = turn.calls.find(({ outcome }) => outcome?.answer !== undefined)?.outcome
   if (handedOver !== undefined) return handedOver.answer
-  const entry = Turn.toEntry(turn)
-  const goesOn = Turn.goesOn(turn)
-  if (run.output === undefined) return goesOn ? undefined : { text: Transcript.text(entry) }
-  const output = Turn.outputOf(turn)
-  if (output === undefined && goesOn) return undefined
-  return { text: Transcript.text(entry), ...(output !== undefined && { output }) }
+  const output = run.output && Turn.outputOf(turn)
+  if (output === undefined && Turn.goesOn(turn)) return undefined
+  return { text: Transcript.text(Turn.toEntry(turn)), ...(output !== undefined && { output }) }
 }
 
 /** The text so far, where the agent's `stopWhen` wants no other turn. */

@@ -3,19 +3,20 @@
  *
  * @internal
  */
-import * as Effect from "effect/Effect"
-import * as Random from "effect/Random"
 import * as Check from "../check.ts"
+import * as Prng from "../testing/prng.ts"
 import {
+  caseMean,
   casePassAll,
   type CaseReport,
   durationMean,
   mean,
   meanOver,
+  type Measure,
+  passed,
   passes,
-  passShare,
   type Report,
-  scoreMean,
+  scoredBy,
   usageMean
 } from "./report.ts"
 import { bootstrapInterval, signFlipP } from "./stats.ts"
@@ -78,31 +79,27 @@ export const compare = (
   before: Report,
   after: Report,
   { by = "pass" }: { readonly by?: string | undefined }
-): Effect.Effect<Comparison> => {
+): Comparison => {
   const common = before.scorers.filter((scorer) => after.scorers.includes(scorer))
   if (by !== "pass" && !common.includes(by)) {
     Check.fail("Evals.compare", "by", `one of ${["pass", ...common].join(", ")}`, by)
   }
   const { changed, onlyAfter, onlyBefore, pairs } = pairsOf(before, after)
-  const value = (one: CaseReport) => by === "pass" ? passShare(one) : scoreMean(one, by)
-  const cases = pairs.flatMap(([a, b]): ReadonlyArray<CaseChange> => {
-    const before = value(a)
-    const after = value(b)
-    return before === undefined || after === undefined ? [] : [{ name: a.name, before, after }]
-  })
-  const sameScorers = common.length === before.scorers.length && common.length === after.scorers.length
-  return Effect.map(test(cases, by !== "pass" || sameScorers), (tested) => ({
+  const measure = by === "pass" ? passed : scoredBy(by)
+  const isSameMeasure = by !== "pass" || common.length === before.scorers.length &&
+      common.length === after.scorers.length
+  return {
     name: after.name,
     before: before.version,
     after: after.version,
     by,
-    ...tested,
-    cases,
+    ...judge(pairs, measure, isSameMeasure),
+    cases: changes(pairs, measure),
     metrics: metricsOf(pairs, common),
     changed,
     onlyBefore,
     onlyAfter
-  }))
+  }
 }
 
 // -----------------------------------------------------------------------------------------------------------------
@@ -116,31 +113,49 @@ const fewest = 6
 
 const alpha = 0.05
 
-const test = (
-  cases: ReadonlyArray<CaseChange>,
-  isSameMetric: boolean
-): Effect.Effect<Pick<Comparison, "verdict" | "why" | "difference" | "p" | "interval">> =>
-  Effect.gen(function*() {
-    const differences = cases.map(({ after, before }) => after - before)
-    const difference = mean(differences)
-    const unclear = (
-      why: string
-    ) => ({ verdict: "unclear", why, difference, p: undefined, interval: undefined } as const)
-    if (!isSameMetric) {
-      return unclear("the versions were scored by different scorers: compare them by one that both have")
-    }
-    if (difference === undefined || cases.length < fewest) {
-      return unclear(`${cases.length} cases are too few to tell: it takes at least ${fewest}`)
-    }
-    const random = yield* Random.Random
-    const next = () => random.nextDoubleUnsafe()
-    const p = signFlipP(differences, next)
-    const interval = bootstrapInterval(differences, next)
-    const found = { difference, p, interval }
-    return p > alpha
-      ? { ...found, verdict: "unclear", why: `p = ${p.toFixed(3)}: chance alone does as much` } as const
-      : { ...found, verdict: difference > 0 ? "better" : "worse", why: `p = ${p.toFixed(p < 0.001 ? 4 : 3)}` } as const
-  }).pipe(Random.withSeed("Evals.compare"))
+type Judged = Pick<Comparison, "verdict" | "why" | "difference" | "p" | "interval">
+
+const judge = (pairs: ReadonlyArray<Pair>, measure: Measure, isSameMeasure: boolean): Judged => {
+  const differences = changes(pairs, measure).map(({ after, before }) => after - before)
+  const difference = mean(differences)
+  const unclear = (why: string): Judged => ({ verdict: "unclear", why, difference, p: undefined, interval: undefined })
+  if (!isSameMeasure) {
+    return unclear("the versions were scored by different scorers: compare them by one that both have")
+  }
+  if (difference === undefined || differences.length < fewest) {
+    return unclear(`${differences.length} cases are too few to tell: it takes at least ${fewest}`)
+  }
+  const p = pOf(differences)
+  const found = { difference, p, interval: bootstrapInterval(differences, Prng.make(1, "comparing")) }
+  if (p > alpha) return { ...found, verdict: "unclear", why: `p = ${p.toFixed(3)}: chance alone does as much` }
+  const isBetter = difference > 0
+  const unscored = pairs.flat().flatMap(({ trials }) => trials).filter((trial) => measure(trial) === undefined).length
+  if (unscored > 0 && !holds(pairs, measure, isBetter)) {
+    return { ...found, verdict: "unclear", why: `${unscored} trials could not be scored, and may be the difference` }
+  }
+  return { ...found, verdict: isBetter ? "better" : "worse", why: `p = ${p.toFixed(p < 0.001 ? 4 : 3)}` }
+}
+
+/** Whether the verdict stays the same if all unscored trials spoke against it: they may well have. */
+const holds = (pairs: ReadonlyArray<Pair>, measure: Measure, isBetter: boolean): boolean => {
+  const differences = changes(pairs, measure, isBetter ? [1, 0] : [0, 1]).map(({ after, before }) => after - before)
+  const difference = mean(differences)
+  return difference !== undefined && difference > 0 === isBetter && pOf(differences) <= alpha
+}
+
+const pOf = (differences: ReadonlyArray<number>): number => signFlipP(differences, Prng.make(0, "comparing"))
+
+/** The cases of which both means are known. `unscored` is what unscored trials count as, before and after. */
+const changes = (
+  pairs: ReadonlyArray<Pair>,
+  measure: Measure,
+  unscored: readonly [number?, number?] = []
+): ReadonlyArray<CaseChange> =>
+  pairs.flatMap(([a, b]) => {
+    const before = caseMean(a, measure, unscored[0])
+    const after = caseMean(b, measure, unscored[1])
+    return before === undefined || after === undefined ? [] : [{ name: a.name, before, after }]
+  })
 
 const pairsOf = (before: Report, after: Report) => {
   const pairs: Array<Pair> = []
@@ -169,9 +184,9 @@ const metricsOf = (pairs: ReadonlyArray<Pair>, scorers: ReadonlyArray<string>): 
     return { metric, unit, before: meanOver(both, ([a]) => value(a)), after: meanOver(both, ([, b]) => value(b)) }
   }
   return [
-    metric("pass", "share", passShare),
+    metric("pass", "share", (one) => caseMean(one, passed)),
     ...(k > 1 && Number.isFinite(k) ? [metric(`pass^${k}`, "share", (one) => casePassAll(one, k))] : []),
-    ...scorers.map((scorer) => metric(scorer, "share", (one) => scoreMean(one, scorer))),
+    ...scorers.map((scorer) => metric(scorer, "share", (one) => caseMean(one, scoredBy(scorer)))),
     metric("duration", "ms", durationMean),
     metric("tokens", "tokens", (one) => usageMean(one, "tokens")),
     metric("cost", "USD", (one) => usageMean(one, "cost"))

@@ -158,9 +158,9 @@ export const summary = (report: Report): Summary => {
   const verdicts = trials.map(verdictOf)
   const count = (verdict: Verdict) => verdicts.filter((one) => one === verdict).length
   return {
-    pass: meanOver(report.cases, passShare),
+    pass: meanOver(report.cases, (one) => caseMean(one, passed)),
     scores: Object.fromEntries(
-      report.scorers.map((scorer) => [scorer, meanOver(report.cases, (one) => scoreMean(one, scorer))])
+      report.scorers.map((scorer) => [scorer, meanOver(report.cases, (one) => caseMean(one, scoredBy(scorer)))])
     ),
     passed: count("passed"),
     failed: count("failed"),
@@ -198,22 +198,28 @@ export const passes = ({ trials }: CaseReport): { readonly passed: number; reado
   return { passed, known: passed + verdicts.filter((verdict) => verdict === "failed").length }
 }
 
-export const passShare = (one: CaseReport): number | undefined => {
-  const { known, passed } = passes(one)
-  return known === 0 ? undefined : passed / known
+/** A trial by some measure, from 0 to 1; `undefined` where it is unscored. */
+export type Measure = (trial: TrialReport) => number | undefined
+
+export const passed: Measure = (trial) => {
+  const verdict = verdictOf(trial)
+  return verdict === "unscored" ? undefined : verdict === "passed" ? 1 : 0
 }
+
+export const scoredBy = (scorer: string): Measure => ({ outcome }) => {
+  if (outcome._tag === "Failed") return 0
+  const score = outcome.scores[scorer]
+  return score?._tag === "Scored" ? score.score : undefined
+}
+
+/** The mean over the trials of a case; unscored ones are left out, unless they shall count as something. */
+export const caseMean = ({ trials }: CaseReport, measure: Measure, unscored?: number): number | undefined =>
+  mean(trials.flatMap((trial) => measure(trial) ?? unscored ?? []))
 
 export const casePassAll = (one: CaseReport, k: number): number | undefined => {
   const { known, passed } = passes(one)
   return passAllOf(passed, known, k)
 }
-
-export const scoreMean = ({ trials }: CaseReport, scorer: string): number | undefined =>
-  mean(trials.flatMap(({ outcome }) => {
-    if (outcome._tag === "Failed") return [0]
-    const score = outcome.scores[scorer]
-    return score?._tag === "Scored" ? [score.score] : []
-  }))
 
 export const durationMean = ({ trials }: CaseReport): number | undefined => mean(trials.map(({ duration }) => duration))
 

@@ -5,13 +5,14 @@
  */
 import type { Comparison, Metric } from "./compare.ts"
 import {
+  caseMean,
   casePassAll,
   durationMean,
   meanOver,
   passAll,
   passes,
   type Report,
-  scoreMean,
+  scoredBy,
   summary,
   type TrialReport,
   type Usage,
@@ -29,7 +30,7 @@ export const reportTable = (report: Report): string => {
       one.name,
       share(passes(one).passed, passes(one).known),
       two(casePassAll(one, k)),
-      ...report.scorers.map((scorer) => two(scoreMean(one, scorer))),
+      ...report.scorers.map((scorer) => two(caseMean(one, scoredBy(scorer)))),
       whole(durationMean(one)),
       whole(usageMean(one, "tokens")),
       money(usageMean(one, "cost"))

@@ -65,7 +65,7 @@ const makeListener = () => {
         }
         case "ToolResult": {
           const { id, isFailure, result, run } = event
-          const open = calls.findLast(({ call, key }) => key === `${run} ${id}` && call.isFailure === undefined)
+          const open = calls.findLast(({ key }) => key === `${run} ${id}`)
           if (open !== undefined) open.call = { ...open.call, result, isFailure }
           break
         }

@@ -62,6 +62,10 @@ export const stream = (
 ): Stream.Stream<Response.StreamPartEncoded, AiError.AiError> =>
   Stream.map(model.streamText(toOptions(request)), (part) => encodeStreamPart(part))
 
+/** A streamed part as a provider would give it. */
+export const encodeStreamPart = (part: Part): Response.StreamPartEncoded =>
+  encodeAnyStreamPart()(withEncodedResult(part))
+
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
@@ -97,5 +101,3 @@ const encodeAnyPart = lazy(() => Schema.encodeUnknownSync(Response.Part()))
 const encodeAnyStreamPart = lazy(() => Schema.encodeUnknownSync(Response.StreamPart()))
 
 const encodePart = (part: Answer["content"][number]): Response.PartEncoded => encodeAnyPart()(withEncodedResult(part))
-
-const encodeStreamPart = (part: Part): Response.StreamPartEncoded => encodeAnyStreamPart()(withEncodedResult(part))

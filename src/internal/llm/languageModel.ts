@@ -57,6 +57,47 @@ export const make = (hooks: Hooks): Effect.Effect<LanguageModel.LanguageModel> =
     })
   })
 
+/** A streamed part as the turn loop reads it. Throws where it is none. */
+export const toPart = (part: Response.StreamPartEncoded): Part => {
+  switch (part.type) {
+    case "text-start":
+      return Response.makePart("text-start", part)
+    // As `makePart` makes them, which takes twenty times as long: an answer may have some thousand of them.
+    case "text-delta":
+      return {
+        [PartTypeId]: PartTypeId,
+        type: "text-delta",
+        id: part.id,
+        delta: part.delta,
+        metadata: part.metadata ?? {}
+      }
+    case "text-end":
+      return Response.makePart("text-end", part)
+    case "reasoning-start":
+      return Response.makePart("reasoning-start", part)
+    case "reasoning-delta":
+      return {
+        [PartTypeId]: PartTypeId,
+        type: "reasoning-delta",
+        id: part.id,
+        delta: part.delta,
+        metadata: part.metadata ?? {}
+      }
+    case "reasoning-end":
+      return Response.makePart("reasoning-end", part)
+    case "tool-params-delta":
+      return Response.makePart("tool-params-delta", part)
+    case "tool-params-end":
+      return Response.makePart("tool-params-end", part)
+    case "tool-call":
+      return Response.makePart("tool-call", { ...part, providerExecuted: part.providerExecuted ?? false })
+    case "finish":
+      return Response.makePart("finish", withUsage(part))
+    default:
+      return decodePart()(part)
+  }
+}
+
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
@@ -169,32 +210,7 @@ const convert = (
   }
 }
 
-const toPart = (part: Response.StreamPartEncoded): Part => {
-  switch (part.type) {
-    case "text-start":
-      return Response.makePart("text-start", part)
-    case "text-delta":
-      return Response.makePart("text-delta", part)
-    case "text-end":
-      return Response.makePart("text-end", part)
-    case "reasoning-start":
-      return Response.makePart("reasoning-start", part)
-    case "reasoning-delta":
-      return Response.makePart("reasoning-delta", part)
-    case "reasoning-end":
-      return Response.makePart("reasoning-end", part)
-    case "tool-params-delta":
-      return Response.makePart("tool-params-delta", part)
-    case "tool-params-end":
-      return Response.makePart("tool-params-end", part)
-    case "tool-call":
-      return Response.makePart("tool-call", { ...part, providerExecuted: part.providerExecuted ?? false })
-    case "finish":
-      return Response.makePart("finish", withUsage(part))
-    default:
-      return decodePart()(part)
-  }
-}
+const PartTypeId = "~effect/ai/Response/Part"
 
 type FinishParams = Parameters<typeof Response.makePart<"finish">>[1]
 

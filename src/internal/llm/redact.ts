@@ -15,16 +15,36 @@ export const isSecretField = (name: string): boolean => secretField.test(name)
 /** Secrets in every form in which a text may have them: as they are, and encoded for URLs, JSON and base64. */
 export interface Secrets {
   readonly pattern: RegExp | undefined
+  /** Whether JSON has one of them in an escaped form that the pattern does not know. */
+  readonly escaped: boolean
 }
 
-export const noSecrets: Secrets = { pattern: undefined }
+export const noSecrets: Secrets = { pattern: undefined, escaped: false }
 
 export const secretsFrom = (secrets: ReadonlyArray<Redacted.Redacted>): Secrets => {
   const values = secrets.map((secret) => Redacted.value(secret).trim()).filter((value) => value !== "")
   if (values.length === 0) return noSecrets
   // Of `Bearer abc` and `abc` the longer one is looked for first.
   const forms = [...new Set(values)].sort((a, b) => b.length - a.length).flatMap(formsOf)
-  return { pattern: new RegExp(forms.join("|"), "g") }
+  // eslint-disable-next-line no-control-regex
+  return { pattern: new RegExp(forms.join("|"), "g"), escaped: values.some((value) => /[\0-\x1f]/.test(value)) }
+}
+
+/**
+ * As {@link secretsFrom}, but the same secrets again need no new pattern: that of a key takes longer than all else
+ * that is done for a request.
+ */
+export const rememberSecrets = (): typeof secretsFrom => {
+  let last: ReadonlyArray<string> = []
+  let known = noSecrets
+  return (secrets) => {
+    const values = secrets.map(Redacted.value)
+    if (values.length !== last.length || values.some((value, index) => value !== last[index])) {
+      last = values
+      known = secretsFrom(secrets)
+    }
+    return known
+  }
 }
 
 /** Replaces the secrets in a name or an id, which may else look like anything. */
@@ -51,6 +71,61 @@ export const redactJson = (value: unknown, secrets: Secrets = noSecrets): unknow
       isString(field) && isSecretField(key) ? replacement : redactJson(field, secrets)
     ])
   )
+}
+
+/** A piece of a text that comes in several. */
+export interface Piece {
+  readonly block: string
+  readonly text: string
+}
+
+/**
+ * The pieces to write for those of a text that has a secret in it, by their places: a secret that came in pieces is in
+ * none of them, so the first one takes all that is left of the text.
+ */
+export const redactPieces = (
+  pieces: ReadonlyArray<Piece | undefined>,
+  secrets: Secrets
+): ReadonlyMap<number, string> => {
+  const blocks = new Map<string, { text: string; readonly places: Array<number> }>()
+  pieces.forEach((piece, place) => {
+    if (piece === undefined) return
+    const block = blocks.get(piece.block) ?? { text: "", places: [] }
+    block.text += piece.text
+    block.places.push(place)
+    blocks.set(piece.block, block)
+  })
+  const safe = new Map<number, string>()
+  for (const { places, text } of blocks.values()) {
+    const redacted = redactText(text, secrets)
+    if (redacted !== text) places.forEach((place, index) => safe.set(place, index === 0 ? redacted : ""))
+  }
+  return safe
+}
+
+/** Whether a JSON text may have a secret in it: quick, and never wrong where it says no. */
+export const isSuspicious = (json: string, { escaped, pattern }: Secrets): boolean => {
+  if (escaped || secretTail.test(json) || secretMarks.some((mark) => json.includes(mark))) return true
+  const lower = json.toLowerCase()
+  if (secretNames.some((name) => lower.includes(name))) return true
+  if (pattern === undefined) return false
+  pattern.lastIndex = 0
+  return pattern.test(json)
+}
+
+/** Whether a recorded JSON text is this one, but for the secrets that were taken out. */
+export const isRedactionOf = (redacted: string, text: string): boolean => {
+  if (redacted === text) return true
+  if (!redacted.includes(replacement)) return false
+  let from = 0
+  const parts = redacted.split(replacement)
+  const last = parts.pop()!
+  for (const [index, part] of parts.entries()) {
+    const found = index === 0 ? (text.startsWith(part) ? 0 : -1) : text.indexOf(part, from)
+    if (found < 0) return false
+    from = found + part.length
+  }
+  return text.length - last.length >= from && text.endsWith(last)
 }
 
 /** The headers as they go out. */
@@ -149,3 +224,33 @@ const secretText = new RegExp(
   ].map((pattern) => pattern.source).join("|"),
   "g"
 )
+
+/** Something that each text has which `secretText` or `secretFieldText` finds, also where it is escaped. */
+const secretMarks = [
+  "AIza",
+  "ya29.",
+  "AQ.",
+  "AKIA",
+  "ASIA",
+  "eyJ",
+  "Bearer",
+  "Basic",
+  "key=",
+  "token=",
+  "@",
+  "PRIVATE KEY"
+]
+
+const secretTail = /[-_][\w-]{16}/
+
+const secretNames = [
+  "authorization",
+  "cookie",
+  "apikey",
+  "api_key",
+  "api-key",
+  "secret",
+  "password",
+  "_token",
+  "-token"
+]

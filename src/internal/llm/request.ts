@@ -8,7 +8,7 @@ import * as Prompt from "effect/ai/Prompt"
 import * as Tool from "effect/ai/Tool"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { RequestSettings } from "../../Llm/Settings.ts"
+import { RequestSettings, type Settings } from "../../Llm/Settings.ts"
 import { toJson } from "../json.ts"
 import { lazy } from "../lazy.ts"
 import type { CallOptions } from "./bareModel.ts"
@@ -43,6 +43,22 @@ export const fromCallOptions = (
 /** The messages of a prompt, as JSON. */
 export const encodePrompt = (prompt: Prompt.Prompt): ReadonlyArray<MessageJson> => encodeMessages()(prompt).content
 
+/** The settings that shape an answer, if there are any. */
+export const settingsJson = (all: Settings): { readonly settings?: Schema.Json } => {
+  const { headers: _, maxResponseBytes: _2, ...settings } = all
+  for (const _ in settings) return { settings: toJson(settings) }
+  return {}
+}
+
+export const toolJson = (tool: Tool.Any): Schema.Json =>
+  Tool.isProviderDefined(tool)
+    ? { name: tool.name, args: toJson(tool.args) }
+    : {
+      name: tool.name,
+      ...(tool.description !== undefined && { description: tool.description }),
+      parameters: toJson(Tool.getJsonSchema(tool))
+    }
+
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
@@ -53,16 +69,13 @@ const make = (
   toolChoice: LanguageModel.ToolChoice<string>,
   object: { readonly objectName: string | undefined; readonly schema: Schema.Top } | undefined
 ): Effect.Effect<RequestJson> =>
-  Effect.map(RequestSettings, (all) => {
-    const { headers: _, maxResponseBytes: _2, ...settings } = all
-    return {
-      prompt: encodePrompt(prompt),
-      tools: tools.map(toolJson),
-      toolChoice: toJson(toolChoice),
-      ...(object && { object: { name: object.objectName ?? "", schema: jsonSchemaOf(object.schema) } }),
-      ...(Object.keys(settings).length > 0 && { settings: toJson(settings) })
-    }
-  })
+  Effect.map(RequestSettings, (settings) => ({
+    prompt: encodePrompt(prompt),
+    tools: tools.map(toolJson),
+    toolChoice: toJson(toolChoice),
+    ...(object && { object: { name: object.objectName ?? "", schema: jsonSchemaOf(object.schema) } }),
+    ...settingsJson(settings)
+  }))
 
 const encodeMessages = lazy(() =>
   Schema.encodeSync(Schema.toCodecJson(Prompt.Prompt)) as (
@@ -77,14 +90,5 @@ const toolsOf = (toolkit: CallOptions["toolkit"]): Effect.Effect<ReadonlyArray<T
     : "tools" in toolkit
     ? Effect.succeed(Object.values(toolkit.tools))
     : Effect.map(toolkit, ({ tools }) => Object.values(tools))
-
-const toolJson = (tool: Tool.Any): Schema.Json =>
-  Tool.isProviderDefined(tool)
-    ? { name: tool.name, args: toJson(tool.args) }
-    : {
-      name: tool.name,
-      ...(tool.description !== undefined && { description: tool.description }),
-      parameters: toJson(Tool.getJsonSchema(tool))
-    }
 
 const jsonSchemaOf = (schema: Schema.Top): Schema.Json => toJson(Tool.getJsonSchemaFromSchema(schema))

@@ -16,6 +16,8 @@ export interface Signer {
   readonly provider: string
   readonly authorize?: Authorize | undefined
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
+  /** Default: a new pattern for each request. */
+  readonly secretsFrom?: typeof secretsFrom | undefined
 }
 
 export interface Signed {
@@ -25,18 +27,26 @@ export interface Signed {
 }
 
 /** Signs a request, and says which secrets it carries. */
-export const sign = Effect.fnUntraced(function*(
-  { authorize, provider, secrets = [] }: Signer,
+export const sign = (
+  { authorize, provider, secrets = [], secretsFrom: patternOf = secretsFrom }: Signer,
   headers: Headers,
   method: Errors.Origin["method"]
-): Effect.fn.Return<Signed, AiError.AiError> {
-  const signature = authorize === undefined ? {} : yield* Effect.catch(authorize, (error) => {
-    const description = redactText(`the request can't be signed: ${errorMessage(error)}`, secretsFrom(secrets))
-    const reason = new AiError.AuthenticationError({ kind: "MissingKey", description })
-    return Effect.fail(AiError.make({ module: provider, method, reason }))
+): Effect.Effect<Signed, AiError.AiError> => {
+  const signed = (headers: Headers): Effect.Effect<Signed> => {
+    const used = [...secrets, ...secretsOf(headers)]
+    const signed = { headers, origin: { provider, method, secrets: patternOf(used) } }
+    return used.length === 0 ? Effect.succeed(signed) : Effect.map(OnSecrets, (tell) => {
+      tell(used)
+      return signed
+    })
+  }
+  if (authorize === undefined) return signed(headers)
+  return Effect.matchEffect(authorize, {
+    onFailure: (error) => {
+      const description = redactText(`the request can't be signed: ${errorMessage(error)}`, secretsFrom(secrets))
+      const reason = new AiError.AuthenticationError({ kind: "MissingKey", description })
+      return Effect.fail(AiError.make({ module: provider, method, reason }))
+    },
+    onSuccess: (signature) => signed({ ...signature, ...headers })
   })
-  const all = { ...signature, ...headers }
-  const used = [...secrets, ...secretsOf(all)]
-  if (used.length > 0) (yield* OnSecrets)(used)
-  return { headers: all, origin: { provider, method, secrets: secretsFrom(used) } }
-})
+}

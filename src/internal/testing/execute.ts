@@ -7,7 +7,6 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import * as Logger from "effect/Logger"
 import * as Metric from "effect/Metric"
 import * as Random from "effect/Random"
@@ -18,12 +17,12 @@ import { AtFaultPoint } from "../faultPoint.ts"
 import * as Choices from "./choices.ts"
 import * as Injector from "./injector.ts"
 import * as Outside from "./outside.ts"
+import * as Pending from "./pending.ts"
 import * as Prng from "./prng.ts"
 import * as SimScheduler from "./scheduler.ts"
 import type { Fault, Schedule, Script } from "./script.ts"
 import { Deadlock, NotDeterministic, NotFinished, SimulationError, WaitedOutside } from "./simulationError.ts"
 import * as VirtualClock from "./virtualClock.ts"
-import { describe } from "./waiting.ts"
 
 export interface Plan {
   readonly seed: number
@@ -69,12 +68,13 @@ export const execute = <A, E>(
 ): Effect.Effect<Outcome<A, E>, SimulationError> =>
   Effect.suspend(() => {
     const machine = build(plan, watch)
-    const { outside, scheduler } = machine
-    const exit = outside.during(() => scheduler.within(() => drive(machine, program, plan)))
-    const read = outside.read()
+    const exit = runIn(machine, program, plan)
+    const read = machine.outside.read()
     if (read !== undefined) return refuse(new NotDeterministic(read))
     const outcome = toOutcome(machine, plan, exit)
-    return known || Exit.isSuccess(exit) ? Effect.succeed(outcome) : Effect.as(ensureInside(machine), outcome)
+    if (known || Exit.isSuccess(exit)) return Effect.succeed(outcome)
+    const begun = () => Pending.begunBy(() => void runIn(build(plan), program, plan), drive.name)
+    return Effect.as(ensureInside(machine, begun), outcome)
   })
 
 // -----------------------------------------------------------------------------------------------------------------
@@ -98,7 +98,7 @@ const build = ({ faults, loggers, schedule, seed }: Plan, watch?: (who: string) 
   const injector = isList(faults) ? Injector.given(faults) : Injector.drawn(seed, faults)
   const scheduler = SimScheduler.make(
     choices,
-    watch && ((fiber) => watch(`${describe(fiber, false)}, at ${clock.elapsed()} ms`))
+    watch && ((who) => watch(`${who}, at ${clock.elapsed()} ms`))
   )
   const random = Prng.makeRandom(seed)
   const context = Context.make(Scheduler.Scheduler, scheduler).pipe(
@@ -116,6 +116,13 @@ const build = ({ faults, loggers, schedule, seed }: Plan, watch?: (who: string) 
 
 const isList = (faults: Plan["faults"]): faults is ReadonlyArray<Fault> => Array.isArray(faults)
 
+const runIn = <A, E>(
+  machine: SimulatedMachine,
+  program: Effect.Effect<A, E>,
+  plan: Plan
+): Exit.Exit<A, E | Deadlock | NotFinished> =>
+  machine.outside.during(() => machine.scheduler.within(() => drive(machine, program, plan)))
+
 /** Runs the program to its end, or to where it does not go on. */
 const drive = <A, E>(
   machine: SimulatedMachine,
@@ -123,26 +130,30 @@ const drive = <A, E>(
   { liveness, maxSteps }: Plan
 ): Exit.Exit<A, E | Deadlock | NotFinished> => {
   const { clock, injector, scheduler } = machine
-  const deadline = liveness === undefined ? Infinity : liveness.faultsFor + liveness.finishWithin
   const fiber = Effect.runForkWith(machine.context)(program)
-  while (fiber.pollUnsafe() === undefined) {
-    if (scheduler.steps() >= maxSteps) return Exit.fail(new NotFinished(whereabouts(machine, fiber)))
-    if (scheduler.step()) continue
+  for (;;) {
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return exit
+    if (scheduler.steps() >= maxSteps) return Exit.fail(new NotFinished(whereabouts(machine)))
+    try {
+      if (scheduler.step()) continue
+    } catch (defect) {
+      // A task that throws would end the process.
+      return Exit.die(defect)
+    }
     const next = clock.next()
-    if (next === undefined) return Exit.fail(new Deadlock(whereabouts(machine, fiber)))
-    if (next > deadline) return Exit.fail(new NotFinished(whereabouts(machine, fiber)))
-    if (liveness !== undefined && next >= liveness.faultsFor) injector.stop()
+    if (next === undefined) return Exit.fail(new Deadlock(whereabouts(machine)))
+    if (liveness !== undefined && next >= liveness.faultsFor) {
+      injector.stop()
+      if (next > liveness.faultsFor + liveness.finishWithin) return Exit.fail(new NotFinished(whereabouts(machine)))
+    }
     scheduler.add(clock.advance())
     clock.jump(injector.jump())
   }
-  return fiber.pollUnsafe()!
 }
 
-const whereabouts = (
-  { clock, scheduler }: SimulatedMachine,
-  root: Fiber.Fiber<unknown, unknown>
-): { readonly waiting: ReadonlyArray<string>; readonly at: number; readonly steps: number } => ({
-  waiting: Array.from(new Set(scheduler.unfinished().map((fiber) => describe(fiber, fiber === root)))),
+const whereabouts = ({ clock, scheduler }: SimulatedMachine) => ({
+  waiting: scheduler.waiting(),
   at: clock.elapsed(),
   steps: scheduler.steps()
 })
@@ -159,20 +170,23 @@ const toOutcome = <A, E>(
 })
 
 /** Fails when something outside goes on, or resumes a fiber, while the simulation does nothing. */
-const ensureInside = ({ outside, scheduler }: SimulatedMachine): Effect.Effect<void, SimulationError> =>
+const ensureInside = (
+  { outside, scheduler }: SimulatedMachine,
+  begun: () => ReadonlyArray<string>
+): Effect.Effect<void, SimulationError> =>
   Effect.gen(function*() {
-    const used = outside.started()
+    const started = outside.started()
+    const atWork = outside.atWork()
     for (let turn = 0; turn < patience && scheduler.intruder() === undefined; turn++) yield* Effect.yieldNow
     // By now the tests around may have something at work as well: that costs time, and says nothing.
-    for (let wait = 0; wait < 50 && scheduler.intruder() === undefined && outside.isPending(); wait++) {
+    for (let wait = 0; wait < 50 && scheduler.intruder() === undefined && outside.atWork().length > 0; wait++) {
       yield* Effect.provideService(Effect.sleep("20 millis"), Clock.Clock, liveClock)
     }
     const intruder = scheduler.intruder()
-    if (intruder === undefined && used.length === 0) return
-    const unfinished = scheduler.unfinished()
-    const root = unfinished[0]
-    const waiting = intruder === undefined ? unfinished : [intruder]
-    return yield* refuse(new WaitedOutside({ waiting: waiting.map((fiber) => describe(fiber, fiber === root)), used }))
+    if (intruder === undefined && started.length === 0 && atWork.length === 0) return
+    const waiting = intruder === undefined ? scheduler.waiting() : [intruder]
+    const lines = started.length === 0 ? begun() : started
+    return yield* refuse(new WaitedOutside({ waiting, used: lines.length === 0 ? atWork : lines }))
   })
 
 const liveClock = Context.get(Context.empty(), Clock.Clock)

@@ -10,10 +10,10 @@ export interface Outside {
   readonly during: <A>(body: () => A) => A
   /** The first read of time or randomness that did not go through Effect. */
   readonly read: () => Read | undefined
-  /** What it has started outside, with the place, or what the platform has at work since its start. */
+  /** The timers and requests that it has started outside, with their lines. */
   readonly started: () => ReadonlyArray<string>
-  /** Whether the platform has something at work that it had not at the start. */
-  readonly isPending: () => boolean
+  /** What the platform has at work now and had not at the start. */
+  readonly atWork: () => ReadonlyArray<string>
 }
 
 export interface Read {
@@ -72,8 +72,8 @@ export const make = (millis: () => number, elapsed: () => number, random: () => 
       }
     },
     read: () => read,
-    started: () => calls.size > 0 ? Array.from(calls) : added(before),
-    isPending: () => added(before).length > 0
+    started: () => Array.from(calls),
+    atWork: () => added(before)
   }
 }
 

@@ -6,6 +6,7 @@
 import type * as Fiber from "effect/Fiber"
 import type * as Scheduler from "effect/Scheduler"
 import type { Choices } from "./choices.ts"
+import { describe } from "./waiting.ts"
 
 export interface SimScheduler extends Scheduler.Scheduler {
   /** Runs `body` as a part of the simulation. */
@@ -15,18 +16,18 @@ export interface SimScheduler extends Scheduler.Scheduler {
   readonly add: (tasks: ReadonlyArray<() => void>) => void
   readonly steps: () => number
   /** The fibers that have not ended, in the order of their first steps. */
-  readonly unfinished: () => ReadonlyArray<Fiber.Fiber<unknown, unknown>>
+  readonly waiting: () => ReadonlyArray<string>
   /** The fiber that something outside of the simulation has resumed, if any. */
-  readonly intruder: () => Fiber.Fiber<unknown, unknown> | undefined
+  readonly intruder: () => string | undefined
 }
 
-/** `watch` hears of the fiber that begins or goes on in each step, if any. */
-export const make = (choices: Choices, watch?: (fiber: AnyFiber) => void): SimScheduler => {
+/** `watch` hears of each fiber that begins or goes on. */
+export const make = (choices: Choices, watch?: (who: string) => void): SimScheduler => {
   const ready: Array<() => void> = []
   const known = new Map<AnyFiber, Known>()
   let steps = 0
   let depth = 0
-  let intruder: AnyFiber | undefined
+  let intruder: string | undefined
   /** Most questions are about the fiber of the last one. */
   let lastFiber: AnyFiber | undefined
   let last: Known = { index: 0, operation: 0, preempted: false }
@@ -55,8 +56,8 @@ export const make = (choices: Choices, watch?: (fiber: AnyFiber) => void): SimSc
     shouldYield: (fiber) => {
       const own = fiber === lastFiber ? last : lookUp(fiber)
       if (fiber.currentOpCount === 1) {
-        if (depth === 0) intruder ??= fiber
-        watch?.(fiber)
+        if (depth === 0) intruder ??= describe(fiber, own.index === 0)
+        watch?.(describe(fiber, own.index === 0))
         return false
       }
       if (own.preempted) {
@@ -89,7 +90,10 @@ export const make = (choices: Choices, watch?: (fiber: AnyFiber) => void): SimSc
     },
     add: (tasks) => void ready.push(...tasks),
     steps: () => steps,
-    unfinished: () => Array.from(known.keys()).filter((fiber) => fiber.pollUnsafe() === undefined),
+    waiting: () => {
+      const unfinished = Array.from(known).filter(([fiber]) => fiber.pollUnsafe() === undefined)
+      return Array.from(new Set(unfinished.map(([fiber, { index }]) => describe(fiber, index === 0))))
+    },
     intruder: () => intruder
   }
 }

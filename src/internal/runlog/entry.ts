@@ -1,0 +1,145 @@
+/**
+ * The entries of a run log, one JSON line each. Exported through `RunLog`.
+ *
+ * @internal
+ */
+import * as Schema from "effect/Schema"
+import { Place } from "../../AgentEvent.ts"
+
+/** The version of the logs that are written here, and read. */
+export const version = 1
+
+/** The first line. `startedAt` is in milliseconds since the epoch, `seed` that of the program's random numbers. */
+export const Header = Schema.Struct({
+  runLog: Schema.Literal(version),
+  seed: Schema.Int,
+  startedAt: Schema.Finite
+})
+
+export type Header = typeof Header.Type
+
+/** In milliseconds since the start. */
+const at = { at: Schema.Finite }
+
+/**
+ * Something that the program asks the world for. `number` counts the calls of a log, from 1 on. `key` is the kind and
+ * the path; the second call with the same ones ends in `#2`. `run` is empty where no run asks.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Call = Schema.TaggedStruct("Call", {
+  ...at,
+  number: Schema.Int,
+  key: Schema.String,
+  kind: Schema.Literals(["model", "tool", "embedding", "compaction", "approval"]),
+  ...Place.fields,
+  turn: Schema.Int,
+  path: Schema.String,
+  request: Schema.Json
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Call extends Schema.Schema.Type<typeof Call> {}
+
+/**
+ * Something that comes in: a part of the answer to the call of this key, a timer (`timer 3`), an interruption of the
+ * program (`interrupt`), or a step that the program owes to something else outside of it (`outside`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Input = Schema.TaggedStruct("Input", { ...at, key: Schema.String, value: Schema.Json })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Input extends Schema.Schema.Type<typeof Input> {}
+
+/**
+ * An event that a run emits (`AgentEvent`), as JSON. `OutputPartial` is left out: it says again what came before.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Emitted = Schema.TaggedStruct("Event", {
+  ...at,
+  event: Schema.StructWithRest(
+    Schema.Struct({ _tag: Schema.String, ...Place.fields }),
+    [Schema.Record(Schema.String, Schema.Json)]
+  )
+})
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Emitted extends Schema.Schema.Type<typeof Emitted> {}
+
+const outcome = Schema.Literals(["Success", "Failure", "Interrupted"])
+
+/**
+ * A run is over.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const RunEnded = Schema.TaggedStruct("RunEnded", { ...at, run: Schema.String, outcome })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunEnded extends Schema.Schema.Type<typeof RunEnded> {}
+
+/**
+ * The program is over: the last entry, but of a log that was cut off.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Ended = Schema.TaggedStruct("Ended", { ...at, outcome })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Ended extends Schema.Schema.Type<typeof Ended> {}
+
+/**
+ * An entry of a log. What comes from the program (calls, events) stands between the inputs that lead to it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Entry = Schema.Union([Call, Input, Emitted, RunEnded, Ended])
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type Entry = typeof Entry.Type
+
+/**
+ * What a program did, and all that came into it from outside.
+ *
+ * `complete` is `false` where the log was cut off, because its process was killed, say.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RunLog {
+  readonly seed: number
+  readonly startedAt: number
+  readonly entries: ReadonlyArray<Entry>
+  /** The lines of the entries. */
+  readonly lines: ReadonlyArray<string>
+  readonly complete: boolean
+}
+
+/** Tells how an effect ended. */
+export type Outcome = Ended["outcome"]

@@ -1,0 +1,123 @@
+/**
+ * Writes the entries of a log as lines, without the secrets.
+ *
+ * @internal
+ */
+import { hasProperty } from "effect/Predicate"
+import type * as Redacted from "effect/Redacted"
+import type * as Schema from "effect/Schema"
+import * as Redact from "../llm/redact.ts"
+import { retype } from "../retype.ts"
+import type { Entry, Header } from "./entry.ts"
+
+export interface Journal {
+  readonly append: (text: string) => void
+  /** Those that are known, also the ones that a model's layer has told of since. */
+  readonly secrets: Array<Redacted.Redacted>
+  redaction: Redact.Secrets | undefined
+  /** Entries that wait for the end of a text that comes in pieces: together they may be a secret. */
+  held: Array<Entry>
+  /** The texts that are under way, and the calls of models that have not told their secrets yet. */
+  readonly open: Set<string>
+}
+
+export const make = (
+  header: Header,
+  secrets: ReadonlyArray<Redacted.Redacted>,
+  append: (text: string) => void
+): Journal => {
+  append(`${JSON.stringify(header)}\n`)
+  return { append, secrets: [...secrets], redaction: undefined, held: [], open: new Set() }
+}
+
+/** A secret that a model's layer has told of. */
+export const learn = (self: Journal, secrets: ReadonlyArray<Redacted.Redacted>): void => {
+  self.secrets.push(...secrets)
+  self.redaction = undefined
+}
+
+export const write = (self: Journal, entry: Entry): void => {
+  self.held.push(entry)
+  if (entry._tag === "Call" && entry.kind === "model") self.open.add(entry.key)
+  else if (entry._tag === "Input") note(self, entry.key, entry.value)
+}
+
+/** The call of this key gets no more answers. */
+export const closed = (self: Journal, key: string): void => {
+  if (self.open.size === 0) return
+  for (const open of self.open) {
+    if (open === key || open.startsWith(`${key}\n`)) self.open.delete(open)
+  }
+}
+
+/** Hands on what is whole. */
+export const flush = (self: Journal, all = false): void => {
+  if (self.held.length === 0 || (self.open.size > 0 && !all)) return
+  const entries = self.held
+  self.held = []
+  const secrets = self.redaction ??= Redact.secretsFrom(self.secrets)
+  const text = `${entries.map((entry) => JSON.stringify(entry)).join("\n")}\n`
+  self.append(Redact.isSuspicious(text + textsOf(entries), secrets) ? redact(text, secrets) : text)
+}
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+/** A part of a model's answer or an event, as far as texts that come in pieces are concerned. */
+interface Item {
+  readonly type?: string
+  readonly _tag?: string
+  readonly run?: string
+  readonly id: string
+  delta?: string
+  readonly metadata?: unknown
+}
+
+/** Follows the texts of a model, and those of runs inside of a tool. */
+const note = (self: Journal, key: string, value: Schema.Json): void => {
+  self.open.delete(key)
+  for (const { _tag, id, type } of itemsOf(value)) {
+    if (type?.endsWith("-start")) self.open.add(`${key}\n${id}`)
+    else if (type?.endsWith("-end")) self.open.delete(`${key}\n${id}`)
+    else if (_tag?.endsWith("Delta")) self.open.add(`${key}\n${id}`)
+  }
+}
+
+const itemsOf = (value: Schema.Json): ReadonlyArray<Item> =>
+  hasProperty(value, "item") && Array.isArray(value.item) ? retype(value.item) : []
+
+/** The pieces of texts in an entry, and the text that each belongs to. */
+const piecesOf = (entry: Entry): ReadonlyArray<{ readonly block: string; readonly item: Item }> => {
+  const [where, items] = entry._tag === "Event"
+    ? ["", [retype<Item>(entry.event)]]
+    : entry._tag === "Input"
+    ? [entry.key, itemsOf(entry.value)]
+    : ["", []]
+  return items.flatMap((item) =>
+    item.delta === undefined
+      ? []
+      : [{ block: [where, item.run, item.type ?? item._tag, item.id].join(" "), item }]
+  )
+}
+
+/** The texts that came in several pieces, each in one. */
+const textsOf = (entries: ReadonlyArray<Entry>): string => {
+  const texts = new Map<string, string>()
+  for (const entry of entries) {
+    for (const { block, item } of piecesOf(entry)) texts.set(block, (texts.get(block) ?? "") + item.delta)
+  }
+  return Array.from(texts.values()).join("\n")
+}
+
+const redact = (text: string, secrets: Redact.Secrets): string => {
+  const entries = text.trimEnd().split("\n").map((line): Entry => JSON.parse(line))
+  const pieces = entries.flatMap(piecesOf)
+  const safe = Redact.redactPieces(pieces.map(({ block, item }) => ({ block, text: item.delta! })), secrets)
+  for (const [place, delta] of safe) pieces[place]!.item.delta = delta
+  return entries
+    // An empty piece of a text is no event.
+    .filter((entry) => entry._tag !== "Event" || entry.event.delta !== "" || entry.event.metadata !== undefined)
+    .map((entry) => `${JSON.stringify(Redact.redactJson(entry, secrets))}\n`)
+    .join("")
+}
