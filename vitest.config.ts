@@ -12,6 +12,7 @@ export default defineConfig({
   },
   resolve: {
     alias: [
+      { find: /^effect-troupe\/node$/, replacement: source("node/index.ts") },
       { find: /^effect-troupe\/testing$/, replacement: source("testing/index.ts") },
       { find: /^effect-troupe\/vitest$/, replacement: source("testing/vitest.ts") },
       { find: /^effect-troupe\/(.+)$/, replacement: source("$1.ts") },

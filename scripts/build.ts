@@ -19,7 +19,9 @@ execFileSync(process.execPath, [`${root}/node_modules/typescript/bin/tsc`, "-p",
   stdio: "inherit"
 })
 
-const modules = globSync(["*.ts", "Llm/*.ts", "testing/index.ts", "testing/vitest.ts"], { cwd: `${root}/src` })
+const modules = globSync(["*.ts", "Llm/*.ts", "node/index.ts", "testing/index.ts", "testing/vitest.ts"], {
+  cwd: `${root}/src`
+})
 
 const bundle = await rolldown({
   cwd: root,

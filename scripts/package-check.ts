@@ -2,7 +2,7 @@
  * `npm run package:check`: packs the library and looks at the tarball as a user would get it.
  *
  * publint and attw must find nothing. An empty project that installs the tarball must be able to import the root, the
- * testing entry and a module path, must be refused an internal path, and must run the README's first two examples as they
+ * entries for Node and for tests and a module path, must be refused an internal path, and must run the README's first two examples as they
  * stand: the second one, for lack of the provider's package, up to the message that says so.
  */
 import { execFileSync, spawnSync } from "node:child_process"
@@ -25,11 +25,13 @@ const smoke = `
 import assert from "node:assert/strict"
 import * as Troupe from "effect-troupe"
 import * as OpenAi from "effect-troupe/Llm/OpenAi"
+import { Sqlite } from "effect-troupe/node"
 import * as Testing from "effect-troupe/testing"
 
 assert.ok(Object.keys(Troupe).length > 0)
 assert.equal(OpenAi.model, Troupe.OpenAi.model)
 assert.ok(Object.keys(Testing).length > 0)
+assert.equal(typeof Sqlite.layer, "function")
 // It has a peer of its own, and only that is missing here.
 await assert.rejects(import("effect-troupe/vitest"), { code: "ERR_MODULE_NOT_FOUND", message: /'vitest'/ })
 await assert.rejects(import("effect-troupe/internal/usage"), { code: "ERR_PACKAGE_PATH_NOT_EXPORTED" })

@@ -9,9 +9,12 @@
  *
  * @since 0.1.0
  */
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type { SqlClient } from "effect/sql/SqlClient"
 import { SessionStore } from "./internal/store/contract.ts"
 import { makeMemory } from "./internal/store/memory.ts"
+import type { StoreError } from "./internal/store/storeError.ts"
 
 export {
   /** @since 0.1.0 @category services */
@@ -103,3 +106,29 @@ export {
  * @category layers
  */
 export const layerMemory: Layer.Layer<SessionStore> = Layer.effect(SessionStore, makeMemory)
+
+/**
+ * A store in the database of a `SqlClient`, Postgres or SQLite: `Sqlite.layer` of effect-troupe/node, `PgClient.layer` of
+ * `@effect/sql-pg` (not `multiplex`), or any other client of these two.
+ *
+ * Tables are named `troupe_...`; they are created, and brought to the current format, when the layer is built. Any number
+ * of processes may do that at once. A newer format is refused (`NewerFormat`) and left alone. Leases and expiry go by the
+ * clock of the Postgres server; with SQLite, which is part of the process, by Effect's `Clock`.
+ *
+ * @example
+ * ```ts
+ * import { Layer } from "effect"
+ * import { SessionStore } from "effect-troupe"
+ * import { Sqlite } from "effect-troupe/node"
+ *
+ * const Store = SessionStore.layerSql.pipe(Layer.provide(Sqlite.layer({ file: "sessions.db" })))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerSql: Layer.Layer<SessionStore, StoreError, SqlClient> = Layer.effect(
+  SessionStore,
+  // Loaded when it is used: most programs that import the root need no database.
+  Effect.flatMap(Effect.promise(() => import("./internal/store/sql.ts")), ({ makeSql }) => makeSql)
+)

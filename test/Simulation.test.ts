@@ -194,6 +194,24 @@ describe("Simulation.check", () => {
       }))
   }
 
+  it.effect("says where the error of the smallest run was made", () =>
+    Effect.gen(function*() {
+      const { cause } = yield* broken(checkThenAct("planted"), { seeds: 200 })
+      assert.instanceOf(cause, Error)
+      assert.match(String(cause.stack), /the account is overdrawn\n[^]*plantedBugs\.ts:\d+/)
+    }))
+
+  it.effect("takes a task that throws for a defect of the program", () =>
+    Effect.gen(function*() {
+      const program = Effect.withFiber((fiber) => {
+        fiber.currentDispatcher.scheduleTask(() => {
+          throw new Error("thrown by a task")
+        }, 0)
+        return Effect.never
+      })
+      assert.strictEqual((yield* broken(program, { seeds: 1 })).problem, "thrown by a task")
+    }))
+
   it.effect("takes what an invariant throws for the broken promise", () =>
     Effect.gen(function*() {
       const { problem } = yield* broken(lostUpdate, {
@@ -227,7 +245,7 @@ describe("Simulation.check", () => {
       const { problem } = yield* broken(poll(5), options)
       assert.include(problem, "nobody can go on")
       const { problem: late } = yield* broken(Effect.forever(Effect.sleep("1 second")), options)
-      assert.include(late, "has not ended")
+      assert.match(late, /^the program has not ended after \d{2} steps, at [67]\d{4} ms: the program$/)
     }))
 })
 

@@ -136,6 +136,8 @@ export interface RunLog {
   readonly seed: number
   readonly startedAt: number
   readonly entries: ReadonlyArray<Entry>
+  /** The lines of the entries. */
+  readonly lines: ReadonlyArray<string>
   readonly complete: boolean
 }
 

@@ -7,6 +7,7 @@
  *
  * @internal
  */
+import type * as Tool from "effect/ai/Tool"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -45,6 +46,8 @@ export interface World {
   calls: number
   timers: number
   readonly keys: Map<string, number>
+  /** The tools of requests as JSON. */
+  readonly tools: Map<Tool.Any, Schema.Json>
   ready: Array<Task>
   arrived: Array<Arrival>
   /** Those who wait for inputs, by their keys. */
@@ -96,6 +99,7 @@ export const make = (options: {
     calls: 0,
     timers: 0,
     keys: new Map(),
+    tools: new Map(),
     ready: [],
     arrived: [],
     waiting: new Map(),
@@ -310,14 +314,12 @@ const go = (self: World): void => {
       if (self.ready.length > 0) {
         if (round > maxRounds) break
         for (const { run } of self.ready.splice(0)) run?.()
-      } else {
-        if (self.journal !== undefined) Journal.flush(self.journal)
-        if (self.exit !== undefined || !next(self)) break
-      }
+      } else if (self.exit !== undefined || !next(self)) break
     }
   } finally {
     self.inside = false
   }
+  if (self.journal !== undefined && self.exit === undefined) Journal.flush(self.journal)
   if (self.exit !== undefined && self.ready.length === 0) end(self, self.exit)
   else if (self.ready.length > 0) kick(self)
 }

@@ -50,6 +50,11 @@ export const makeMemory = Effect.sync((): Contract.Store => {
         session.until = now + Duration.toMillis(lease)
       }),
     release: (claim) => held(store, "release", claim, (session) => endTurn(session, claim.turn)),
+    withdraw: (id, turn) =>
+      step("withdraw", { session: id, turn }, () => {
+        const session = store.sessions.get(id)
+        return session !== undefined && session.claimed !== turn && session.turns.delete(turn)
+      }),
     record: (claim, entry) =>
       step("record", { ...claim, path: entry.path }, () => {
         const session = store.sessions.get(claim.session)
@@ -202,7 +207,7 @@ export const makeMemory = Effect.sync((): Contract.Store => {
       }),
 
     setWake: (wake, { limit }) =>
-      step("setWake", wake, (now) => {
+      step("setWake", { session: wake.session, owner: wake.owner, key: wake.key }, (now) => {
         const found = store.sessions.get(wake.session)
         if (found !== undefined && found.head.owner !== wake.owner) return "Forbidden"
         if ((found?.wakes.size ?? 0) - (found?.wakes.has(wake.key) ? 1 : 0) >= limit) return "Full"
@@ -221,7 +226,7 @@ export const makeMemory = Effect.sync((): Contract.Store => {
         return due.map(({ wake }) => wake)
       }),
     delivered: (wake, next) =>
-      step("delivered", wake, () => {
+      step("delivered", { session: wake.session, key: wake.key }, () => {
         const wakes = store.sessions.get(wake.session)?.wakes
         if (wakes?.get(wake.key)?.wake.at !== wake.at) return
         if (next === undefined) wakes.delete(wake.key)

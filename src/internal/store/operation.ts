@@ -4,8 +4,9 @@
  * @internal
  */
 import * as Effect from "effect/Effect"
+import { faultPoint } from "../faultPoint.ts"
 import { problemOf } from "./keys.ts"
-import { StoreError, type StoreErrorReason } from "./storeError.ts"
+import { StoreError, type StoreErrorReason, Unavailable } from "./storeError.ts"
 
 /** Checks the keys that are given and names the reasons of a failure. `key` is the second name in errors. */
 export interface Keys {
@@ -16,7 +17,10 @@ export interface Keys {
   readonly path?: string | undefined
 }
 
-/** An operation on these keys. */
+/**
+ * An operation on these keys. A simulation may let it fail before it begins (`SessionStore.commit`), or lose its answer
+ * (`SessionStore.commit.done`).
+ */
 export const operation = <A>(
   name: string,
   keys: Keys,
@@ -34,5 +38,16 @@ export const operation = <A>(
     const problem = value === undefined ? undefined : problemOf(field, value)
     if (problem !== undefined) return Effect.fail(named(problem))
   }
-  return Effect.mapError(run, named)
+  return injectable(`SessionStore.${name}`).pipe(
+    Effect.andThen(run),
+    Effect.tap(injectable(`SessionStore.${name}.done`)),
+    Effect.mapError(named)
+  )
 }
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+const injectable = (point: string): Effect.Effect<void, Unavailable> =>
+  Effect.mapError(faultPoint(point), ({ message }) => new Unavailable({ problem: message, isRetryable: true }))

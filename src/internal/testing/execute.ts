@@ -130,19 +130,26 @@ const drive = <A, E>(
   { liveness, maxSteps }: Plan
 ): Exit.Exit<A, E | Deadlock | NotFinished> => {
   const { clock, injector, scheduler } = machine
-  const deadline = liveness === undefined ? Infinity : liveness.faultsFor + liveness.finishWithin
   const fiber = Effect.runForkWith(machine.context)(program)
-  while (fiber.pollUnsafe() === undefined) {
+  for (;;) {
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return exit
     if (scheduler.steps() >= maxSteps) return Exit.fail(new NotFinished(whereabouts(machine)))
-    if (scheduler.step()) continue
+    try {
+      if (scheduler.step()) continue
+    } catch (defect) {
+      // A task that throws would end the process.
+      return Exit.die(defect)
+    }
     const next = clock.next()
     if (next === undefined) return Exit.fail(new Deadlock(whereabouts(machine)))
-    if (next > deadline) return Exit.fail(new NotFinished(whereabouts(machine)))
-    if (liveness !== undefined && next >= liveness.faultsFor) injector.stop()
+    if (liveness !== undefined && next >= liveness.faultsFor) {
+      injector.stop()
+      if (next > liveness.faultsFor + liveness.finishWithin) return Exit.fail(new NotFinished(whereabouts(machine)))
+    }
     scheduler.add(clock.advance())
     clock.jump(injector.jump())
   }
-  return fiber.pollUnsafe()!
 }
 
 const whereabouts = ({ clock, scheduler }: SimulatedMachine) => ({

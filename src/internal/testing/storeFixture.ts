@@ -123,10 +123,10 @@ export const refused = (
       }`
     ))
 
-/** A text of a megabyte that no compression makes small. */
-export const megabyte = (seed: string): Schema.Json => {
+/** A text of a large that no compression makes small. */
+export const large = (seed: string): Schema.Json => {
   let text = ""
-  for (let n = 0; text.length < 1_000_000; n++) text += `${seed} ${n * 2_654_435_761 % 4_294_967_296} `
+  for (let n = 0; text.length < 100_000; n++) text += `${seed} ${n * 2_654_435_761 % 4_294_967_296} `
   return text
 }
 

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import { same } from "./brokenPromise.ts"
-import { type Check, ends, LEASE, megabyte, refused } from "./storeFixture.ts"
+import { type Check, ends, large, LEASE, refused } from "./storeFixture.ts"
 
 /** Keys that have broken databases, paths and templates. */
 const hostile: ReadonlyArray<string> = [
@@ -47,11 +47,11 @@ const values: Readonly<Record<string, Schema.Json>> = {
   keys: { "": 1, "\0": 2, "a b": 3, constructor: 4 },
   prototype: JSON.parse("{\"__proto__\":{\"admin\":true}}"),
   nested: nested(200),
-  large: { file: megabyte("file"), note: "small" },
+  large: { file: large("file"), note: "small" },
   list: Array.from({ length: 5000 }, (_, n) => ({ n, text: `row ${n} of a long result` })),
-  twice: [megabyte("file"), megabyte("file")],
+  twice: [large("file"), large("file")],
   reference: { "~blob": "0".repeat(64) },
-  references: [{ "~blob": { "~blob": megabyte("inner") } }]
+  references: [{ "~blob": { "~blob": large("inner") } }]
 }
 
 export const checks: Readonly<Record<string, Check>> = {
@@ -163,7 +163,7 @@ export const checks: Readonly<Record<string, Check>> = {
 
   "a deleted session's large values leave those of others alone": ({ id, load, other, say, store, third }) =>
     Effect.gen(function*() {
-      const file = { file: megabyte("shared") }
+      const file = { file: large("shared") }
       for (const session of [id, other]) yield* say("1", { session, entries: [file, file] })
       yield* store.fork(id, { to: third, version: 1, author: "ada" })
       yield* store.delete(id)
