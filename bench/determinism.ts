@@ -1,5 +1,6 @@
 /** Simulations, records and replays; bench/README.md says what each metric is. */
 import { checkThenAct, lostWakeup, staleApproval } from "../test/fixtures/plantedBugs.ts"
+import { costOf } from "./determinism/runLog.ts"
 import { plainRuns, seedsToBug, simulatedRuns } from "./determinism/simulation.ts"
 import type { Bench } from "./harness.ts"
 
@@ -13,6 +14,18 @@ export const bench: Bench = {
       ours: simulatedRuns(500),
       baselines: { limit: 400, plain: plainRuns(500) }
     },
+    ...[
+      { name: "record", ours: costOf("record", 100), limit: 2 },
+      { name: "replay", ours: costOf("replay", 100), limit: 1.3 },
+      { name: "noop-tap", ours: costOf("noopTap", 100), limit: 1.1 }
+    ].map(({ limit, name, ours }) => ({
+      name,
+      unit: "x a plain run",
+      better: "lower" as const,
+      isolated: true,
+      ours,
+      baselines: { limit }
+    })),
     ...[
       { bug: checkThenAct, limit: 2 },
       { bug: lostWakeup, limit: 3 },

@@ -80,7 +80,9 @@ export type {
   /** @since 0.1.0 @category models */
   MemorySink,
   /** @since 0.1.0 @category models */
-  Sink
+  Sink,
+  /** @since 0.1.0 @category models */
+  Writing
 } from "./internal/runlog/sink.ts"
 
 /**
@@ -96,13 +98,15 @@ export interface RecordOptions<out R = never> {
 }
 
 /**
- * `live` has the names of the tools that run in a replay, too. Default: none.
+ * `live` has the names of the tools that run in a replay, too. Default: none. `forked` is how the log was forked, where
+ * its turns were given something else.
  *
  * @since 0.1.0
  * @category models
  */
-export interface ReplayOptions {
+export interface ReplayOptions<out E = never, out R = never> {
   readonly live?: ReadonlyArray<string> | undefined
+  readonly forked?: Pick<ForkOptions<never, E, R>, "at" | "with"> | undefined
 }
 
 /**
@@ -112,9 +116,9 @@ export interface ReplayOptions {
  * @since 0.1.0
  * @category models
  */
-export interface ForkOptions<out R = never> extends RecordOptions<R> {
+export interface ForkOptions<out R = never, out E2 = never, out R2 = never> extends RecordOptions<R> {
   readonly at: number
-  readonly with?: ((turn: TurnInfo) => TurnPlan) | undefined
+  readonly with?: ((turn: TurnInfo) => TurnPlan<E2, R2>) | undefined
 }
 
 /**
@@ -148,18 +152,18 @@ export const record: {
  * @category running
  */
 export const replay: {
-  <A, E, R>(
+  <A, E, R, E2 = never, R2 = never>(
     program: Effect.Effect<A, E, R>,
     log: RunLog,
-    options?: ReplayOptions
-  ): Effect.Effect<A, E | Diverged | Format.LogError, R>
-  <A, E, R>(
+    options?: ReplayOptions<E2, R2>
+  ): Effect.Effect<A, E | E2 | Diverged | Format.LogError, R | R2>
+  <A, E, R, E2 = never, R2 = never>(
     program: Stream.Stream<A, E, R>,
     log: RunLog,
-    options?: ReplayOptions
-  ): Stream.Stream<A, E | Diverged | Format.LogError, R>
-} = (program: Program, log: RunLog, { live }: ReplayOptions = {}) =>
-  run(program, { name: "RunLog.replay", script: () => Script.make(log, { live }) })
+    options?: ReplayOptions<E2, R2>
+  ): Stream.Stream<A, E | E2 | Diverged | Format.LogError, R | R2>
+} = (program: Program, log: RunLog, { forked, live }: ReplayOptions<unknown, unknown> = {}) =>
+  run(program, { name: "RunLog.replay", fork: forked, script: () => Script.make(log, { live }) })
 
 /**
  * Runs a program on its log up to a call, and live from there on: that call is the first one that is made. Calls that
@@ -172,19 +176,20 @@ export const replay: {
  * @category running
  */
 export const fork: {
-  <A, E, R, R2 = never>(
+  <A, E, R, R2 = never, E3 = never, R3 = never>(
     program: Effect.Effect<A, E, R>,
     log: RunLog,
-    options: ForkOptions<R2>
-  ): Effect.Effect<A, E | Diverged | Format.LogError, R | R2>
-  <A, E, R, R2 = never>(
+    options: ForkOptions<R2, E3, R3>
+  ): Effect.Effect<A, E | E3 | Diverged | Format.LogError, R | R2 | R3>
+  <A, E, R, R2 = never, E3 = never, R3 = never>(
     program: Stream.Stream<A, E, R>,
     log: RunLog,
-    options: ForkOptions<R2>
-  ): Stream.Stream<A, E | Diverged | Format.LogError, R | R2>
-} = (program: Program, log: RunLog, { at, secrets, to, with: change }: ForkOptions<unknown>) => {
+    options: ForkOptions<R2, E3, R3>
+  ): Stream.Stream<A, E | E3 | Diverged | Format.LogError, R | R2 | R3>
+} = (program: Program, log: RunLog, fork: ForkOptions<unknown, unknown, unknown>) => {
+  const { at, secrets, to } = fork
   check.positiveInteger("RunLog.fork", "at", at)
-  return run(program, { name: "RunLog.fork", to, secrets, change, script: () => Script.make(log, { forkAt: at }) })
+  return run(program, { name: "RunLog.fork", to, secrets, fork, script: () => Script.make(log, { forkAt: at }) })
 }
 
 /**

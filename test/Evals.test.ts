@@ -225,12 +225,12 @@ describe("Evals.run", () => {
       "Evals.run: trials must be a positive integer, got 0": evaluate({ trials: 0 }),
       "Evals.run: concurrency must be a positive integer, got 1.5": evaluate({ concurrency: 1.5 }),
       "Evals.run: timeout must be a positive duration, got 0": evaluate({ timeout: 0 }),
-      "Evals.run: cases must be at least one, got \"none\"": evaluate({ cases: [] }),
+      "Evals.run: cases must be at least one, got 0": evaluate({ cases: [] }),
       "Evals.run: cases must be of different names, got \"one\"": evaluate({ cases: [numbers[0], numbers[0]] }),
       "Evals.run: cases[0].name must be a text that is not empty, got \"\"": evaluate({
         cases: [{ name: "", input: 1 }]
       }),
-      "Evals.run: scorers must be at least one, got \"none\"": evaluate({ scorers: {} }),
+      "Evals.run: scorers must be at least one, got 0": evaluate({ scorers: {} }),
       "Evals.run: scorers must be named otherwise than \"pass\", which is what they say together, got \"pass\"":
         evaluate({
           scorers: { pass: () => true }

@@ -6,6 +6,7 @@ import type { PackageMissing } from "../src/Llm/AiSdk.ts"
 import * as OpenAi from "../src/Llm/OpenAi.ts"
 import type { CassetteError } from "../src/Llm/Recorded.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
+import type { LogError } from "../src/RunLog.ts"
 import * as Team from "../src/Team.ts"
 import * as Evals from "../src/testing/Evals.ts"
 
@@ -75,7 +76,7 @@ describe("Evals types", () => {
     expectTypeOf(evaluation).toEqualTypeOf<Effect.Effect<Evals.Report, never, Orders | Dictionary>>()
   })
 
-  it("cassettes provide the model of the task", () => {
+  it("cassettes and run logs provide the model of the task", () => {
     const agent = Agent.make("assistant")
     const evaluation = Evals.run("hello", {
       cases: [{ name: "ada", input: "Hello?" }],
@@ -92,6 +93,13 @@ describe("Evals types", () => {
     expectTypeOf(kept).toEqualTypeOf<
       Effect.Effect<Evals.Report, CassetteError | Config.ConfigError | PackageMissing, FileSystem.FileSystem>
     >()
+    const logged = Evals.run("hello", {
+      cases: [{ name: "ada", input: "Hello?" }],
+      task: Evals.ask(agent),
+      scorers: { brief: ({ output }) => output.length < 10 },
+      cache: Evals.runLogs("evals/logs", Scripted.model([]))
+    })
+    expectTypeOf(logged).toEqualTypeOf<Effect.Effect<Evals.Report, LogError, FileSystem.FileSystem>>()
   })
 
   it("agents and teams answer with text, or with a value of a schema", () => {

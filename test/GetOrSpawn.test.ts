@@ -1,12 +1,24 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Ref } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Logger, Ref, References, Schema } from "effect"
 import type { LanguageModel } from "effect/ai"
 import { Rpc } from "effect/rpc"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
 import * as Team from "../src/Team.ts"
-import { ask, begin, hang, outcome, outcomeOf, puppet, type PuppetRef, run, settle, turns } from "./fixtures/actors.ts"
+import {
+  ask,
+  begin,
+  hang,
+  outcome,
+  outcomeOf,
+  pass,
+  puppet,
+  type PuppetRef,
+  run,
+  settle,
+  turns
+} from "./fixtures/actors.ts"
 import { actor, play } from "./fixtures/teams.ts"
 
 const Other = Actor.make("Other", [Rpc.make("X")])
@@ -98,6 +110,31 @@ describe("Actor.getOrSpawn", () => {
       })))
   }
 
+  it.effect("an actor that drains while it restarts is waited for, too", () =>
+    run(Effect.gen(function*() {
+      const old = yield* Actor.spawn(puppet(), { name: "p" })
+      yield* outcome(ask(old, Effect.die(new Error("boom"))))
+      yield* begin(old.drain)
+      const next = yield* begin(Effect.flatMap(Actor.getOrSpawn(puppet(), { name: "p" }), (ref) => ref.ask("Ping")))
+      assert.isUndefined(next.pollUnsafe())
+      yield* pass("1 second")
+      assert.strictEqual(yield* Fiber.join(next), "pong")
+    })))
+
+  it.effect("setups that fail in time are tried one after the other", () =>
+    run(Effect.gen(function*() {
+      const failing = puppet({ setup: Effect.andThen(Effect.sleep("1 second"), Effect.fail("no")) })
+      const asking = yield* begin(Effect.forEach(
+        Array.from({ length: 5 }),
+        () => outcome(Actor.getOrSpawn(failing, { name: "p" })),
+        { concurrency: "unbounded" }
+      ))
+      yield* pass("4 seconds")
+      assert.isUndefined(asking.pollUnsafe())
+      yield* pass("1 second")
+      assert.deepStrictEqual(yield* Fiber.join(asking), ["no", "no", "no", "no", "no"])
+    })))
+
   it.effect("an actor between two incarnations is the one", () =>
     run(Effect.gen(function*() {
       const old = yield* Actor.spawn(puppet(), { name: "p" })
@@ -159,6 +196,42 @@ describe("Actor.getOrSpawn", () => {
       assert.strictEqual(outcomeOf(yield* Fiber.await(waiting)), "ParentStopped")
     }))
 
+  const op = Schema.Tuple([
+    Schema.Literals(["get", "get", "stop", "drain", "kill", "restart", "crash"]),
+    Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 3 }))
+  ])
+
+  it.effect.prop(
+    "whatever ends it meanwhile, whoever asks for it gets an actor that lives",
+    [Schema.Array(op)],
+    ([ops]) =>
+      run(Effect.gen(function*() {
+        const setup = Effect.andThen(Effect.yieldNow, Effect.sleep("1 second"))
+        const behavior = puppet({ setup, idleTimeout: "5 seconds" })
+        const get = Actor.getOrSpawn(behavior, { name: "p" })
+        const gotten: Array<unknown> = []
+        const act: Record<typeof op.Type[0], (ref: PuppetRef) => Effect.Effect<unknown>> = {
+          get: (ref) => outcome(ref.ask("Ping")),
+          stop: (ref) => ref.stop,
+          drain: (ref) => ref.drain,
+          kill: (ref) => ref.kill,
+          restart: (ref) => ref.restart,
+          crash: (ref) => outcome(ask(ref, Effect.die(new Error("boom"))))
+        }
+        const fibers = yield* Effect.forEach(ops, ([what, seconds]) =>
+          Effect.sleep(`${seconds} seconds`).pipe(
+            Effect.andThen(get),
+            Effect.tap((ref) => Effect.sync(() => gotten.push(ref.path))),
+            Effect.andThen(act[what]),
+            Effect.forkChild
+          ))
+        yield* pass("1 minute")
+        yield* pass("1 minute")
+        for (const fiber of fibers) assert.isTrue(Exit.isSuccess(fiber.pollUnsafe() ?? Exit.die("still waits")))
+        assert.deepStrictEqual(gotten, ops.map(() => "/user/p"))
+      }))
+  )
+
   it("needs, gives and fails as spawn does", () => {
     class Bank extends Context.Service<Bank, { readonly fee: number }>()("test/Bank") {}
     const behavior = Other.behavior(Effect.gen(function*() {
@@ -202,4 +275,54 @@ describe("Agent.getOrSpawn", () => {
       LanguageModel.LanguageModel | ActorSystem.ActorSystem
     >()
   })
+})
+
+describe("The logs of an actor that several ask for", () => {
+  const Diary = Actor.make("Diary", [Rpc.make("Note")])
+  const diary = Diary.behavior(Effect.succeed({ Note: () => Effect.log("noted") }))
+
+  /** The annotations and log spans of each line that `effect` and its actors log. */
+  const logged = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.suspend(() => {
+      const lines: Array<{ readonly annotations: object; readonly spans: ReadonlyArray<string> }> = []
+      const logger = Logger.make(({ fiber }) => {
+        lines.push({
+          annotations: fiber.getRef(References.CurrentLogAnnotations),
+          spans: fiber.getRef(References.CurrentLogSpans).map(([label]) => label)
+        })
+      })
+      return Effect.as(effect, lines).pipe(
+        Effect.provide(ActorSystem.layer({ name: "test" })),
+        Effect.annotateLogs({ service: "api" }),
+        Effect.provide(Logger.layer([logger]))
+      )
+    })
+
+  const request = (
+    user: string,
+    open: Effect.Effect<Actor.LocalRefOf<typeof Diary>, Actor.SpawnError, ActorSystem.ActorSystem>
+  ) =>
+    Effect.flatMap(open, (ref) => ref.ask("Note")).pipe(
+      Effect.annotateLogs({ user }),
+      Effect.withLogSpan(user)
+    )
+
+  it.effect("have nothing of the request that started it, but the annotations around the system", () =>
+    Effect.gen(function*() {
+      const shared = Actor.getOrSpawn(diary, { name: "diary" })
+      assert.deepStrictEqual(
+        yield* logged(Effect.andThen(request("ada", shared), request("bob", shared))),
+        [
+          { annotations: { service: "api", actor: "/user/diary" }, spans: [] },
+          { annotations: { service: "api", actor: "/user/diary" }, spans: [] }
+        ]
+      )
+    }))
+
+  it.effect("have the annotations of who spawned it for itself, but no log span of it", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* logged(request("ada", Actor.spawn(diary, { name: "diary" }))), [
+        { annotations: { service: "api", user: "ada", actor: "/user/diary" }, spans: [] }
+      ])
+    }))
 })

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Exit, Random, Ref, Stream } from "effect"
+import { Worker } from "node:worker_threads"
 import * as Agent from "../src/Agent.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
 import { Simulation } from "../src/testing/index.ts"
@@ -105,6 +106,12 @@ describe("Simulation.run", () => {
       assert.include(deadlock.waiting, "/user/$1 with Wait")
     }))
 
+  it.effect("takes a promise that nobody keeps for a deadlock", () =>
+    Effect.gen(function*() {
+      const { exit } = yield* Simulation.run(Effect.promise(() => new Promise<void>(() => {})), { seed: 1 })
+      assert.instanceOf(failureOf(exit), Simulation.Deadlock)
+    }))
+
   it.effect("names an Effect.fn that waits, with its place", () =>
     Effect.gen(function*() {
       const waiter = Effect.fn("waiter")(function*() {
@@ -194,6 +201,24 @@ describe("Simulation.check", () => {
       }))
   }
 
+  it.effect("says where the error of the smallest run was made", () =>
+    Effect.gen(function*() {
+      const { cause } = yield* broken(checkThenAct("planted"), { seeds: 200 })
+      assert.instanceOf(cause, Error)
+      assert.match(String(cause.stack), /the account is overdrawn\n[^]*plantedBugs\.ts:\d+/)
+    }))
+
+  it.effect("takes a task that throws for a defect of the program", () =>
+    Effect.gen(function*() {
+      const program = Effect.withFiber((fiber) => {
+        fiber.currentDispatcher.scheduleTask(() => {
+          throw new Error("thrown by a task")
+        }, 0)
+        return Effect.never
+      })
+      assert.strictEqual((yield* broken(program, { seeds: 1 })).problem, "thrown by a task")
+    }))
+
   it.effect("takes what an invariant throws for the broken promise", () =>
     Effect.gen(function*() {
       const { problem } = yield* broken(lostUpdate, {
@@ -227,7 +252,7 @@ describe("Simulation.check", () => {
       const { problem } = yield* broken(poll(5), options)
       assert.include(problem, "nobody can go on")
       const { problem: late } = yield* broken(Effect.forever(Effect.sleep("1 second")), options)
-      assert.include(late, "has not ended")
+      assert.match(late, /^the program has not ended after \d{2} steps, at [67]\d{4} ms: the program$/)
     }))
 })
 
@@ -280,6 +305,18 @@ describe("Simulation refuses", () => {
       "a file",
       Effect.promise(() => import("node:fs/promises").then((fs) => fs.readFile(import.meta.filename))),
       /a promise at .*Simulation\.test\.ts:\d+/
+    ],
+    [
+      "a worker",
+      Effect.callback<void>((resume) => {
+        new Worker("setTimeout(() => {}, 50)", { eval: true }).on("exit", () => resume(Effect.void))
+      }),
+      /WORKER at .*Simulation\.test\.ts:\d+/
+    ],
+    [
+      "another runtime",
+      Effect.promise(() => Effect.runPromise(Effect.sleep(5))),
+      /setTimeout at .*Simulation\.test\.ts:\d+/
     ],
     [
       "a timer of the platform",

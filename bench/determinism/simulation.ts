@@ -39,14 +39,20 @@ export const teamRun = Effect.gen(function*() {
   check("offer", text, "We offer tea at 2.50.")
 }).pipe(Effect.scoped, Effect.provide([model, ActorSystem.layer({ name: "bench" })]))
 
-export const simulatedRuns = (count: number): Side => () =>
-  rate(count, () => Effect.runPromise(Simulation.check(teamRun, { seeds: count })))
+export const simulatedRuns = (count: number): Side =>
+  rounds(count, (count) => Simulation.check(teamRun, { seeds: count }))
 
-export const plainRuns = (count: number): Side => () =>
-  rate(count, () =>
-    Effect.runPromise(Effect.gen(function*() {
+export const plainRuns = (count: number): Side =>
+  rounds(count, (count) =>
+    Effect.gen(function*() {
       for (let i = 0; i < count; i++) yield* teamRun
-    })))
+    }))
+
+/** Each round warms its side up again: the collection before it makes the engine drop code that it had optimized. */
+const rounds = (count: number, runs: (count: number) => Effect.Effect<void, unknown>): Side => async () => {
+  await Effect.runPromise(runs(Math.ceil(count / 5)))
+  return await rate(count, () => Effect.runPromise(runs(count)))
+}
 
 /** The median of the seeds that it takes; seeds are what they are, so one round is as good as many. */
 export const seedsToBug = (bug: (variant: Variant) => Effect.Effect<unknown, unknown>, repetitions: number): Side => {

@@ -57,7 +57,9 @@ export {
   /** @since 0.1.0 @category caches */
   type Cache,
   /** @since 0.1.0 @category caches */
-  cassettes
+  cassettes,
+  /** @since 0.1.0 @category caches */
+  runLogs
 } from "../internal/evals/cache.ts"
 export type {
   /** @since 0.1.0 @category reports */
@@ -159,7 +161,7 @@ export interface Options<C extends Case, O, E, R, S, P, CE, CR> {
   readonly concurrency?: number | "unbounded" | undefined
   /** How long a task may take before its trial has failed, and a scorer before it has no score. Default: for ever. */
   readonly timeout?: Duration.Input | undefined
-  /** Where trials are kept (`Evals.cassettes`). Default: nowhere. */
+  /** Where trials are kept (`Evals.cassettes`, `Evals.runLogs`). Default: nowhere. */
   readonly cache?: Effect.Effect<Cache<P, CE>, CE, CR> | undefined
 }
 
@@ -414,7 +416,7 @@ export const load = (file: string): Effect.Effect<Report, ReportError, FileSyste
 // -----------------------------------------------------------------------------------------------------------------
 
 const checkNames = (field: string, names: ReadonlyArray<string>): void => {
-  if (names.length === 0) Check.fail("Evals.run", field, "at least one", "none")
+  if (names.length === 0) Check.fail("Evals.run", field, "at least one", 0)
   for (const [index, name] of names.entries()) {
     Check.notEmpty("Evals.run", `${field}[${index}].name`, name)
     if (names.indexOf(name) < index) Check.fail("Evals.run", field, "of different names", name)

@@ -104,7 +104,9 @@ export class Broken extends Schema.TaggedError<Broken>("effect-troupe/testing/Br
   /** How many seeds were run. */
   runs: Schema.Int,
   /** How many runs were spent to make it smaller. */
-  attempts: Schema.Int
+  attempts: Schema.Int,
+  /** What the program ended with, or the invariant threw, in the smallest run. */
+  cause: Schema.optional(Schema.Defect())
 }) {
   override get message() {
     const { attempts, found, problem, runs, script } = this
@@ -254,8 +256,7 @@ const checkChances = (where: string, faults: FaultChances): FaultChances => {
   return faults
 }
 
-const toBroken = ({ attempts, found, problem, runs, smallest }: Found): Broken =>
-  new Broken({ problem, script: smallest, found, runs, attempts })
+const toBroken = ({ smallest, ...found }: Found): Broken => new Broken({ ...found, script: smallest })
 
 const size = ({ faults, schedule }: Script): string => {
   const count = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`

@@ -416,7 +416,8 @@ export const emit = (cell: Cell, event: (path: string, protocol: string) => Acto
   const { listeners, observer } = cell.system
   if (listeners.size === 0 && observer === undefined) return
   const value = event(cell.path, cell.definition.name)
-  for (const listener of listeners) listener(value)
+  // Whoever begins to listen because of this event is not told of it.
+  for (const listener of Array.from(listeners)) listener(value)
   if (observer !== undefined) observe(cell, observer, value)
 }
 

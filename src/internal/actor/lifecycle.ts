@@ -331,11 +331,14 @@ export const restart = (cell: Cell.Cell): Effect.Effect<void> =>
  */
 export const awaitSettled = (cell: Cell.Cell): Effect.Effect<"started" | "stopped" | "stuck"> =>
   Effect.withFiber((waiter) => {
+    const settled = cell.state === Cell.starting
+      ? awaitStart(cell, () => {})
+      : Effect.as(awaitStopped(cell), "stopped" as const)
     const wait = waitForSetup(waiter, cell)
-    if (wait === undefined) return awaitStart(cell, () => {})
+    if (wait === undefined) return settled
     return Effect.ensuring(
       Effect.suspend(() =>
-        Waits.cycleOf(Waits.runOf(waiter)!) === undefined ? awaitStart(cell, () => {}) : Effect.succeed("stuck")
+        Waits.cycleOf(Waits.runOf(waiter)!) === undefined ? settled : Effect.succeed("stuck" as const)
       ),
       Effect.sync(() => wait.status = "done")
     )

@@ -4,7 +4,8 @@
  * @internal
  */
 import * as AiError from "effect/ai/AiError"
-import type * as LanguageModel from "effect/ai/LanguageModel"
+import * as LanguageModel from "effect/ai/LanguageModel"
+import * as Model from "effect/ai/Model"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -14,9 +15,12 @@ import * as Hash from "effect/Hash"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
+import { hasProperty, isString } from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import { AgentError } from "../../AgentError.ts"
 import * as Recorded from "../../Llm/Recorded.ts"
+import * as Scripted from "../../Llm/Scripted.ts"
+import * as RunLog from "../../RunLog.ts"
 import * as Check from "../check.ts"
 
 /**
@@ -72,59 +76,54 @@ export const cassettes = <E, R>(
   R | FileSystem.FileSystem | Scope.Scope
 > => {
   Check.notEmpty("Evals.cassettes", "folder", folder)
-  return Effect.gen(function*() {
-    const fs = yield* FileSystem.FileSystem
-    const own = Layer.provide((yield* sharing)(model), Layer.succeedContext(yield* Effect.context<R>()))
+  return keep(folder, model, {
+    extension: "json",
+    broken: (file, problem) => new Recorded.CassetteError({ file, problem }),
+    play: (file, body) => {
+      const replaying: OnlyModel<Recorded.CassetteError, FileSystem.FileSystem> = Recorded.replay(file, options)
+      return Effect.flatMap(Effect.provide(body, replaying), (exit) => {
+        const misfit = misfitOf(exit)
+        return misfit === undefined
+          ? Effect.succeed(exit)
+          : Effect.fail(new Recorded.CassetteError({ file, problem: otherRequests(misfit.reason.message) }))
+      })
+    },
+    record: (file, body, model) => Effect.provide(body, Recorded.record(file, options)(model))
+  })
+}
 
-    const play = Effect.fnUntraced(function*<A, E1, R1>(
-      file: string,
-      body: Effect.Effect<Exit.Exit<A, E1>, never, R1>
-    ) {
-      const replaying: Layer.Layer<LanguageModel.LanguageModel, Recorded.CassetteError, FileSystem.FileSystem> =
-        Recorded
-          .replay(file, options)
-      const exit = yield* Effect.provide(body, replaying)
-      const misfit = misfitOf(exit)
-      if (misfit === undefined) return exit
-      const problem = `is a recording of other requests; delete it to record these. ${misfit.reason.message}`
-      return yield* new Recorded.CassetteError({ file, problem })
-    })
-
-    const record = Effect.fnUntraced(function*<A, E1, R1, E2, R2>(
-      file: string,
-      body: Effect.Effect<Exit.Exit<A, E1>, never, R1>,
-      model: Layer.Layer<LanguageModel.LanguageModel, E2, R2>
-    ) {
-      // It gets its name when the trial has ended: half a recording would be a wrong one.
-      const unfinished = `${file}.unfinished`
-      yield* orCassetteError(file, fs.makeDirectory(file.slice(0, file.lastIndexOf("/")), { recursive: true }))
-      const exit = yield* Effect.provide(body, Recorded.record(unfinished, options)(model)).pipe(
-        Effect.onExit((exit) => Exit.isSuccess(exit) ? Effect.void : Effect.ignore(fs.remove(unfinished)))
-      )
-      yield* orCassetteError(file, fs.rename(unfinished, file))
-      return exit
-    })
-
-    const around = <A, E1, R1, E2, R2>(
-      key: string,
-      body: Effect.Effect<Exit.Exit<A, E1>, never, R1>,
-      model: Layer.Layer<LanguageModel.LanguageModel, E2, R2>
-    ) => {
-      const file = `${folder}/${key}.json`
-      return Effect.flatMap(
-        orCassetteError(file, fs.exists(file)),
-        (exists): Effect.Effect<
-          Exit.Exit<A, E1>,
-          E2 | Recorded.CassetteError,
-          Exclude<R1, LanguageModel.LanguageModel> | R2 | FileSystem.FileSystem
-        > => exists ? play(file, body) : record(file, body, model)
-      ).pipe(Effect.provideService(FileSystem.FileSystem, fs))
-    }
-
-    return {
-      trial: (trial, key) => around(key, trial, own),
-      judge: (judging, model, key) => around(key, judging, model)
-    }
+/**
+ * Keeps a run log (`RunLog`) of each trial in a folder, and one of each judge in it.
+ *
+ * As `cassettes`, but of all that comes into a trial: models that agents have for themselves are kept, too, tools don't run
+ * again, but for those in `live`, and a replay takes no time. In exchange a trial must be all that its log is of: it fails
+ * with `RunLog.LogError` where an `ActorSystem` is provided outside of the task, and calls to a model by other ways than an
+ * agent's are not kept. A model that an agent has for itself is built in a replay as well.
+ *
+ * @since 0.1.0
+ * @category caches
+ */
+export const runLogs = <E, R>(
+  folder: string,
+  model: Layer.Layer<LanguageModel.LanguageModel, E, R>,
+  { live, secrets }: RunLog.ReplayOptions & Recorded.Options = {}
+): Effect.Effect<
+  Cache<LanguageModel.LanguageModel, E | RunLog.LogError>,
+  never,
+  R | FileSystem.FileSystem | Scope.Scope
+> => {
+  Check.notEmpty("Evals.runLogs", "folder", folder)
+  return keep(folder, model, {
+    extension: "jsonl",
+    broken: (log, problem) => new RunLog.LogError({ log, problem }),
+    play: (file, body) =>
+      Effect.flatMap(RunLog.load(file), (log) => Effect.provide(RunLog.replay(body, log, { live }), modelOf(log))).pipe(
+        Effect.catchTag(
+          "Diverged",
+          ({ message }) => Effect.fail(new RunLog.LogError({ log: file, problem: otherRequests(message) }))
+        )
+      ),
+    record: (file, body, model) => Effect.provide(RunLog.record(body, { to: RunLog.file(file), secrets }), model)
   })
 }
 
@@ -171,11 +170,80 @@ export const keyPart = (name: string): string => {
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-const orCassetteError = <A>(
-  file: string,
-  effect: Effect.Effect<A, PlatformError>
-): Effect.Effect<A, Recorded.CassetteError> =>
-  Effect.mapError(effect, ({ message }) => new Recorded.CassetteError({ file, problem: message }))
+type OnlyModel<E, R> = Layer.Layer<LanguageModel.LanguageModel, E, R>
+
+/** A way of keeping trials in files. */
+interface Way<E> {
+  readonly extension: string
+  readonly broken: (file: string, problem: string) => E
+  readonly play: <A, E1, R1>(
+    file: string,
+    body: Effect.Effect<Exit.Exit<A, E1>, never, R1>
+  ) => Effect.Effect<Exit.Exit<A, E1>, E, Exclude<R1, LanguageModel.LanguageModel> | FileSystem.FileSystem>
+  readonly record: <A, E1, R1, E2, R2>(
+    file: string,
+    body: Effect.Effect<Exit.Exit<A, E1>, never, R1>,
+    model: OnlyModel<E2, R2>
+  ) => Effect.Effect<
+    Exit.Exit<A, E1>,
+    E | E2,
+    Exclude<R1, LanguageModel.LanguageModel> | R2 | FileSystem.FileSystem
+  >
+}
+
+const keep = <E, R, E1>(
+  folder: string,
+  model: OnlyModel<E, R>,
+  { broken, extension, play, record }: Way<E1>
+): Effect.Effect<
+  Cache<LanguageModel.LanguageModel, E | E1>,
+  never,
+  R | FileSystem.FileSystem | Scope.Scope
+> =>
+  Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    const own = Layer.provide((yield* sharing)(model), Layer.succeedContext(yield* Effect.context<R>()))
+
+    const around = Effect.fnUntraced(
+      function*<A, E2, R2, E3, R3>(
+        key: string,
+        body: Effect.Effect<Exit.Exit<A, E2>, never, R2>,
+        model: OnlyModel<E3, R3>
+      ) {
+        const file = `${folder}/${key}.${extension}`
+        const trying = Effect.mapError(({ message }: PlatformError) => broken(file, message))
+        if (yield* trying(fs.exists(file))) return yield* play(file, body)
+        // It gets its name when the trial has ended: half a recording would be a wrong one.
+        const unfinished = `${file}.unfinished`
+        yield* trying(fs.makeDirectory(file.slice(0, file.lastIndexOf("/")), { recursive: true }))
+        const exit = yield* Effect.onExit(
+          record(unfinished, body, model),
+          (exit) => Exit.isSuccess(exit) ? Effect.void : Effect.ignore(fs.remove(unfinished))
+        )
+        yield* trying(fs.rename(unfinished, file))
+        return exit
+      },
+      Effect.provideService(FileSystem.FileSystem, fs)
+    )
+
+    return {
+      trial: (trial, key) => around(key, trial, own),
+      judge: (judging, model, key) => around(key, judging, model)
+    }
+  })
+
+const otherRequests = (difference: string): string =>
+  `is a recording of other requests; delete it to record these. ${difference}`
+
+/** A model of the name that the recorded one had, which a replay never asks. */
+const modelOf = ({ entries }: RunLog.RunLog): OnlyModel<never, never> => {
+  const request = entries.find((entry) => entry._tag === "Call" && entry.kind === "model")
+  const name = request?._tag === "Call" && hasProperty(request.request, "model") ? request.request.model : undefined
+  return Layer.effectContext(Effect.map(Layer.build(Scripted.model([])), (services) => {
+    const model = Context.pick(LanguageModel.LanguageModel)(services)
+    return isString(name) ? Context.add(model, Model.ModelName, name) : model
+  }))
+}
 
 /** The error of a request that a cassette doesn't have. */
 const misfitOf = (exit: Exit.Exit<unknown, unknown>): AiError.AiError | undefined => {

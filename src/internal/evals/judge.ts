@@ -39,7 +39,7 @@ export const judge = <
   { model, rubric, show = shown }: JudgeOptions<T, E, R>
 ): Scorer<T, CannotScore, R> => {
   const criteria = isString(rubric) ? [rubric] : rubric
-  if (criteria.length === 0) Check.fail("Evals.judge", "rubric", "at least one criterion", "none")
+  if (criteria.length === 0) Check.fail("Evals.judge", "rubric", "at least one criterion", 0)
   for (const criterion of criteria) Check.notEmpty("Evals.judge", "rubric", criterion)
   const verdicts = Schema.Struct(Object.fromEntries(criteria.map((_, index) => [keyOf(index), Verdict])))
   const agent = Agent.make("judge", { instructions: instructionsFor(criteria) })

@@ -105,7 +105,9 @@ export const redactPieces = (
 
 /** Whether a JSON text may have a secret in it: quick, and never wrong where it says no. */
 export const isSuspicious = (json: string, { escaped, pattern }: Secrets): boolean => {
-  if (suspicious.test(json) || escaped) return true
+  if (escaped || secretTail.test(json) || secretMarks.some((mark) => json.includes(mark))) return true
+  const lower = json.toLowerCase()
+  if (secretNames.some((name) => lower.includes(name))) return true
   if (pattern === undefined) return false
   pattern.lastIndex = 0
   return pattern.test(json)
@@ -159,18 +161,24 @@ const formsOf = (value: string): ReadonlyArray<string> => [
   ...[0, 1, 2].flatMap((offset) => base64Pattern(value, offset))
 ]
 
-/** A character as it is, after a backslash, or percent-encoded. */
+/** A character as it is, after backslashes, by its code as some write it in JSON, or percent-encoded. */
 const charPattern = (char: string): string =>
   /[A-Za-z0-9]/.test(char)
     ? char
-    : `(?:\\\\?${RegExp_.escape(char)}|${percentPattern(char)}${char === " " ? "|\\+" : ""})`
+    : `(?:\\\\{0,3}${RegExp_.escape(char)}|${codePattern(char)}|${percentPattern(char)}${char === " " ? "|\\+" : ""})`
+
+/** The escapes of JSON, as in `\u002B`; in the text of another JSON value they have more backslashes. */
+const codePattern = (char: string): string =>
+  Array.from(
+    { length: char.length },
+    (_, index) => `\\\\{1,3}u${anyCase(char.charCodeAt(index).toString(16).padStart(4, "0"))}`
+  ).join("")
+
+const anyCase = (hex: string): string => hex.replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`)
 
 /** Percent-encoded once or more often, with digits in capitals or not. */
 const percentPattern = (char: string): string =>
-  Array.from(utf8.encode(char), (byte) => {
-    const hex = byte.toString(16).padStart(2, "0")
-    return `%(?:25)*${hex.replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`)}`
-  }).join("")
+  Array.from(utf8.encode(char), (byte) => `%(?:25)*${anyCase(byte.toString(16).padStart(2, "0"))}`).join("")
 
 /** Shorter ones are found in texts that have nothing to do with the secret. */
 const minBase64 = 8
@@ -223,8 +231,32 @@ const secretText = new RegExp(
   "g"
 )
 
-/** As above in the text of a JSON value, where escapes hide the beginning of words and of fields. */
-const suspicious = new RegExp(
-  `${secretText.source.replaceAll("\\b", "")}|(?:Bearer|Basic)\\\\|(?:${secretName})\\\\*"`,
-  "i"
-)
+/** Something that each text has which `secretText` or `secretFieldText` finds, also where it is escaped. */
+const secretMarks = [
+  "AIza",
+  "ya29.",
+  "AQ.",
+  "AKIA",
+  "ASIA",
+  "eyJ",
+  "Bearer",
+  "Basic",
+  "key=",
+  "token=",
+  "@",
+  "PRIVATE KEY"
+]
+
+const secretTail = /[-_][\w-]{16}/
+
+const secretNames = [
+  "authorization",
+  "cookie",
+  "apikey",
+  "api_key",
+  "api-key",
+  "secret",
+  "password",
+  "_token",
+  "-token"
+]

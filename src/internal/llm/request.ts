@@ -40,18 +40,24 @@ export const fromCallOptions = (
     (tools) => make(Prompt.make(prompt), tools, toolChoice, schema && { objectName, schema })
   )
 
-/** The request of a turn, whose settings are known. */
-export const fromTurn = (
-  { prompt, settings, toolChoice, tools }: {
-    readonly prompt: Prompt.Prompt
-    readonly tools: ReadonlyArray<Tool.Any>
-    readonly toolChoice: LanguageModel.ToolChoice<string>
-    readonly settings: Settings
-  }
-): RequestJson => withSettings(prompt, tools, toolChoice, undefined, settings)
-
 /** The messages of a prompt, as JSON. */
 export const encodePrompt = (prompt: Prompt.Prompt): ReadonlyArray<MessageJson> => encodeMessages()(prompt).content
+
+/** The settings that shape an answer, if there are any. */
+export const settingsJson = (all: Settings): { readonly settings?: Schema.Json } => {
+  const { headers: _, maxResponseBytes: _2, ...settings } = all
+  for (const _ in settings) return { settings: toJson(settings) }
+  return {}
+}
+
+/** A tool as the request has it. Its schema is the same for as long as there is the tool, so it is made once. */
+export const toolJson = (tool: Tool.Any): Schema.Json => {
+  const known = toolsJson.get(tool)
+  if (known !== undefined) return known
+  const json = makeToolJson(tool)
+  toolsJson.set(tool, json)
+  return json
+}
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -61,32 +67,15 @@ const make = (
   prompt: Prompt.Prompt,
   tools: ReadonlyArray<Tool.Any>,
   toolChoice: LanguageModel.ToolChoice<string>,
-  object: Asked | undefined
+  object: { readonly objectName: string | undefined; readonly schema: Schema.Top } | undefined
 ): Effect.Effect<RequestJson> =>
-  Effect.map(RequestSettings, (settings) => withSettings(prompt, tools, toolChoice, object, settings))
-
-/** The object that an answer is asked to be. */
-interface Asked {
-  readonly objectName: string | undefined
-  readonly schema: Schema.Top
-}
-
-const withSettings = (
-  prompt: Prompt.Prompt,
-  tools: ReadonlyArray<Tool.Any>,
-  toolChoice: LanguageModel.ToolChoice<string>,
-  object: Asked | undefined,
-  all: Settings
-): RequestJson => {
-  const { headers: _, maxResponseBytes: _2, ...settings } = all
-  return {
+  Effect.map(RequestSettings, (settings) => ({
     prompt: encodePrompt(prompt),
     tools: tools.map(toolJson),
     toolChoice: toJson(toolChoice),
     ...(object && { object: { name: object.objectName ?? "", schema: jsonSchemaOf(object.schema) } }),
-    ...(Object.keys(settings).length > 0 && { settings: toJson(settings) })
-  }
-}
+    ...settingsJson(settings)
+  }))
 
 const encodeMessages = lazy(() =>
   Schema.encodeSync(Schema.toCodecJson(Prompt.Prompt)) as (
@@ -102,7 +91,9 @@ const toolsOf = (toolkit: CallOptions["toolkit"]): Effect.Effect<ReadonlyArray<T
     ? Effect.succeed(Object.values(toolkit.tools))
     : Effect.map(toolkit, ({ tools }) => Object.values(tools))
 
-const toolJson = (tool: Tool.Any): Schema.Json =>
+const toolsJson = new WeakMap<Tool.Any, Schema.Json>()
+
+const makeToolJson = (tool: Tool.Any): Schema.Json =>
   Tool.isProviderDefined(tool)
     ? { name: tool.name, args: toJson(tool.args) }
     : {

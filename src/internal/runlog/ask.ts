@@ -7,7 +7,6 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import * as Queue from "effect/Queue"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { Answer, Codec } from "./codec.ts"
@@ -23,7 +22,8 @@ export interface Question<I, A, E, R> {
   readonly isLive?: boolean
 }
 
-export type Answers<I, A, E> = Queue.Dequeue<Answer<I, A, E>>
+/** Gives the next answer. */
+export type Answers<I, A, E> = Effect.Effect<Answer<I, A, E>>
 
 /** Makes a call. Its answers come one after the other, the last one is its exit. */
 export const answers = Effect.fnUntraced(function*<I, A, E, R>(
@@ -35,14 +35,15 @@ export const answers = Effect.fnUntraced(function*<I, A, E, R>(
     question,
     key: World.call(world, question.call).key,
     context: yield* Effect.context<R>(),
-    queue: yield* Queue.unbounded<Answer<I, A, E>>(),
+    ready: [],
+    take: undefined,
     fiber: undefined,
     answered: false,
     ended: false
   }
   begin(asked)
   yield* Effect.addFinalizer(() => finish(asked))
-  return asked.queue
+  return next(asked)
 })
 
 /** Makes a call and waits for its end. */
@@ -50,7 +51,8 @@ export const answer = <I, A, E, R>(
   world: World.World,
   question: Question<I, A, E, R>,
   onItem: (item: I) => Effect.Effect<void>
-): Effect.Effect<A, E, R> => Effect.scoped(Effect.flatMap(answers(world, question), (queue) => drain(queue, onItem)))
+): Effect.Effect<A, E, R> =>
+  Effect.scoped(Effect.flatMap(answers(world, question), (answers) => drain(answers, onItem)))
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -61,7 +63,8 @@ interface Asked<I, A, E, R> {
   readonly question: Question<I, A, E, R>
   readonly key: string
   readonly context: Context.Context<R>
-  readonly queue: Queue.Queue<Answer<I, A, E>>
+  readonly ready: Array<Answer<I, A, E>>
+  take: ((answer: Effect.Effect<Answer<I, A, E>>) => void) | undefined
   fiber: Fiber.Fiber<A, E> | undefined
   /** Whether it has had any answer, and the last one. */
   answered: boolean
@@ -101,8 +104,23 @@ const deliver = <I, A, E, R>(self: Asked<I, A, E, R>, answer: Answer<I, A, E>): 
     self.ended = true
     World.forget(self.world, self.key)
   }
-  Queue.offerUnsafe(self.queue, answer)
+  const { take } = self
+  if (take === undefined) return void self.ready.push(answer)
+  self.take = undefined
+  take(Effect.succeed(answer))
 }
+
+const next = <I, A, E, R>(self: Asked<I, A, E, R>): Answers<I, A, E> =>
+  Effect.suspend(() => {
+    const answer = self.ready.shift()
+    if (answer !== undefined) return Effect.succeed(answer)
+    return Effect.callback<Answer<I, A, E>>((resume) => {
+      self.take = resume
+      return Effect.sync(() => {
+        self.take = undefined
+      })
+    })
+  })
 
 /** The rest of the recorded answers, if they were recorded to their end; else a call that has begun can't be made. */
 const goLive = <I, A, E, R>(self: Asked<I, A, E, R>, left: ReadonlyArray<Schema.Json>): void => {
@@ -120,15 +138,15 @@ const finish = <I, A, E, R>(self: Asked<I, A, E, R>): Effect.Effect<void> =>
   Effect.suspend(() => {
     if (self.ended) return Effect.void
     World.leave(self.world, () => self.fiber?.interruptUnsafe())
-    return Effect.ignoreCause(drain(self.queue, () => Effect.void))
+    return Effect.ignoreCause(drain(next(self), () => Effect.void))
   })
 
 const drain = Effect.fnUntraced(function*<I, A, E>(
-  queue: Answers<I, A, E>,
+  answers: Answers<I, A, E>,
   onItem: (item: I) => Effect.Effect<void>
 ): Effect.fn.Return<A, E> {
   while (true) {
-    const answer = yield* Queue.take(queue)
+    const answer = yield* answers
     if (answer._tag === "Exit") return yield* answer.exit
     yield* onItem(answer.item)
   }

@@ -73,6 +73,38 @@ const asItIs = <A>(): Codec<A> => ({ encode: (value) => toJson(value), decode: (
 
 export const nothing: Codec<void> = { encode: () => null, decode: () => undefined }
 
+/** A message of a request; one with files or other things that JSON does not have goes through its schema. */
+export const encodeMessage = (message: Prompt.Message): unknown => {
+  const { content, role } = message
+  if (typeof content === "string") return { role, content, ...optionsOf(message) }
+  return isPlain(content)
+    ? { role, content: content.map(plainPart), ...optionsOf(message) }
+    : anyMessage.encode(message)
+}
+
+const isPlain = (content: ReadonlyArray<{ readonly type: string }>): boolean =>
+  content.every((part) => part.type !== "file" && !("modelOutput" in part))
+
+const anyMessage = fromSchema(() => Prompt.Message)
+
+const plainPart = (part: PromptPart): unknown => {
+  if (part.type === "tool-use") return part
+  const { "~effect/ai/Prompt/Part": _, options, ...rest } = part
+  for (const _ in options) return { ...rest, options }
+  return rest
+}
+
+interface PromptPart {
+  readonly type: string
+  readonly "~effect/ai/Prompt/Part"?: string
+  readonly options?: object
+}
+
+const optionsOf = ({ options }: { readonly options: object }) => {
+  for (const _ in options) return { options }
+  return undefined
+}
+
 /** A part whose fields are JSON already is taken as it is. */
 const encodePart = (part: Part): unknown => {
   switch (part.type) {
@@ -116,11 +148,20 @@ const anyEvent = fromSchema(() => AgentEvent)
 export const encodeEvent = (event: AgentEvent): Schema.Json => {
   switch (event._tag) {
     case "File":
-    case "Completed":
       return anyEvent.encode(event)
+    case "Completed":
+      return encodeCompleted(event)
     default:
       return retype(event)
   }
+}
+
+const encodeCompleted = (event: Extract<AgentEvent, { readonly _tag: "Completed" }>): Schema.Json => {
+  const { response } = event
+  const { entries } = response.transcript
+  if (!entries.every(({ content }) => isPlain(content))) return anyEvent.encode(event)
+  const transcript = entries.map((entry) => Object.assign({}, entry, { content: entry.content.map(plainPart) }))
+  return retype({ ...event, response: { ...response, transcript } })
 }
 
 export const events: Codec<ReadonlyArray<AgentEvent>> = {
@@ -134,7 +175,7 @@ const modelOutput = fromSchema(() => Schema.Array(Prompt.ToolModelOutputPart))
 
 export const outcome: Codec<Outcome> = {
   encode: ({ modelOutput: output, ...outcome }) => ({
-    ...retype<Schema.JsonObject>(toJson(outcome)),
+    ...retype<Schema.JsonObject>(outcome),
     ...(output && { modelOutput: modelOutput.encode(output) })
   }),
   decode: (json) => {

@@ -13,7 +13,7 @@ export const version = 1
 export const Header = Schema.Struct({
   runLog: Schema.Literal(version),
   seed: Schema.Int,
-  startedAt: Schema.Finite
+  startedAt: Schema.Int
 })
 
 export type Header = typeof Header.Type
@@ -136,6 +136,8 @@ export interface RunLog {
   readonly seed: number
   readonly startedAt: number
   readonly entries: ReadonlyArray<Entry>
+  /** The lines of the entries. */
+  readonly lines: ReadonlyArray<string>
   readonly complete: boolean
 }
 

@@ -39,7 +39,7 @@ export const parse = (text: string, log: string): Effect.Effect<RunLog, LogError
       const { seed, startedAt } = yield* readHeader(state, first)
       const entries: Array<Entry> = []
       for (const [index, line] of rest.entries()) entries.push(yield* readEntry(state, line, index + 2))
-      return { seed, startedAt, entries, complete: state.ended }
+      return { seed, startedAt, entries, lines: rest, complete: state.ended }
     })
   })
 

@@ -3,16 +3,13 @@
  *
  * @internal
  */
-import type * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import type * as Redacted from "effect/Redacted"
 import * as Scheduler from "effect/Scheduler"
-import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { Approvals } from "../../Approvals.ts"
 import { Observer } from "../../Observer.ts"
@@ -22,12 +19,14 @@ import type { TurnInfo, TurnPlan } from "../agent/agent.ts"
 import { PlanOverride } from "../agent/planOverride.ts"
 import { OnSecrets } from "../llm/secretsUsed.ts"
 import * as Pushed from "../pushed.ts"
+import { retype } from "../retype.ts"
 import { version } from "./entry.ts"
 import { LogError } from "./format.ts"
 import * as Journal from "./journal.ts"
 import type { Script } from "./script.ts"
 import * as Seams from "./seams.ts"
-import type { Sink } from "./sink.ts"
+import * as Services from "./services.ts"
+import type { Sink, Writing } from "./sink.ts"
 import * as World from "./world.ts"
 
 /** How a program is run. */
@@ -37,7 +36,11 @@ export interface How<R> {
   readonly script?: (() => Script) | undefined
   readonly to?: Sink<R> | undefined
   readonly secrets?: ReadonlyArray<Redacted.Redacted> | undefined
-  readonly change?: ((turn: TurnInfo) => TurnPlan) | undefined
+  /** From which call on turns are given something else. */
+  readonly fork?: {
+    readonly at: number
+    readonly with?: ((turn: TurnInfo) => TurnPlan<unknown, unknown>) | undefined
+  } | undefined
 }
 
 export const effect = <A, E, R, R2>(how: How<R2>, program: Effect.Effect<A, E, R>) => inWorld(how, () => program)
@@ -62,7 +65,7 @@ export const stream = <A, E, R, R2>(how: How<R2>, program: Stream.Stream<A, E, R
 // -----------------------------------------------------------------------------------------------------------------
 
 const inWorld = <A, E, R, R2>(
-  { change, name, script: makeScript, secrets = [], to }: How<R2>,
+  { fork, name, script: makeScript, secrets = [], to }: How<R2>,
   program: (world: World.World) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E | World.Diverged | LogError, R | R2> =>
   Effect.scoped(Effect.gen(function*() {
@@ -75,16 +78,16 @@ const inWorld = <A, E, R, R2>(
     const script = makeScript?.()
     const seed = script?.log.seed ?? (yield* Random.nextIntBetween(0, 0x7fffffff))
     const startedAt = script?.log.startedAt ?? (yield* Clock.currentTimeMillis)
-    const writer = to && (yield* writerTo(to))
+    const writer = to && (yield* to.open)
     const journal = writer && Journal.make({ runLog: version, seed, startedAt }, secrets, writer.append)
     const world = World.make({ outside: outsideOf(services, journal), startedAt, journal, script })
     const random = yield* Random.withSeed(Random.Random, seed)
     const inside = insideOf(world, services, random)
-    const context = change === undefined
+    const context = fork?.with === undefined
       ? inside
-      : Context.add(inside, PlanOverride, Seams.plan(world, script?.forkAt ?? 1, change))
+      : Context.add(inside, PlanOverride, Seams.plan(world, fork.at, retype(fork.with)))
     const run = World.run(world, program(world), context)
-    return yield* writer === undefined ? run : writer.during(run)
+    return yield* writer === undefined ? run : during(writer, run)
   }))
 
 /** The services of what is made live. */
@@ -113,8 +116,8 @@ const insideOf = <R>(
 ): Context.Context<R> => {
   const approvals = Context.getOrUndefined(services, Approvals)
   const inside = services.pipe(
-    Context.add(Scheduler.Scheduler, World.scheduler(world)),
-    Context.add(Clock.Clock, World.clock(world)),
+    Context.add(Scheduler.Scheduler, Services.scheduler(world)),
+    Context.add(Clock.Clock, Services.clock(world)),
     Context.add(Random.Random, random),
     Context.add(Tap, Seams.tap(world, Context.get(services, Tap))),
     Context.add(Observer, Seams.observer(world, Context.get(services, Observer)))
@@ -122,24 +125,14 @@ const insideOf = <R>(
   return approvals === undefined ? inside : Context.add(inside, Approvals, Seams.approvals(world, approvals))
 }
 
-interface Writer {
-  readonly append: (text: string) => void
-  /** Ends the program if the log can't be written, and waits for the rest of the log. */
-  readonly during: <A, E, R>(program: Effect.Effect<A, E, R>) => Effect.Effect<A, E | LogError, R>
+/** Ends the program if the log can't be written, and waits for the rest of the log. */
+const during = <A, E, R>(
+  { end, failure }: Writing,
+  program: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | LogError, R> => {
+  const watched = failure === undefined ? program : Effect.raceFirst(program, failure)
+  return Effect.matchCauseEffect(watched, {
+    onFailure: (cause) => Effect.andThen(Effect.ignoreCause(end), Effect.failCause(cause)),
+    onSuccess: (value) => Effect.as(end, value)
+  })
 }
-
-const writerTo = Effect.fnUntraced(function*<R>(to: Sink<R>): Effect.fn.Return<Writer, LogError, R | Scope.Scope> {
-  const append = yield* to.open
-  const queue = yield* Queue.unbounded<string, Cause.Done>()
-  const writing = yield* Effect.forkScoped(
-    Stream.runForEachArray(Stream.fromQueue(queue), (texts) => append(texts.join("")))
-  )
-  return {
-    append: (text) => void Queue.offerUnsafe(queue, text),
-    during: (program) =>
-      Effect.raceFirst(program, Effect.andThen(Fiber.join(writing), Effect.never)).pipe(
-        Effect.onExit(() => Effect.andThen(Queue.end(queue), Fiber.await(writing))),
-        Effect.tap(() => Fiber.join(writing))
-      )
-  }
-})

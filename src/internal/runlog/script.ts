@@ -4,7 +4,6 @@
  * @internal
  */
 import type * as Schema from "effect/Schema"
-import { lazy } from "../lazy.ts"
 import { isRedactionOf } from "../llm/redact.ts"
 import { contentOf, Diverged, nameOf } from "./diverged.ts"
 import type { Call, Entry, Input, RunLog } from "./entry.ts"
@@ -35,7 +34,7 @@ export const next = ({ cursor, log }: Script): Entry | undefined => log.entries[
 /** Takes what the program has done, if it is next; tells how it differs otherwise. */
 export const expect = (self: Script, entry: Entry, calls: number): Diverged | undefined => {
   const recorded = next(self)
-  if (recorded !== undefined && isSame(recorded, entry)) {
+  if (recorded !== undefined && isSame(recorded, self.log.lines[self.cursor], entry)) {
     self.cursor++
     return undefined
   }
@@ -90,19 +89,12 @@ export const left = ({ cursor, log }: Script): ReadonlyMap<string, ReadonlyArray
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-/** The texts of entries, which are compared: they are made once for all replays of a log. */
-const texts = new WeakMap<Entry, () => { readonly text: string }>()
-
-const textOf = (entry: Entry): string => {
-  const known = texts.get(entry)
-  if (known !== undefined) return known().text
-  const make = lazy(() => ({ text: JSON.stringify(entry) }))
-  texts.set(entry, make)
-  return make().text
+/** A log that was changed by hand may have other spaces in its lines. */
+const isSame = (recorded: Entry, line: string | undefined, now: Entry): boolean => {
+  if (recorded._tag !== now._tag) return false
+  const text = JSON.stringify(now)
+  return line === text || isRedactionOf(JSON.stringify(recorded), text)
 }
-
-const isSame = (recorded: Entry, now: Entry): boolean =>
-  recorded._tag === now._tag && isRedactionOf(textOf(recorded), JSON.stringify(now))
 
 const differ = (
   { log }: Script,

@@ -8,7 +8,6 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Pull from "effect/Pull"
-import * as Queue from "effect/Queue"
 import type * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { AgentEvent } from "../../AgentEvent.ts"
@@ -41,7 +40,7 @@ export const tap = (world: World.World, outer: Tap.Tap | undefined): Tap.Tap => 
     if (world.phase === "over" || call.runs !== "handler") return made(call.emit)
     const { name, params } = call
     return answer(world, {
-      call: { ...placeOf("tool", call), request: { name, params: toJson(params) } },
+      call: { ...placeOf("tool", call), request: { name, params: retype(params) } },
       codec: toolAnswer,
       live: made,
       isLive: world.script?.liveTools.has(name) === true
@@ -104,7 +103,7 @@ export const approvals = (
           ...(parent && { parent }),
           turn: turnOf(path),
           path,
-          request: { name: tool, params: toJson(params) }
+          request: { name: tool, params: retype(params) }
         },
         codec: Codec.answer(Codec.request, Codec.decision, Codec.never),
         live: (item) => outer.request(call, { problemOf: waiting.problemOf, requested: item })
@@ -155,8 +154,14 @@ const placeOf = (kind: Call["kind"], { agent, parent, path, run, turn }: Tap.Cal
   path
 })
 
-const modelRequest = (call: Tap.ModelCall): Schema.Json =>
-  retype({ ...(call.model !== undefined && { model: call.model }), ...ModelRequest.fromTurn(call) })
+const modelRequest = ({ model, prompt, settings, toolChoice, tools }: Tap.ModelCall): Schema.Json =>
+  retype({
+    ...(model !== undefined && { model }),
+    prompt: prompt.content.map(Codec.encodeMessage),
+    tools: tools.map(ModelRequest.toolJson),
+    toolChoice,
+    ...ModelRequest.settingsJson(settings)
+  })
 
 const listCall = (method: string, request: Schema.Json = null) => ({
   kind: "approval" as const,
@@ -181,15 +186,15 @@ const decided = (
 /** The turn in the path of a call. */
 const turnOf = (path: string): number => Number(path.split("/").at(-2)?.split("~")[0] ?? 0)
 
-const items = <I, E>(queue: Answers<ReadonlyArray<I>, unknown, E>): Stream.Stream<I, E> =>
-  Stream.fromPull(Effect.succeed(pull(queue)))
+const items = <I, E>(answers: Answers<ReadonlyArray<I>, unknown, E>): Stream.Stream<I, E> =>
+  Stream.fromPull(Effect.succeed(pull(answers)))
 
 const pull = <I, E>(
-  queue: Answers<ReadonlyArray<I>, unknown, E>
+  answers: Answers<ReadonlyArray<I>, unknown, E>
 ): Pull.Pull<Arr.NonEmptyReadonlyArray<I>, E> =>
-  Effect.flatMap(Queue.take(queue), (answer) => {
+  Effect.flatMap(answers, (answer) => {
     if (answer._tag === "Item") {
-      return Arr.isReadonlyArrayNonEmpty(answer.item) ? Effect.succeed(answer.item) : pull(queue)
+      return Arr.isReadonlyArrayNonEmpty(answer.item) ? Effect.succeed(answer.item) : pull(answers)
     }
     return Exit.isSuccess(answer.exit) ? Cause.done() : Exit.failCause(answer.exit.cause)
   })

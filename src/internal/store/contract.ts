@@ -405,6 +405,8 @@ export interface Store {
   readonly renew: (claim: Claim, lease: Duration.Input) => Effect.Effect<void, StoreError>
   /** Gives the turn up as if it had never been sent. */
   readonly release: (claim: Claim) => Effect.Effect<void, StoreError>
+  /** Takes a turn that waits out of the queue, as if it had never been sent; false if it does not wait. */
+  readonly withdraw: (session: string, turn: string) => Effect.Effect<boolean, StoreError>
   /** Adds a journal row; a second time does nothing. */
   readonly record: (claim: Claim, entry: JournalEntry) => Effect.Effect<void, StoreError>
   /** Puts a call on the list of those that wait; a second time does nothing. */

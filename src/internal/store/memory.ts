@@ -50,6 +50,11 @@ export const makeMemory = Effect.sync((): Contract.Store => {
         session.until = now + Duration.toMillis(lease)
       }),
     release: (claim) => held(store, "release", claim, (session) => endTurn(session, claim.turn)),
+    withdraw: (id, turn) =>
+      step("withdraw", { session: id, turn }, () => {
+        const session = store.sessions.get(id)
+        return session !== undefined && session.claimed !== turn && session.turns.delete(turn)
+      }),
     record: (claim, entry) =>
       step("record", { ...claim, path: entry.path }, () => {
         const session = store.sessions.get(claim.session)

@@ -17,7 +17,7 @@ import { encode, encodeAll, type Encoded } from "./values.ts"
 
 type Turns = Pick<
   Contract.Store,
-  "claim" | "resume" | "renew" | "release" | "record" | "ask" | "park" | "commit"
+  "claim" | "resume" | "renew" | "release" | "withdraw" | "record" | "ask" | "park" | "commit"
 >
 
 const HELD = "session = :session and turn = :turn and attempt = :attempt and parked = 0"
@@ -46,7 +46,7 @@ export const makeTurns = (db: Database, rows: Rows): Turns => {
     where session = :session returning version, attempt`)
   const queue = db.query(`insert into troupe_turns (session, turn, place, hash, author, input, turn_at)
     values (:session, :turn, cast(:place as {int}), :hash, :author, :input, {now})`)
-  const unqueue = db.query("delete from troupe_turns where session = :session and turn = :turn")
+  const unqueue = db.query("delete from troupe_turns where session = :session and turn = :turn returning 1 as done")
   const renew = db.query(
     `update troupe_sessions set until = {now} + cast(:lease as {int}) where ${HELD} returning 1 as done`
   )
@@ -219,6 +219,16 @@ export const makeTurns = (db: Database, rows: Rows): Turns => {
             Effect.andThen(clearJournal(toHeld(claim)), clearCalls(toHeld(claim)))
           )
         ).pipe(Effect.asVoid)
+      ),
+    withdraw: (session, turn) =>
+      run(
+        "withdraw",
+        { session, turn },
+        db.transaction(Effect.gen(function*() {
+          // Whoever claims the turn locks the session first.
+          yield* rows.lock(toKey(session))
+          return (yield* unqueue({ session: toKey(session), turn: toKey(turn) })).length > 0
+        }))
       ),
     record: (claim, { body, hash, kind, path }) =>
       run(

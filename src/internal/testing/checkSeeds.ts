@@ -26,8 +26,7 @@ export interface Check<A, E> {
 }
 
 /** A broken promise: by the run that broke it first, and by the smallest one that does. */
-export interface Found {
-  readonly problem: string
+export interface Found extends Problem {
   readonly found: Script
   readonly smallest: Script
   /** How many seeds it took to find it, and how many runs to make it smaller. */
@@ -35,25 +34,31 @@ export interface Found {
   readonly attempts: number
 }
 
+/** What is broken, in words, and the error that says so, if there is one: with the place where it was made. */
+interface Problem {
+  readonly problem: string
+  readonly cause: unknown
+}
+
 export const checkSeeds = <A, E>(
   program: Effect.Effect<A, E>,
   check: Check<A, E>,
-  plan: Omit<Plan, "seed" | "schedule">
+  plan: AnyPlan
 ): Effect.Effect<Found | undefined, SimulationError> =>
   Effect.gen(function*() {
     const once = check.twice ? executeTwice<A, E> : execute<A, E>
     for (let seed = check.from; seed < check.from + check.seeds; seed++) {
-      const outcome = yield* once(program, { ...plan, seed, schedule: undefined })
-      const problem = problemOf(check.invariant, outcome)
-      // The event loop of the tests is not to wait for all seeds.
-      if (seed % 32 === 31) yield* Effect.yieldNow
-      if (problem === undefined) continue
-      const { attempts, script } = yield* shrink(outcome.script, check.shrink, (candidate) =>
-        Effect.map(execute(program, { ...plan, ...candidate }, { known: true }), (outcome) => {
-          const other = problemOf(check.invariant, outcome)
-          return other !== undefined && kindOf(other) === kindOf(problem) ? outcome.script : undefined
-        }))
-      return { problem, found: outcome.script, smallest: script, runs: seed - check.from + 1, attempts }
+      const { exit, script } = yield* once(program, { ...plan, seed, schedule: undefined })
+      const problem = problemOf(check.invariant, exit)
+      if (problem !== undefined) {
+        return {
+          ...yield* makeSmaller(program, check, plan, script, problem),
+          found: script,
+          runs: seed - check.from + 1
+        }
+      }
+      // The event loop of the tests gets a turn now and then.
+      if (seed % 32 === 0) yield* Effect.yieldNow
     }
     return undefined
   })
@@ -66,19 +71,46 @@ export const endsWell: Invariant<unknown, unknown> = (exit) =>
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
+type AnyPlan = Omit<Plan, "seed" | "schedule">
+
+/** Looks for a smaller script with the same problem, and takes its cause from there. */
+const makeSmaller = <A, E>(
+  program: Effect.Effect<A, E>,
+  check: Check<A, E>,
+  plan: AnyPlan,
+  found: Script,
+  { cause, problem }: Problem
+): Effect.Effect<Omit<Found, "found" | "runs">, SimulationError> =>
+  Effect.gen(function*() {
+    let smallest: Problem = { cause, problem }
+    const { attempts, script } = yield* shrink(found, check.shrink, (candidate) =>
+      Effect.map(execute(program, { ...plan, ...candidate }, { known: true }), ({ exit, script }) => {
+        const other = problemOf(check.invariant, exit)
+        if (other === undefined || kindOf(other.problem) !== kindOf(problem)) {
+          return undefined
+        }
+        smallest = other
+        return script
+      }))
+    return { problem, cause: smallest.cause, smallest: script, attempts }
+  })
+
 /** An invariant may also throw, as assertions do. */
-const problemOf = <A, E>(invariant: Invariant<A, E>, { exit }: Outcome<A, E>): string | undefined => {
+const problemOf = <A, E>(invariant: Invariant<A, E>, exit: Outcome<A, E>["exit"]): Problem | undefined => {
   try {
-    return invariant(exit) ?? undefined
+    const problem = invariant(exit) ?? undefined
+    return problem === undefined
+      ? undefined
+      : { problem, cause: Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined }
   } catch (error) {
-    return describeError(error)
+    return { problem: describeError(error), cause: error }
   }
 }
 
 const describeError = (error: unknown): string => error instanceof Error ? error.message : format(error)
 
 /** The same problem may come with other numbers. */
-const kindOf = (problem: string): string => problem.replace(/\d+/g, "N")
+const kindOf = (problem: string): string => problem.replace(/\d+(\.\d+)?/g, "N")
 
 const executeTwice = <A, E>(
   program: Effect.Effect<A, E>,

@@ -110,7 +110,8 @@ const build = ({ faults, loggers, schedule, seed }: Plan, watch?: (who: string) 
     Context.add(Tap, injector.tap),
     Context.add(AtFaultPoint, injector.point)
   )
-  const outside = Outside.make(clock.currentTimeMillisUnsafe, clock.elapsed, random.nextDoubleUnsafe)
+  const sources = { millis: clock.currentTimeMillisUnsafe, elapsed: clock.elapsed, random: random.nextDoubleUnsafe }
+  const outside = Outside.make(sources, drive.name)
   return { choices, clock, injector, outside, scheduler, context }
 }
 
@@ -130,19 +131,26 @@ const drive = <A, E>(
   { liveness, maxSteps }: Plan
 ): Exit.Exit<A, E | Deadlock | NotFinished> => {
   const { clock, injector, scheduler } = machine
-  const deadline = liveness === undefined ? Infinity : liveness.faultsFor + liveness.finishWithin
   const fiber = Effect.runForkWith(machine.context)(program)
-  while (fiber.pollUnsafe() === undefined) {
+  for (;;) {
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return exit
     if (scheduler.steps() >= maxSteps) return Exit.fail(new NotFinished(whereabouts(machine)))
-    if (scheduler.step()) continue
+    try {
+      if (scheduler.step()) continue
+    } catch (defect) {
+      // A task that throws would end the process.
+      return Exit.die(defect)
+    }
     const next = clock.next()
     if (next === undefined) return Exit.fail(new Deadlock(whereabouts(machine)))
-    if (next > deadline) return Exit.fail(new NotFinished(whereabouts(machine)))
-    if (liveness !== undefined && next >= liveness.faultsFor) injector.stop()
+    if (liveness !== undefined && next >= liveness.faultsFor) {
+      injector.stop()
+      if (next > liveness.faultsFor + liveness.finishWithin) return Exit.fail(new NotFinished(whereabouts(machine)))
+    }
     scheduler.add(clock.advance())
     clock.jump(injector.jump())
   }
-  return fiber.pollUnsafe()!
 }
 
 const whereabouts = ({ clock, scheduler }: SimulatedMachine) => ({
@@ -165,21 +173,25 @@ const toOutcome = <A, E>(
 /** Fails when something outside goes on, or resumes a fiber, while the simulation does nothing. */
 const ensureInside = (
   { outside, scheduler }: SimulatedMachine,
-  begun: () => ReadonlyArray<string>
+  begunAgain: () => ReadonlyArray<Pending.Begun>
 ): Effect.Effect<void, SimulationError> =>
   Effect.gen(function*() {
     const started = outside.started()
     const atWork = outside.atWork()
+    const waiting = scheduler.waiting()
     for (let turn = 0; turn < patience && scheduler.intruder() === undefined; turn++) yield* Effect.yieldNow
     // By now the tests around may have something at work as well: that costs time, and says nothing.
     for (let wait = 0; wait < 50 && scheduler.intruder() === undefined && outside.atWork().length > 0; wait++) {
       yield* Effect.provideService(Effect.sleep("20 millis"), Clock.Clock, liveClock)
     }
     const intruder = scheduler.intruder()
-    if (intruder === undefined && started.length === 0 && atWork.length === 0) return
-    const waiting = intruder === undefined ? scheduler.waiting() : [intruder]
-    const lines = started.length === 0 ? begun() : started
-    return yield* refuse(new WaitedOutside({ waiting, used: lines.length === 0 ? atWork : lines }))
+    const begun = started.length === 0 ? begunAgain() : []
+    const isInside = intruder === undefined && started.length === 0 && atWork.length === 0 &&
+      begun.every(({ isPromise }) => isPromise)
+    if (isInside) return
+    const lines = [...started, ...begun.map(({ what }) => what)]
+    const used = Array.from(new Set(lines.length === 0 ? atWork : lines))
+    return yield* refuse(new WaitedOutside({ waiting: intruder === undefined ? waiting : [intruder], used }))
   })
 
 const liveClock = Context.get(Context.empty(), Clock.Clock)

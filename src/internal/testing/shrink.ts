@@ -41,15 +41,16 @@ interface Search<E> {
   best: Script
 }
 
-const attemptOne = <E>(search: Search<E>, candidate: Candidate): Effect.Effect<boolean, E> => {
-  if (search.attempts >= search.max) return Effect.succeed(false)
-  search.attempts++
-  return Effect.map(search.attempt(candidate), (script) => {
+const attemptOne = <E>(search: Search<E>, candidate: Candidate): Effect.Effect<boolean, E> =>
+  Effect.gen(function*() {
+    if (search.attempts >= search.max) return false
+    // The event loop of the tests gets a turn now and then.
+    if (++search.attempts % 32 === 0) yield* Effect.yieldNow
+    const script = yield* search.attempt(candidate)
     if (script === undefined) return false
     search.best = script
     return true
   })
-}
 
 /** Other schedules that are tried with a smaller set of faults, which may need another one to break the promise. */
 const otherSchedules = 10

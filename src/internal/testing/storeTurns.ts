@@ -95,6 +95,25 @@ export const checks: Readonly<Record<string, Check>> = {
       yield* same("the outcome for a known turn", receipt._tag, "Forbidden")
     }),
 
+  "a turn that waits is withdrawn as if it had never been sent, one that runs is not": (
+    { begin, id, load, prompt, store }
+  ) =>
+    Effect.gen(function*() {
+      yield* begin("one")
+      const send = (turn: string) => store.claim(prompt(turn), { lease: LEASE, backlog: 2 })
+      for (const turn of ["two", "three"]) yield* send(turn)
+      const withdrawn: Array<boolean> = []
+      for (const turn of ["one", "two", "two", "four"]) withdrawn.push(yield* store.withdraw(id, turn))
+      withdrawn.push(yield* store.withdraw(`${id}-other`, "two"))
+      yield* same("what was withdrawn", withdrawn, [false, true, false, false, false])
+      yield* same("the open turns", (yield* load(id)).open.map(({ position, turn }) => [turn, position]), [
+        ["one", 0],
+        ["three", 1]
+      ])
+      yield* same("the turn", yield* store.turn(id, "two"), { _tag: "Unknown" })
+      yield* same("the turn sent again", (yield* send("two"))._tag, "Waiting")
+    }),
+
   "prompts wait in order, as many as the backlog allows": ({ begin, id, prompt, store, told }) =>
     Effect.gen(function*() {
       const { claim } = yield* begin("one")
