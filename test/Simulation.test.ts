@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Exit, Random, Ref, Stream } from "effect"
+import { Worker } from "node:worker_threads"
 import * as Agent from "../src/Agent.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
 import { Simulation } from "../src/testing/index.ts"
@@ -103,6 +104,12 @@ describe("Simulation.run", () => {
       assert.instanceOf(deadlock, Simulation.Deadlock)
       assert.include(deadlock.waiting, "the program")
       assert.include(deadlock.waiting, "/user/$1 with Wait")
+    }))
+
+  it.effect("takes a promise that nobody keeps for a deadlock", () =>
+    Effect.gen(function*() {
+      const { exit } = yield* Simulation.run(Effect.promise(() => new Promise<void>(() => {})), { seed: 1 })
+      assert.instanceOf(failureOf(exit), Simulation.Deadlock)
     }))
 
   it.effect("names an Effect.fn that waits, with its place", () =>
@@ -298,6 +305,18 @@ describe("Simulation refuses", () => {
       "a file",
       Effect.promise(() => import("node:fs/promises").then((fs) => fs.readFile(import.meta.filename))),
       /a promise at .*Simulation\.test\.ts:\d+/
+    ],
+    [
+      "a worker",
+      Effect.callback<void>((resume) => {
+        new Worker("setTimeout(() => {}, 50)", { eval: true }).on("exit", () => resume(Effect.void))
+      }),
+      /WORKER at .*Simulation\.test\.ts:\d+/
+    ],
+    [
+      "another runtime",
+      Effect.promise(() => Effect.runPromise(Effect.sleep(5))),
+      /setTimeout at .*Simulation\.test\.ts:\d+/
     ],
     [
       "a timer of the platform",
