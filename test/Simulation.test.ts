@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Exit, Random, Ref, Stream } from "effect"
+import { Worker } from "node:worker_threads"
 import * as Agent from "../src/Agent.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
 import { Simulation } from "../src/testing/index.ts"
@@ -254,6 +255,7 @@ describe("Simulation refuses", () => {
     ["Math.random", Effect.sync(() => Math.random())],
     ["Date.now", Effect.sync(() => Date.now())],
     ["new Date()", Effect.sync(() => new Date())],
+    ["Date()", Effect.sync(() => Date())],
     ["performance.now", Effect.sync(() => performance.now())],
     ["crypto.randomUUID", Effect.sync(() => crypto.randomUUID())]
   ] as const
@@ -305,6 +307,11 @@ describe("Simulation refuses", () => {
       /setTimeout at .*Simulation\.test\.ts:\d+/
     ],
     [
+      "a worker",
+      Effect.callback<void>((resume) => void new Worker("", { eval: true }).once("exit", () => resume(Effect.void))),
+      /\(a worker\): the program$/
+    ],
+    [
       "a request, even under a time limit",
       Effect.timeout(Effect.promise(() => fetch("http://127.0.0.1:9/").catch(() => 0)), "1 second"),
       /fetch at .*Simulation\.test\.ts:\d+/
@@ -328,6 +335,11 @@ describe("Simulation refuses", () => {
           [{ ...script, faults: [{ kind: "flood", at: "/user/a", n: 1 }] }, /kind|faults/],
           [{ ...script, schedule: { picks: [[1]], preempts: [], late: [] } }, /picks/],
           ["{", /JSON/],
+          [{ ...script, seed: -1 }, /seed/],
+          [{ ...script, faults: [{ kind: "double", at: "/user/a", n: 0 }] }, /\["n"\]/],
+          [{ ...script, faults: [{ kind: "delay", at: "/user/a", n: 1, millis: -1 }] }, /millis/],
+          [{ ...script, schedule: { picks: [[0, -1]], preempts: [], late: [] } }, /picks/],
+          [{ ...script, schedule: { picks: [], preempts: [], late: [[0, -50]] } }, /late/],
           [undefined, /Expected/]
         ] as const
       ) {

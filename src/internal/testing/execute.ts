@@ -177,16 +177,19 @@ const ensureInside = (
   Effect.gen(function*() {
     const started = outside.started()
     const atWork = outside.atWork()
+    const workers = Outside.countWorkers()
+    yield* Effect.ensuring(Effect.yieldNow, Effect.sync(workers.end))
     for (let turn = 0; turn < patience && scheduler.intruder() === undefined; turn++) yield* Effect.yieldNow
     // By now the tests around may have something at work as well: that costs time, and says nothing.
     for (let wait = 0; wait < 50 && scheduler.intruder() === undefined && outside.atWork().length > 0; wait++) {
       yield* Effect.provideService(Effect.sleep("20 millis"), Clock.Clock, liveClock)
     }
     const intruder = scheduler.intruder()
-    if (intruder === undefined && started.length === 0 && atWork.length === 0) return
+    if (intruder === undefined && started.length === 0 && atWork.length === 0 && workers.made() === 0) return
     const waiting = intruder === undefined ? scheduler.waiting() : [intruder]
     const lines = started.length === 0 ? begun() : started
-    return yield* refuse(new WaitedOutside({ waiting, used: lines.length === 0 ? atWork : lines }))
+    const used = workers.made() > 0 ? [...atWork, "a worker"] : atWork
+    return yield* refuse(new WaitedOutside({ waiting, used: lines.length === 0 ? used : lines }))
   })
 
 const liveClock = Context.get(Context.empty(), Clock.Clock)

@@ -49,6 +49,10 @@ export const make = (millis: () => number, elapsed: () => number, random: () => 
       reading(Date, "now", "Date.now", millis),
       replacing(globalThis, "Date", (original) =>
         new Proxy(original, {
+          apply: (target) => {
+            noteRead("Date()")
+            return Reflect.construct(target, [millis()]).toString()
+          },
           construct: (target, args, newTarget) => {
             if (args.length > 0) return Reflect.construct(target, args, newTarget)
             noteRead("new Date()")
@@ -80,6 +84,14 @@ export const make = (millis: () => number, elapsed: () => number, random: () => 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+/** Counts the workers that were made in this turn of the event loop: the platform tells later, and does not list them. */
+export const countWorkers = (): { readonly made: () => number; readonly end: () => void } => {
+  let made = 0
+  const note = () => void made++
+  globalThis.process?.on?.("worker", note)
+  return { made: () => made, end: () => void globalThis.process?.off?.("worker", note) }
+}
 
 /** Puts something in the place of a function of the platform, and gives the way back. */
 type Replacement = () => () => void
