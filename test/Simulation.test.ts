@@ -106,6 +106,12 @@ describe("Simulation.run", () => {
       assert.include(deadlock.waiting, "/user/$1 with Wait")
     }))
 
+  it.effect("takes a promise that nobody keeps for a deadlock", () =>
+    Effect.gen(function*() {
+      const { exit } = yield* Simulation.run(Effect.promise(() => new Promise<void>(() => {})), { seed: 1 })
+      assert.instanceOf(failureOf(exit), Simulation.Deadlock)
+    }))
+
   it.effect("names an Effect.fn that waits, with its place", () =>
     Effect.gen(function*() {
       const waiter = Effect.fn("waiter")(function*() {
@@ -302,14 +308,21 @@ describe("Simulation refuses", () => {
       /a promise at .*Simulation\.test\.ts:\d+/
     ],
     [
-      "a timer of the platform",
-      Effect.callback<void>((resume) => void setTimeout(() => resume(Effect.void), 20)),
+      "a worker",
+      Effect.callback<void>((resume) => {
+        new Worker("setTimeout(() => {}, 50)", { eval: true }).on("exit", () => resume(Effect.void))
+      }),
+      /WORKER at .*Simulation\.test\.ts:\d+/
+    ],
+    [
+      "another runtime",
+      Effect.promise(() => Effect.runPromise(Effect.sleep(5))),
       /setTimeout at .*Simulation\.test\.ts:\d+/
     ],
     [
-      "a worker",
-      Effect.callback<void>((resume) => void new Worker("", { eval: true }).once("exit", () => resume(Effect.void))),
-      /\(a worker\): the program$/
+      "a timer of the platform",
+      Effect.callback<void>((resume) => void setTimeout(() => resume(Effect.void), 20)),
+      /setTimeout at .*Simulation\.test\.ts:\d+/
     ],
     [
       "a request, even under a time limit",

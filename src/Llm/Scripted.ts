@@ -235,7 +235,7 @@ export const matching = (rules: ReadonlyArray<readonly [Matcher, Turn]>): Answer
 
 /**
  * The conversation of a request, a line for each thing that was said: `user: Weather in Lagos?`,
- * `calls get_weather({"city":"Lagos"})`, `get_weather gave "18 C"`.
+ * `calls get_weather({"city":"Lagos"})`, `get_weather gave "18 C"`, `get_weather failed with "no such city"`.
  *
  * @since 0.1.0
  * @category requests

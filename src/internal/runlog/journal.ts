@@ -87,27 +87,42 @@ const note = (self: Journal, key: string, value: Schema.Json): void => {
 const itemsOf = (value: Schema.Json): ReadonlyArray<Item> =>
   hasProperty(value, "item") && Array.isArray(value.item) ? retype(value.item) : []
 
-/** The pieces of texts in an entry, and the text that each belongs to. */
-const piecesOf = (entry: Entry): ReadonlyArray<{ readonly block: string; readonly item: Item }> => {
-  const [where, items] = entry._tag === "Event"
-    ? ["", [retype<Item>(entry.event)]]
-    : entry._tag === "Input"
-    ? [entry.key, itemsOf(entry.value)]
-    : ["", []]
-  return items.flatMap((item) =>
-    item.delta === undefined
-      ? []
-      : [{ block: [where, item.run, item.type ?? item._tag, item.id].join(" "), item }]
-  )
+interface Piece {
+  readonly block: string
+  readonly item: Item
 }
 
-/** The texts that came in several pieces, each in one. */
-const textsOf = (entries: ReadonlyArray<Entry>): string => {
-  const texts = new Map<string, string>()
-  for (const entry of entries) {
-    for (const { block, item } of piecesOf(entry)) texts.set(block, (texts.get(block) ?? "") + item.delta)
+const noPieces: ReadonlyArray<Piece> = []
+
+/** The pieces of texts in an entry, and the text that each belongs to. */
+const piecesOf = (entry: Entry): ReadonlyArray<Piece> => {
+  switch (entry._tag) {
+    case "Event": {
+      if (entry.event.delta === undefined) return noPieces
+      const item = retype<Item>(entry.event)
+      return [{ block: `${item._tag} ${item.run} ${item.id}`, item }]
+    }
+    case "Input":
+      return itemsOf(entry.value).flatMap((item) =>
+        item.delta === undefined
+          ? noPieces
+          : [{ block: `${entry.key} ${item.run} ${item.type ?? item._tag} ${item.id}`, item }]
+      )
+    default:
+      return noPieces
   }
-  return Array.from(texts.values()).join("\n")
+}
+
+/** The texts that came in several pieces, each in one; a text that came in one is in its entry. */
+const textsOf = (entries: ReadonlyArray<Entry>): string => {
+  let texts: Map<string, string> | undefined
+  for (const entry of entries) {
+    for (const { block, item } of piecesOf(entry)) {
+      texts ??= new Map()
+      texts.set(block, (texts.get(block) ?? "") + item.delta)
+    }
+  }
+  return texts === undefined ? "" : Array.from(texts.values()).join("\n")
 }
 
 const redact = (text: string, secrets: Redact.Secrets): string => {

@@ -29,7 +29,7 @@ export const tap = (world: World.World, outer: Tap.Tap | undefined): Tap.Tap => 
     if (world.phase === "over") return outer?.model?.(call, live) ?? live
     const made = outer?.model?.(call, live) ?? live
     const question = {
-      call: { ...placeOf("model", call), request: modelRequest(world, call) },
+      call: { ...placeOf("model", call), request: modelRequest(call) },
       codec: modelAnswer,
       live: (item: (parts: ReadonlyArray<Tap.Part>) => Effect.Effect<void>) => Stream.runForEachArray(made, item)
     }
@@ -154,15 +154,11 @@ const placeOf = (kind: Call["kind"], { agent, parent, path, run, turn }: Tap.Cal
   path
 })
 
-const modelRequest = (world: World.World, { model, prompt, settings, toolChoice, tools }: Tap.ModelCall): Schema.Json =>
+const modelRequest = ({ model, prompt, settings, toolChoice, tools }: Tap.ModelCall): Schema.Json =>
   retype({
     ...(model !== undefined && { model }),
     prompt: prompt.content.map(Codec.encodeMessage),
-    tools: tools.map((tool) => {
-      const known = world.tools.get(tool) ?? ModelRequest.toolJson(tool)
-      world.tools.set(tool, known)
-      return known
-    }),
+    tools: tools.map(ModelRequest.toolJson),
     toolChoice,
     ...ModelRequest.settingsJson(settings)
   })
