@@ -261,6 +261,7 @@ describe("Simulation refuses", () => {
     ["Math.random", Effect.sync(() => Math.random())],
     ["Date.now", Effect.sync(() => Date.now())],
     ["new Date()", Effect.sync(() => new Date())],
+    ["Date()", Effect.sync(() => Date())],
     ["performance.now", Effect.sync(() => performance.now())],
     ["crypto.randomUUID", Effect.sync(() => crypto.randomUUID())]
   ] as const
@@ -347,6 +348,11 @@ describe("Simulation refuses", () => {
           [{ ...script, faults: [{ kind: "flood", at: "/user/a", n: 1 }] }, /kind|faults/],
           [{ ...script, schedule: { picks: [[1]], preempts: [], late: [] } }, /picks/],
           ["{", /JSON/],
+          [{ ...script, seed: -1 }, /seed/],
+          [{ ...script, faults: [{ kind: "double", at: "/user/a", n: 0 }] }, /\["n"\]/],
+          [{ ...script, faults: [{ kind: "delay", at: "/user/a", n: 1, millis: -1 }] }, /millis/],
+          [{ ...script, schedule: { picks: [[0, -1]], preempts: [], late: [] } }, /picks/],
+          [{ ...script, schedule: { picks: [], preempts: [], late: [[0, -50]] } }, /late/],
           [undefined, /Expected/]
         ] as const
       ) {

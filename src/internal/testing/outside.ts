@@ -62,6 +62,10 @@ export const make = (
       reading(Date, "now", "Date.now", millis),
       replacing(globalThis, "Date", (original) =>
         new Proxy(original, {
+          apply: (target) => {
+            noteRead("Date()")
+            return Reflect.construct(target, [millis()]).toString()
+          },
           construct: (target, args, newTarget) => {
             if (args.length > 0) return Reflect.construct(target, args, newTarget)
             noteRead("new Date()")
