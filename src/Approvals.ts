@@ -214,7 +214,7 @@ export const check = Effect.fnUntraced(function*<R = never>(
   const tool = tools.find((tool) => tool.name === name)
   const problem = tool === undefined
     ? `there is no tool ${name}`
-    : yield* tool.problemOf(decision.params === undefined ? params : decision.params)
+    : yield* tool.problemOf("params" in decision ? decision.params : params)
   return problem === undefined ? decision : yield* new InvalidDecision({ id, problem })
 })
 
