@@ -195,7 +195,7 @@ export const fork: {
 /**
  * A file, written as the program goes through Effect's `FileSystem`, and replaced when it starts.
  *
- * A process that is killed leaves the log as far as it is written, but for texts of models that were under way, and what came after their beginning.
+ * A process that is killed leaves the log up to the models' texts that were under way: they are written when whole.
  *
  * @since 0.1.0
  * @category sinks
