@@ -17,7 +17,7 @@ const noop: Tap = {
   compaction: (_, live) => live
 }
 
-const programs = {
+const programs: Record<string, Effect.Effect<Effect.Effect<unknown, unknown>, unknown>> = {
   record: Effect.succeed(Effect.suspend(() => RunLog.record(teamRun, { to: RunLog.memory() }))),
   replay: Effect.gen(function*() {
     const memory = RunLog.memory()
@@ -28,8 +28,8 @@ const programs = {
 }
 
 /** How many times as much processor time as a plain run one of these takes, in turns so that they meet the same heap. */
-export const costOf = (name: keyof typeof programs, count: number): Side => async () => {
-  const program = await Effect.runPromise(programs[name])
+export const costOf = (name: "record" | "replay" | "noopTap", count: number): Side => async () => {
+  const program = await Effect.runPromise(programs[name]!)
   let [plain, other] = [0, 0]
   for (let round = -5; round < 15; round++) {
     const a = await cpuTime(() => times(count, teamRun))
