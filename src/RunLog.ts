@@ -196,7 +196,7 @@ export const fork: {
 /**
  * A file, written as the program goes through Effect's `FileSystem`, and replaced when it starts.
  *
- * A process that is killed leaves the log as far as it is written, which is up to the last text of a model that was whole.
+ * A process that is killed leaves the log as far as it is written, but for texts of models that were under way, and what came after their beginning.
  *
  * @since 0.1.0
  * @category sinks
