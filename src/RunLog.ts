@@ -171,7 +171,8 @@ export const replay: {
  * were under way get the answers that they have in the log, if it has them whole; timers wait for the rest of their
  * time. The new log begins as the old one.
  *
- * After the last call of a log that was cut off, a fork goes on with what was lost: `at` is one more than its calls.
+ * After the last call of a log that was cut off, a fork goes on with what was lost: `at` is one more than its calls. An
+ * answer that broke off there is a failure, of the model's request or of the tool.
  *
  * @since 0.1.0
  * @category running

@@ -136,6 +136,7 @@ export const run = <A, E, R>(
 /** What the program does, for the log; what it should do, if there is one. */
 export const made = (self: World, entry: Entry): void => {
   if (self.phase !== "running") return
+  if (self.script !== undefined && Script.isCutOff(self.script)) goLive(self)
   if (self.script !== undefined) {
     const diverged = Script.expect(self.script, entry, self.calls)
     if (diverged !== undefined) return diverge(self, diverged)
