@@ -188,7 +188,7 @@ export interface LocalActorRef<out Name extends string, in out Rpcs extends Rpc.
   readonly stop: Effect.Effect<void>
   /** Handles what is queued or stashed, takes nothing new, and waits for the end, however long that takes. */
   readonly drain: Effect.Effect<void>
-  /** Interrupts the current message, and those of all children, now; else as `stop`. */
+  /** Interrupts the current message, and those of all children, now. Siblings end side by side; else as `stop`. */
   readonly kill: Effect.Effect<void>
   /** Takes no further message until `resume`; a `drain` waits for that, too. */
   readonly pause: Effect.Effect<void>

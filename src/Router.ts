@@ -40,6 +40,7 @@ import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as Actor from "./Actor.ts"
+import * as Cell from "./internal/actor/cell.ts"
 import * as Erased from "./internal/actor/erased.ts"
 import * as LocalRef from "./internal/actor/localRef.ts"
 import type { ActorSystem } from "./internal/actor/system.ts"
@@ -182,6 +183,7 @@ export const resize = <Name extends string, Rpcs extends Rpc.Any>(
 
 /** One place in the pool; `ref` changes when its actor is replaced. */
 interface Routee extends PrimaryKey.PrimaryKey {
+  readonly name: string
   ref: Erased.Ref
   /** Replaces the actor whenever it has stopped. */
   readonly keeper: Fiber.Fiber<void>
@@ -236,22 +238,25 @@ const resizeTo = Effect.fnUntraced(function*(pool: Pool, behavior: Erased.Behavi
   }
   const removed = pool.routees.splice(size)
   for (const routee of removed) HashRing.remove(pool.ring, routee)
-  yield* drain(removed)
+  yield* Effect.withFiber(({ context }) => drain(Cell.current(context), removed))
 })
 
 const startRoutee = Effect.fnUntraced(function*(behavior: Erased.Behavior, path: string) {
-  const start = Actor.spawn(behavior, { name: path.slice(path.lastIndexOf("/") + 1) }).pipe(
+  const name = path.slice(path.lastIndexOf("/") + 1)
+  const start = Actor.spawn(behavior, { name }).pipe(
     Effect.map(Erased.ref),
     Effect.mapError((cause) => new RouteeError({ routee: path, cause }))
   )
-  const ref = yield* start
-  const keeper = yield* Effect.forkIn(Effect.suspend(() => keep(routee, start)), yield* Scope.Scope)
-  const routee: Routee = { ref, keeper, [PrimaryKey.symbol]: () => path }
-  return routee
+  const routee = { name, ref: yield* start, [PrimaryKey.symbol]: () => path }
+  const keeper = yield* Effect.forkIn(keep(routee, start), yield* Scope.Scope)
+  return Object.assign(routee, { keeper }) satisfies Routee
 })
 
 /** Replaces a routee whenever it has stopped, until the router stops. */
-const keep = <R>(routee: Routee, start: Effect.Effect<Erased.Ref, RouteeError, R>): Effect.Effect<void, never, R> =>
+const keep = <R>(
+  routee: Pick<Routee, "ref">,
+  start: Effect.Effect<Erased.Ref, RouteeError, R>
+): Effect.Effect<void, never, R> =>
   Effect.gen(function*() {
     while (true) {
       yield* routee.ref.awaitStopped
@@ -261,11 +266,18 @@ const keep = <R>(routee: Routee, start: Effect.Effect<Erased.Ref, RouteeError, R
 
 const replacing = Schedule.min([Schedule.exponential("50 millis"), Schedule.spaced("1 second")])
 
-const drain = (routees: ReadonlyArray<Routee>): Effect.Effect<void> =>
-  Effect.forEach(routees, ({ keeper, ref }) => Effect.andThen(Fiber.interrupt(keeper), ref.drain), {
+/** Drains whoever has a routee's place: a keeper may be interrupted when it has started the next one. */
+const drain = (router: Cell.Cell, routees: ReadonlyArray<Routee>): Effect.Effect<void> => {
+  const drainPlace = ({ name }: Routee) =>
+    Effect.suspend(() => {
+      const cell = router.children?.get(name)
+      return cell === undefined ? Effect.void : retype<Erased.Ref>(LocalRef.make(cell)).drain
+    })
+  return Effect.forEach(routees, (routee) => Effect.andThen(Fiber.interrupt(routee.keeper), drainPlace(routee)), {
     concurrency: "unbounded",
     discard: true
   })
+}
 
 /** The router's reference: it sends to the routees; its path, its end and the like are the router's own. */
 class PoolRef {
@@ -306,7 +318,7 @@ class PoolRef {
     return Effect.suspend(() => Effect.map(Effect.all(this.pool.routees.map(({ ref }) => ref.mailbox)), sum))
   }
   get drain() {
-    return Effect.andThen(Effect.suspend(() => drain(this.pool.routees)), this.router.stop)
+    return Effect.andThen(Effect.suspend(() => drain(this.router.cell, this.pool.routees)), this.router.stop)
   }
   get pause() {
     return forEachRoutee(this.pool, (ref) => ref.pause)

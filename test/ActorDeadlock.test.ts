@@ -423,6 +423,32 @@ describe("With concurrency", () => {
       assert.deepStrictEqual(log, ["Deadlock", "pong"])
       for (const asker of askers) assert.isDefined(asker.pollUnsafe())
     })))
+
+  it.effect("the paths lead back to the asker, though others wait beside it", () =>
+    run(Effect.gen(function*() {
+      const log: Array<unknown> = []
+      const [a, b, c, d] = [
+        yield* spawn("a"),
+        yield* spawn("b", { concurrency: 2 }),
+        yield* spawn("c"),
+        yield* spawn("d", { concurrency: 2 })
+      ]
+      const latches = [yield* Latch.make(), yield* Latch.make(), yield* Latch.make(), yield* Latch.make()]
+      const asks = (from: PuppetRef, to: PuppetRef, latch: Latch.Latch | undefined) =>
+        begin(ask(from, Effect.andThen(latch?.await ?? Effect.void, noted(log, cycleOf(to.ask("Ping"))))))
+      yield* asks(d, c, latches[0])
+      yield* asks(d, d, latches[1])
+      yield* asks(b, d, undefined)
+      yield* asks(b, a, latches[2])
+      yield* asks(c, b, undefined)
+      yield* asks(a, d, latches[3])
+      for (const latch of latches) {
+        assert.deepStrictEqual(log, [])
+        yield* latch.open
+        yield* turns
+      }
+      assert.deepStrictEqual(log[0], ["/user/a", "/user/d", "/user/c", "/user/b"])
+    })))
 })
 
 describe("A cycle", () => {

@@ -1,10 +1,11 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Effect, Exit, Schedule, Schema } from "effect"
+import { Clock, Effect, Exit, Option, Schedule, Schema } from "effect"
 import { Rpc } from "effect/rpc"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
+import * as SessionStore from "../src/SessionStore.ts"
 import * as Supervisor from "../src/Supervisor.ts"
 import { Simulation } from "../src/testing/index.ts"
 import * as Tool from "../src/Tool.ts"
@@ -142,6 +143,30 @@ describe("Simulation's faults", () => {
       assert.instanceOf(failureOf(exit.value[1]), Simulation.InjectedFault)
       assert.deepStrictEqual(exit.value[2], Exit.succeed("saved"))
       assert.strictEqual(elapsed, 300)
+    }))
+
+  it.effect("a session store can't be reached, answers late, or has its answer lost", () =>
+    Effect.gen(function*() {
+      const writing = Effect.gen(function*() {
+        const store = yield* SessionStore.SessionStore
+        const write = Effect.exit(store.write({ session: "s", owner: "ada", author: "ada", version: 0, title: "Tea" }))
+        const error = failureOf(yield* write)
+        const loaded = yield* store.load("s", { recent: 1 })
+        return { error, isThere: Option.isSome(loaded) }
+      }).pipe(Effect.provide(SessionStore.layerMemory))
+      for (
+        const [at, isThere] of [["SessionStore.write", false], ["SessionStore.write.done", true]] as const
+      ) {
+        const { elapsed, exit } = yield* runWith(
+          writing,
+          { kind: "pointFails", at, n: 1 },
+          { kind: "pointLate", at: "SessionStore.load", n: 1, millis: 50 }
+        )
+        assert(Exit.isSuccess(exit))
+        assert.strictEqual(exit.value.error.reason._tag, "Unavailable")
+        assert.strictEqual(exit.value.isThere, isThere)
+        assert.strictEqual(elapsed, 50)
+      }
     }))
 
   it.effect("a fault point does nothing outside of a simulation", () => Simulation.faultPoint("save"))

@@ -114,14 +114,25 @@ const isBlocked = (wait: Wait, stuck: ReadonlySet<Run>): boolean =>
 /** A run goes on only when all that it waits for has come. */
 const isStuck = (run: Run, stuck: ReadonlySet<Run>): boolean => waitsOf(run).some((wait) => isBlocked(wait, stuck))
 
+/** The shortest way from the run back to it: with concurrency, some of those that it waits for may wait beside it. */
 const pathsOf = (run: Run, stuck: ReadonlySet<Run>): ReadonlyArray<string> => {
-  const seen = new Set<Run>()
-  let current: Run | undefined = run
-  while (current !== undefined && !seen.has(current)) {
-    seen.add(current)
-    const wait = waitsOf(current).find((wait) => isBlocked(wait, stuck))
-    const blockers: ReadonlyArray<Run> = wait === undefined ? [] : blockersOf(wait) ?? []
-    current = blockers.includes(run) ? undefined : blockers.find((blocker) => !seen.has(blocker))
+  const reachedFrom = new Map<Run, Run>()
+  let last = run
+  // A map's iterator also sees what is added during the iteration.
+  const visit = (current: Run): boolean => {
+    for (const wait of waitsOf(current)) {
+      if (!isBlocked(wait, stuck)) continue
+      for (const blocker of blockersOf(wait) ?? []) {
+        if (blocker === run) return true
+        if (!reachedFrom.has(blocker)) reachedFrom.set(blocker, current)
+      }
+    }
+    return false
   }
-  return Array.from(seen, ({ incarnation }) => incarnation.cell.path)
+  if (!visit(run)) { for (last of reachedFrom.keys()) if (visit(last)) break }
+  const paths: Array<string> = []
+  for (let current: Run | undefined = last; current !== undefined; current = reachedFrom.get(current)) {
+    paths.push(current.incarnation.cell.path)
+  }
+  return paths.toReversed()
 }
