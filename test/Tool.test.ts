@@ -211,7 +211,7 @@ describe("Tool", () => {
           Effect.forkChild
         )
         yield* TestClock.adjust("1 second")
-        assert.isBelow(yield* Ref.get(sent), 50)
+        assert.isBelow(yield* Ref.get(sent), 500)
         yield* reading.open
         assert.isAbove(yield* Fiber.join(fiber), 1000)
       }).pipe(Effect.provide(calling("chatty"))))
