@@ -212,7 +212,9 @@ describe("Actors that act on each other", () => {
       blocked = yield* Effect.forkChild(ref.tell("Start"), { startImmediately: true })
       yield* Effect.forkChild(ref.stop, { startImmediately: true })
       assert.strictEqual(reasonOf(yield* Fiber.await(queued)), "Stopped")
-      assert.isTrue(Exit.hasInterrupts(yield* Fiber.await(blocked)))
+      // It may have its answer before the interruption.
+      const end = yield* Fiber.await(blocked)
+      assert.isTrue(Exit.hasInterrupts(end) || reasonOf(end) === "Stopped")
       assert.deepInclude(yield* ref.mailbox, { size: 0, blocked: 0 })
       yield* latch.open
       assert.strictEqual(yield* Fiber.join(current), "ok")

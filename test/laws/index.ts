@@ -5,5 +5,6 @@ import type { Law } from "./law.ts"
 import { lives } from "./lives.ts"
 import { messages } from "./messages.ts"
 import { routers } from "./routers.ts"
+import { teams } from "./teams.ts"
 
-export const laws: ReadonlyArray<Law> = [...messages, ...lives, ...groups, ...routers, ...agents]
+export const laws: ReadonlyArray<Law> = [...messages, ...lives, ...groups, ...routers, ...agents, ...teams]

@@ -35,7 +35,9 @@ export const watchRuns = (expect: Expect) => {
       runs.set(id, run)
     }
     expect(run.outcome === undefined, "nothing comes of a run after its end")
-    if (actor !== undefined) {
+    // An agent that is a tool runs in the actor of the run that calls it.
+    const isTop = parent === undefined || runs.get(parent.run)?.actor !== actor
+    if (actor !== undefined && isTop) {
       expect((current.get(actor) ?? id) === id, "an agent's actor is in one run at a time")
       if (outcome === undefined) current.set(actor, id)
       else current.delete(actor)
@@ -104,9 +106,8 @@ const checkEnded = (expect: Expect, { agent, events, outcome }: Run, all: Readon
     expect(calls.toSorted().join() === results.toSorted().join(), `each call has a result: ${calls}, ${results}`)
   }
   const { usage } = last.response
-  // A team counts what its members used; a tool that is an agent has an account of its own.
-  const own = all.filter((run) => run.events === events || events.every(({ _tag }) => _tag !== "TurnFinished"))
-  const turns = own.flatMap((run) => run.events.flatMap((event) => event._tag === "TurnFinished" ? [event] : []))
+  // With those of its members and of agents that are its tools.
+  const turns = all.flatMap((run) => run.events.flatMap((event) => event._tag === "TurnFinished" ? [event] : []))
   const sum = (of: (event: (typeof turns)[number]) => number | undefined) =>
     turns.reduce((total, turn) => total + (of(turn) ?? 0), 0)
   const [input, output] = [sum((turn) => turn.usage.inputTokens.total), sum((turn) => turn.usage.outputTokens.total)]
