@@ -15,9 +15,9 @@ export const bench: Bench = {
       baselines: { limit: 400, plain: plainRuns(500) }
     },
     ...[
-      { name: "record", ours: costOf("record", 200), limit: 2 },
-      { name: "replay", ours: costOf("replay", 200), limit: 1.3 },
-      { name: "noop-tap", ours: costOf("noopTap", 200), limit: 1.1 }
+      { name: "record", ours: costOf("record", 40), limit: 2 },
+      { name: "replay", ours: costOf("replay", 40), limit: 1.3 },
+      { name: "noop-tap", ours: costOf("noopTap", 40), limit: 1.1 }
     ].map(({ limit, name, ours }) => ({
       name,
       unit: "x a plain run",

@@ -12,6 +12,7 @@ const benches: Record<string, () => Promise<{ readonly bench: Bench }>> = {
   agents: () => import("./agents.ts"),
   determinism: () => import("./determinism.ts"),
   import: () => import("./import.ts"),
+  sessions: () => import("./sessions.ts"),
   streaming: () => import("./streaming.ts")
 }
 

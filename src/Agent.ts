@@ -341,7 +341,7 @@ export const behavior = <E, R>(
  * @category models
  */
 export interface SpawnOptions {
-  /** The actor's name among its siblings. Default: one of its own. */
+  /** The actor's name among its siblings, without `/` and with no `$` at its beginning. Default: one of its own. */
   readonly name?: string | undefined
 }
 
@@ -383,7 +383,8 @@ export const spawn: {
 
 /**
  * The actor of an agent or a team of that name, a child of the actor that asks or at `/user`: the one that is there, as it
- * is, or a new one. Whoever asks at the same time gets the same actor (`Actor.getOrSpawn`).
+ * is, or a new one. Whoever asks at the same time gets the same actor (`Actor.getOrSpawn`). The name has no `/` in it and no
+ * `$` at its beginning: `encodeURIComponent` makes one of any id.
  *
  * @example
  * ```ts

@@ -289,7 +289,7 @@ export const ToolResult = Schema.TaggedStruct("ToolResult", {
 export interface ToolResult extends Schema.Schema.Type<typeof ToolResult> {}
 
 /**
- * The model failed in this turn and is asked again (the agent's `recover`): the text of this turn until now is void.
+ * The model failed in this turn and is asked again (the agent's `recover`): text and calls of this turn are void.
  *
  * @since 0.1.0
  * @category events

@@ -27,20 +27,22 @@ export {
 } from "./internal/agent/decision.ts"
 
 /**
- * The fields of a tool call that needs a decision: the place of its run, the way to the call from the outermost run, and
- * the arguments as JSON.
+ * The fields of a tool call that needs a decision: the place of its run, the way to the call from the outermost run, the
+ * arguments as JSON, and the request's context as JSON.
  */
 const callFields = {
   ...Place.fields,
   path: Schema.String,
   call: Schema.String,
   tool: Schema.String,
-  params: Schema.Unknown
+  params: Schema.Unknown,
+  context: Schema.optionalKey(Schema.Unknown)
 }
 
 /**
  * A tool call that needs a decision. `path` is the way to it from the outermost run, which is the same when the run is
- * repeated; `params` are the arguments as JSON.
+ * repeated; `params` are the arguments as JSON. `context` is what the request brought (`Agent.withContext`), as JSON: it
+ * tells whose call it is.
  *
  * @since 0.1.0
  * @category models
@@ -212,7 +214,7 @@ export const check = Effect.fnUntraced(function*<R = never>(
   const tool = tools.find((tool) => tool.name === name)
   const problem = tool === undefined
     ? `there is no tool ${name}`
-    : yield* tool.problemOf(decision.params === undefined ? params : decision.params)
+    : yield* tool.problemOf("params" in decision ? decision.params : params)
   return problem === undefined ? decision : yield* new InvalidDecision({ id, problem })
 })
 

@@ -115,7 +115,7 @@ export const input = <R>(name: string, check: Check<Message, R>): Guardrail<R> =
  * Checks the text of each turn, and an answer that a handoff gives in the agent's name.
  *
  * The text is held back until it has passed: a guarded agent does not stream it, and a run that breaks off before does
- * not remember it. A value (`Agent.object`) is not checked.
+ * not remember it. Of a value (`Agent.object`) it is the JSON text.
  *
  * @example
  * ```ts

@@ -23,6 +23,7 @@
 import type * as Effect from "effect/Effect"
 import type * as FileSystem from "effect/FileSystem"
 import type * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { TurnInfo, TurnPlan } from "./internal/agent/agent.ts"
 import * as check from "./internal/check.ts"
@@ -135,11 +136,11 @@ export const record: {
   <A, E, R, R2 = never>(
     program: Effect.Effect<A, E, R>,
     options: RecordOptions<R2>
-  ): Effect.Effect<A, E | Format.LogError, R | R2>
+  ): Effect.Effect<A, E | Format.LogError, R | Exclude<R2, Scope.Scope>>
   <A, E, R, R2 = never>(
     program: Stream.Stream<A, E, R>,
     options: RecordOptions<R2>
-  ): Stream.Stream<A, E | Format.LogError, R | R2>
+  ): Stream.Stream<A, E | Format.LogError, R | Exclude<R2, Scope.Scope>>
 } = (program: Program, { secrets, to }: RecordOptions<unknown>) => run(program, { name: "RunLog.record", to, secrets })
 
 /**
@@ -170,7 +171,8 @@ export const replay: {
  * were under way get the answers that they have in the log, if it has them whole; timers wait for the rest of their
  * time. The new log begins as the old one.
  *
- * After the last call of a log that was cut off, a fork goes on with what was lost: `at` is one more than its calls.
+ * After the last call of a log that was cut off, a fork goes on with what was lost: `at` is one more than its calls. An
+ * answer that broke off there is a failure, of the model's request or of the tool.
  *
  * @since 0.1.0
  * @category running
@@ -180,12 +182,12 @@ export const fork: {
     program: Effect.Effect<A, E, R>,
     log: RunLog,
     options: ForkOptions<R2, E3, R3>
-  ): Effect.Effect<A, E | E3 | Diverged | Format.LogError, R | R2 | R3>
+  ): Effect.Effect<A, E | E3 | Diverged | Format.LogError, R | R3 | Exclude<R2, Scope.Scope>>
   <A, E, R, R2 = never, E3 = never, R3 = never>(
     program: Stream.Stream<A, E, R>,
     log: RunLog,
     options: ForkOptions<R2, E3, R3>
-  ): Stream.Stream<A, E | E3 | Diverged | Format.LogError, R | R2 | R3>
+  ): Stream.Stream<A, E | E3 | Diverged | Format.LogError, R | R3 | Exclude<R2, Scope.Scope>>
 } = (program: Program, log: RunLog, fork: ForkOptions<unknown, unknown, unknown>) => {
   const { at, secrets, to } = fork
   check.positiveInteger("RunLog.fork", "at", at)
@@ -195,7 +197,7 @@ export const fork: {
 /**
  * A file, written as the program goes through Effect's `FileSystem`, and replaced when it starts.
  *
- * A process that is killed leaves the log as far as it is written, which is up to the last text of a model that was whole.
+ * A process that is killed leaves the log up to the models' texts that were under way: they are written when whole.
  *
  * @since 0.1.0
  * @category sinks

@@ -586,7 +586,9 @@ const planned = <P>(
 /** Asks for the items, and once more where the answer has none. */
 const askForItems = Effect.fnUntraced(function*(run: TeamRun.TeamRun, planner: TeamRun.Started) {
   const { input } = run.request
-  const { jsonSchema, read } = AgentOutput.request(Items, Context.empty())
+  const { jsonSchema, read: readItems } = AgentOutput.request(Items, Context.empty())
+  // A model that gives the bare list has understood, too.
+  const read = (json: unknown) => readItems(Array.isArray(json) ? { items: json } : json)
   const output = { jsonSchema }
   const first = yield* Effect.result(read((yield* TeamRun.prompt(run, planner, { input, output })).output))
   if (first._tag === "Success") return first.success.items

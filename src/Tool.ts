@@ -201,7 +201,7 @@ export function fn(
   checkOptions("Tool.fn", name, options)
   const parameters = Schema.Struct(options.parameters ?? {})
   const success = options.success ?? Schema.Void
-  const decode = Schema.decodeUnknownEffect(parameters)
+  const decode = Schema.decodeUnknownEffect(Schema.toCodecJson(parameters))
   const encode = Schema.encodeUnknownEffect(Schema.toCodecJson(success))
   const execute = withPolicies(name, options, handler)
   const answer = Effect.fnUntraced(function*(params: object) {

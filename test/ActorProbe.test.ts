@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, type Fiber, type Scheduler, Schema } from "effect"
+import { Effect, Exit, type Fiber, type Scheduler, Schema, Stream } from "effect"
 import { Rpc } from "effect/rpc"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
@@ -43,6 +43,20 @@ const shuffled = (seed: number): Scheduler.Scheduler => {
 }
 
 describe("ActorProbe", () => {
+  it.effect("answers by handlers that need no type annotations", () =>
+    run(Effect.gen(function*() {
+      const Sums = Actor.make("Sums", [
+        Rpc.make("Double", { payload: { n: Schema.Finite }, success: Schema.Finite }),
+        Rpc.make("Count", { payload: { to: Schema.Finite }, success: Schema.Finite, stream: true })
+      ])
+      const { ref } = yield* ActorProbe.make(Sums, {
+        Double: ({ n }) => Effect.succeed(n * 2),
+        Count: ({ to }) => Stream.range(1, to)
+      })
+      assert.strictEqual(yield* ref.ask("Double", { n: 2 }), 4)
+      assert.deepStrictEqual(yield* Stream.runCollect(ref.stream("Count", { to: 2 })), [1, 2])
+    })))
+
   it.effect("records, in order, what its reference receives", () =>
     run(Effect.gen(function*() {
       const probe = yield* ActorProbe.make(Counter, { Get: () => Effect.succeed(7) })

@@ -171,6 +171,36 @@ describe("Agent bounds", () => {
       assert.deepStrictEqual([isFailure, result], [true, "The tool answered with a result that is no JSON"])
     }).pipe(Effect.provide(Scripted.model([get, "Done."]))))
 
+  it.effect("a defect or a failure that nobody can print is a failed result", () =>
+    Effect.gen(function*() {
+      const circle: { self?: unknown } = {}
+      circle.self = circle
+      for (const thrown of [nested(4_000), nested(50_000), circle, Object.create(null)]) {
+        for (const handler of [Effect.die(thrown), Effect.fail(thrown)]) {
+          const { isFailure, result } = resultOf(
+            yield* runWith(Tool.fn("get", { description: "" }, () => handler)).pipe(
+              Effect.provide(Scripted.model([get, "Done."]))
+            )
+          )
+          assert.strictEqual(isFailure, true)
+          assert.typeOf(result, "string")
+        }
+      }
+    }))
+
+  it.effect("what a guardrail puts in the place of arguments and results is JSON, or the call has failed", () =>
+    Effect.gen(function*() {
+      const runs = (guardrail: Guardrail.Guardrail) =>
+        Agent.response(Agent.run(Agent.make("assistant", { tools: [echo], guardrails: [guardrail] }), "Go.")).pipe(
+          Effect.provide(Scripted.model([Scripted.toolCall("echo", { value: 1 }), "Done."])),
+          Effect.map(resultOf)
+        )
+      const nothing = yield* runs(Guardrail.toolResult("nothing", () => Effect.succeed(Guardrail.replace(undefined))))
+      assert.deepInclude(nothing, { isFailure: false, result: null })
+      const wrong = yield* runs(Guardrail.toolCall("wrong", () => Effect.succeed(Guardrail.replace({ value: 1n }))))
+      assert.deepInclude(wrong, { params: { value: 1 }, isFailure: true, result: "Not run: the arguments are no JSON" })
+    }))
+
   it.effect("of a result that is too long the model reads the beginning, and that it is cut", () =>
     Effect.gen(function*() {
       const cut = "\n[cut: these are the first 5 of 12 bytes]"

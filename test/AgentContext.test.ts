@@ -1,10 +1,11 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import { Context, Effect, Layer, Schema, Stream } from "effect"
+import { Context, Effect, Fiber, Layer, Schema, Stream } from "effect"
 import type { LanguageModel } from "effect/ai"
 import { TestRunner } from "effect/cluster"
 import type * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
+import * as Approvals from "../src/Approvals.ts"
 import * as Cluster from "../src/Cluster.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
 import * as Team from "../src/Team.ts"
@@ -55,6 +56,29 @@ describe("The context of a request", () => {
       const events = yield* Stream.runCollect(Agent.stream(ref, "Who am I?", { context: bob }))
       assert.deepStrictEqual(results(events), ["bob since 2001"])
     }).pipe(inSystem))
+
+  it.effect("is in the requests for approval, so that a list of many tenants' calls can be told apart", () =>
+    Effect.gen(function*() {
+      const pay = Tool.fn(
+        "pay",
+        { description: "", success: Schema.String, needsApproval: true },
+        () => Effect.succeed("paid")
+      )
+      const payer = Agent.make("payer", { tools: [pay], model: Scripted.model(echo("pay")) })
+      const ref = yield* Agent.spawn(Agent.withContext(payer, user))
+      const approvals = yield* Approvals.Approvals
+      const asks = yield* Effect.forkChild(
+        Effect.all([ada, bob].map((context) => Agent.ask(ref, "Pay.", { context })))
+      )
+      const asked = approvals.changes.pipe(
+        Stream.filter(({ _tag }) => _tag === "Requested"),
+        Stream.mapEffect(({ request }) => Effect.as(Effect.orDie(approvals.approve(request.id)), request.context)),
+        Stream.take(2),
+        Stream.runCollect
+      )
+      assert.deepStrictEqual(yield* asked, [ada, bob])
+      yield* Fiber.join(asks)
+    }).pipe(Effect.provide(Approvals.layer()), inSystem))
 
   it.effect("reaches whatever else runs in the run", () =>
     Effect.gen(function*() {

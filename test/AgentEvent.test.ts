@@ -10,6 +10,7 @@ import { AgentEvent } from "../src/AgentEvent.ts"
 import { Approvals, layer as approvals } from "../src/Approvals.ts"
 import * as Prices from "../src/Llm/Prices.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
+import * as Tap from "../src/Tap.ts"
 import * as Team from "../src/Team.ts"
 import * as Tool from "../src/Tool.ts"
 import { collect, modelOf, only, tags } from "./fixtures/agents.ts"
@@ -152,6 +153,39 @@ describe("What an event tells", () => {
       { type: "tool-params-end", id: "c1" },
       { type: "tool-call", id: "c1", name: "search", params: { q: "x" }, providerExecuted: true }
     ))))
+
+  it.effect("calls of a turn have ids of their own, also where a server gives all the same", () =>
+    Effect.gen(function*() {
+      const paths: Array<string> = []
+      const say = Tool.fn("say", { description: "", parameters: { word: Schema.String }, success: Schema.String }, (
+        { word }
+      ) => Effect.succeed(word))
+      const call = (word: string): ReadonlyArray<Response.StreamPartEncoded> => [
+        { type: "tool-params-start", id: "0", name: "say" },
+        { type: "tool-params-delta", id: "0", delta: JSON.stringify({ word }) },
+        { type: "tool-params-end", id: "0" },
+        { type: "tool-call", id: "0", name: "say", params: { word } }
+      ]
+      const agent = Agent.make("a", { tools: [say], stopWhen: () => true })
+      const events = yield* collect(Agent.run(agent, "Go")).pipe(
+        Effect.provide(saying(...["a", "b", "c"].flatMap(call))),
+        Effect.provideService(Tap.Tap, {
+          tool: (call, live) => {
+            paths.push(call.path)
+            return live(call.emit)
+          }
+        })
+      )
+      const ids = ["0", "0_2", "0_3"]
+      assert.deepStrictEqual(only(events, "ToolParamsDelta").map(({ id }) => id), ids)
+      assert.deepStrictEqual(only(events, "ToolCall").map(({ id }) => id), ids)
+      assert.deepStrictEqual(only(events, "ToolResult").map(({ id, result }) => [id, result]), [
+        ["0", "a"],
+        ["0_2", "b"],
+        ["0_3", "c"]
+      ])
+      assert.deepStrictEqual(paths, ids.map((id) => `a/1/${id}`))
+    }))
 
   it.effect("sources, files and what the provider wants to see again", () =>
     Effect.gen(function*() {

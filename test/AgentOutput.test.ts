@@ -139,6 +139,7 @@ describe("A run that is asked for a value", () => {
         const asking = Effect.all([Effect.flip(read(agent)), requests])
         const [error, { length }] = yield* Effect.provide(asking, wrong, { local: true })
         assert.strictEqual(error.reason._tag, "InvalidOutput")
+        assert.include(error.message, "Expected JSON, got another text")
         assert.strictEqual(length, asked)
       }
     }))

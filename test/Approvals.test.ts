@@ -215,6 +215,9 @@ describe("Approvals", () => {
       const approved = (amount: unknown): Decision => ({ _tag: "Approved", params: { amount } })
       const misfit = yield* Effect.flip(check(request, approved("all"), [elsewhere.pay]))
       assert.deepInclude(misfit, { _tag: "InvalidDecision", id: request.id })
+      // Somebody has edited the arguments, and lost them.
+      const lost: Decision = { _tag: "Approved", params: undefined }
+      assert.deepInclude(yield* Effect.flip(check(request, lost, [elsewhere.pay])), { _tag: "InvalidDecision" })
       const other = Tool.fn("pay", { description: "", parameters: { euros: Schema.Int } }, () => Effect.void)
       assert.include((yield* Effect.flip(check(request, { _tag: "Approved" }, [other]))).problem, "euros")
       assert.include((yield* Effect.flip(check(request, { _tag: "Approved" }, []))).problem, "there is no tool pay")

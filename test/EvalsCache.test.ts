@@ -177,6 +177,18 @@ for (const way of ["cassettes", "runLogs"] as const) {
         })
       ))
 
+    it.live("evaluations that record the same trials at once leave whole recordings", () =>
+      withFolder((folder) =>
+        Effect.gen(function*() {
+          const slowly = Scripted.model((
+            request
+          ) => [Scripted.delay("5 millis"), Scripted.text(String(greeter(request)))])
+          yield* Effect.all([greet(folder, slowly), greet(folder, slowly)], { concurrency: "unbounded" })
+          assert.strictEqual(Evals.summary(yield* greet(folder, noKey)).pass, 1)
+          assert.deepStrictEqual((yield* filesIn(folder)).filter((file) => file.endsWith("unfinished")), [])
+        })
+      ))
+
     it.effect("a trial that failed is kept as it failed", () =>
       withFolder((folder) =>
         Effect.gen(function*() {

@@ -1,5 +1,5 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Ref, Schema } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Logger, Ref, References, Schema } from "effect"
 import type { LanguageModel } from "effect/ai"
 import { Rpc } from "effect/rpc"
 import * as Actor from "../src/Actor.ts"
@@ -279,4 +279,54 @@ describe("Agent.getOrSpawn", () => {
       LanguageModel.LanguageModel | ActorSystem.ActorSystem
     >()
   })
+})
+
+describe("The logs of an actor that several ask for", () => {
+  const Diary = Actor.make("Diary", [Rpc.make("Note")])
+  const diary = Diary.behavior(Effect.succeed({ Note: () => Effect.log("noted") }))
+
+  /** The annotations and log spans of each line that `effect` and its actors log. */
+  const logged = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.suspend(() => {
+      const lines: Array<{ readonly annotations: object; readonly spans: ReadonlyArray<string> }> = []
+      const logger = Logger.make(({ fiber }) => {
+        lines.push({
+          annotations: fiber.getRef(References.CurrentLogAnnotations),
+          spans: fiber.getRef(References.CurrentLogSpans).map(([label]) => label)
+        })
+      })
+      return Effect.as(effect, lines).pipe(
+        Effect.provide(ActorSystem.layer({ name: "test" })),
+        Effect.annotateLogs({ service: "api" }),
+        Effect.provide(Logger.layer([logger]))
+      )
+    })
+
+  const request = (
+    user: string,
+    open: Effect.Effect<Actor.LocalRefOf<typeof Diary>, Actor.SpawnError, ActorSystem.ActorSystem>
+  ) =>
+    Effect.flatMap(open, (ref) => ref.ask("Note")).pipe(
+      Effect.annotateLogs({ user }),
+      Effect.withLogSpan(user)
+    )
+
+  it.effect("have nothing of the request that started it, but the annotations around the system", () =>
+    Effect.gen(function*() {
+      const shared = Actor.getOrSpawn(diary, { name: "diary" })
+      assert.deepStrictEqual(
+        yield* logged(Effect.andThen(request("ada", shared), request("bob", shared))),
+        [
+          { annotations: { service: "api", actor: "/user/diary" }, spans: [] },
+          { annotations: { service: "api", actor: "/user/diary" }, spans: [] }
+        ]
+      )
+    }))
+
+  it.effect("have the annotations of who spawned it for itself, but no log span of it", () =>
+    Effect.gen(function*() {
+      assert.deepStrictEqual(yield* logged(request("ada", Actor.spawn(diary, { name: "diary" }))), [
+        { annotations: { service: "api", user: "ada", actor: "/user/diary" }, spans: [] }
+      ])
+    }))
 })

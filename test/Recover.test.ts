@@ -32,6 +32,17 @@ describe("Recover", () => {
       assert.deepStrictEqual(lines(only(events, "Completed")[0]!.response.transcript), ["user: Hi", "text: Hello."])
     }).pipe(Effect.provide(Scripted.model([[Scripted.text("Hel"), Scripted.fail(overloaded)], "Hello."]))))
 
+  it.effect("sees an answer that ends in an error, whichever model says so", () =>
+    Effect.gen(function*() {
+      const agent = Agent.make("assistant", { recover: () => Recover.retry(Schedule.recurs(1)) })
+      assert.strictEqual((yield* Agent.response(Agent.run(agent, "Hi"))).text, "Hello.")
+      const { reason } = yield* Effect.flip(collect(Agent.run(Agent.make("assistant"), "Hi")))
+      assert(reason._tag === "ModelFailed")
+      assert.strictEqual(reason.error.reason._tag, "InvalidOutputError")
+    }).pipe(Effect.provide(
+      Scripted.model([[Scripted.text("Hel"), Scripted.finish("error")], "Hello.", Scripted.finish("error")])
+    )))
+
   it.effect("fails with the last error when the schedule ends, and a new turn has it anew", () =>
     Effect.gen(function*() {
       const agent = Agent.make("assistant", { tools: [weather], recover: () => Recover.retry(Schedule.recurs(1)) })

@@ -63,6 +63,20 @@ describe("RunLog.Diverged", () => {
       })
     }))
 
+  it.effect("finds every event that is not in the log any more", () =>
+    Effect.gen(function*() {
+      const unknown = [[Scripted.reasoning("Hm."), Scripted.toolCall("unknown", {})], "Sorry."]
+      const program = answer(actor("a"))
+      const { log, text } = yield* recorded(program).pipe(Effect.provide(Scripted.model(unknown)))
+      const [header, ...lines] = text.trimEnd().split("\n")
+      for (const [index, { _tag }] of log.entries.entries()) {
+        if (_tag !== "Event" && _tag !== "RunEnded") continue
+        const edited = yield* RunLog.parse(`${[header, ...lines.toSpliced(index, 1)].join("\n")}\n`)
+        const error = yield* divergence(RunLog.replay(program, edited)).pipe(silent)
+        assert.match(error.problem, /now comes/)
+      }
+    }))
+
   it.effect("finds code that reads the world on its own, where it makes a difference", () =>
     Effect.gen(function*() {
       let luck = 0

@@ -105,6 +105,35 @@ describe("RunLog.fork", () => {
       assert.deepStrictEqual(fork.exit, Exit.succeed("Saved."))
     }))
 
+  it.effect("goes on wherever a log was cut off: what came in is kept, an answer that broke off is a failure", () =>
+    Effect.gen(function*() {
+      const measure = Tool.fn(
+        "measure",
+        { description: "", success: Schema.Int },
+        () => Effect.as(Effect.andThen(Tool.emit("half"), Tool.emit("whole")), 7)
+      )
+      const builder = Agent.make("builder", { instructions: "builder", tools: [measure] })
+      const program = Effect.map(Agent.response(Agent.run(builder, "Go")), ({ text }) => text)
+      const { text } = yield* recorded(program).pipe(
+        Effect.provide(Scripted.model([[Scripted.text("Let me see."), Scripted.toolCall("measure", {})], "Seven."]))
+      )
+      const lines = text.trimEnd().split("\n")
+      for (let n = 1; n < lines.length; n++) {
+        const log = yield* RunLog.parse(lines.slice(0, n).map((line) => `${line}\n`).join(""))
+        const fork = yield* forked(program, log, { at: calls(log).length + 1 }).pipe(
+          Effect.provide(
+            Scripted.model((request) =>
+              request.prompt.content.at(-1)?.role === "tool" ? "Seven." : Scripted.toolCall("measure", {})
+            )
+          )
+        )
+        if (Exit.isSuccess(fork.exit)) assert.strictEqual(fork.exit.value, "Seven.")
+        else assert.match(String(fork.exit), /AgentError: .*the log ends in the middle of model builder\/[12]/)
+        const again = yield* watch(RunLog.replay(program, fork.log)).pipe(Effect.provide(Scripted.model([])))
+        assert.strictEqual(String(again.exit), String(fork.exit))
+      }
+    }))
+
   it("takes only numbers of calls", () => {
     const log: RunLog.RunLog = { seed: 1, startedAt: 0, entries: [], lines: [], complete: true }
     assert.throws(

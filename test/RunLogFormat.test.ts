@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Redacted, Schema, Stream } from "effect"
 import * as Agent from "../src/Agent.ts"
 import { AgentEvent } from "../src/AgentEvent.ts"
+import { OnSecrets } from "../src/internal/llm/secretsUsed.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
 import * as RunLog from "../src/RunLog.ts"
 import * as Tool from "../src/Tool.ts"
@@ -106,13 +107,15 @@ describe("A run log", () => {
         delta(`${key.slice(12)}; swordf`)
       ).pipe(
         Stream.concat(Stream.fromEffect(Effect.as(Effect.sleep("1 second"), delta("ish, with \"quotes\"?")))),
+        Stream.concat(Stream.make({ type: "text-end" as const, id: "0" })),
+        Stream.concat(Stream.drain(Stream.fromEffect(Effect.sleep("1 second")))),
         Stream.concat(Stream.make(
-          { type: "text-end" as const, id: "0" },
           { type: "finish" as const, reason: "stop" as const, usage: { inputTokens: {}, outputTokens: {} } }
         ))
       )
       const other = Agent.make("other", { model: modelOf(pieces) })
-      const program = Stream.runCollect(Stream.concat(Agent.run(agent, "Go"), Agent.run(other, "Go")))
+      const later = Stream.unwrap(Effect.as(Effect.sleep("1 second"), Agent.run(other, "Go")))
+      const program = Stream.runCollect(Stream.concat(Agent.run(agent, "Go"), later))
       const memory = RunLog.memory()
       const { exit } = yield* watch(RunLog.record(program, { to: memory, secrets: [secret] })).pipe(
         Effect.provide(model)
@@ -130,6 +133,23 @@ describe("A run log", () => {
       assert.isTrue(log.complete)
       const replayed = yield* watch(RunLog.replay(program, log)).pipe(Effect.provide(Scripted.model([])))
       assert.include(JSON.stringify(yield* replayed.exit), "Is it <redacted>; <redacted>?")
+    }))
+
+  it.effect("holds no secret that only the model's layer knows, though it tells it after it was asked", () =>
+    Effect.gen(function*() {
+      const parts = Stream.make(
+        { type: "finish" as const, reason: "stop" as const, usage: { inputTokens: {}, outputTokens: {} } }
+      )
+      const telling = Effect.gen(function*() {
+        yield* Effect.sleep("1 second")
+        ;(yield* OnSecrets)([Redacted.make("hunter22")])
+        return parts
+      })
+      const agent = Agent.make("a", { instructions: "Is hunter22 a good one?", model: modelOf(Stream.unwrap(telling)) })
+      const { log, text } = yield* recorded(Stream.runDrain(Agent.run(agent, "Go")))
+      assert.notInclude(text, "hunter22")
+      assert.include(text, "Is <redacted> a good one?")
+      yield* RunLog.replay(Stream.runDrain(Agent.run(agent, "Go")), log)
     }))
 
   it.effect("is written to a file while the program goes on, which is replaced first", () =>

@@ -5,25 +5,7 @@ import { Sqlite } from "effect-troupe/node"
 import { SqlClient } from "effect/sql"
 import { writeFileSync } from "node:fs"
 import { refused } from "./fixtures/badOptions.ts"
-import { sqliteFile, temporaryFile } from "./fixtures/stores.ts"
-
-const prompt = (session: string, turn: string, input: string): SessionStore.Prompt => ({
-  session,
-  owner: "ada",
-  turn,
-  hash: turn,
-  author: "ada",
-  input
-})
-
-const say = Effect.fnUntraced(function*(session: string, turn: string, input = "hello") {
-  const store = yield* SessionStore.SessionStore
-  const outcome = yield* store.claim(prompt(session, turn, input), { lease: "15 seconds", backlog: 0 })
-  if (outcome._tag !== "Claimed") return outcome._tag
-  const end = { end: "completed", entries: [input], usage: null, result: input }
-  yield* store.commit(outcome.claimed.claim, end)
-  return "Committed"
-})
+import { prompt, say, sqliteFile, temporaryFile } from "./fixtures/stores.ts"
 
 const on = (file: string) => SessionStore.layerSql.pipe(Layer.provideMerge(Sqlite.layer({ file })))
 

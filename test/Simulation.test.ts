@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Deferred, Effect, Exit, Random, Ref, Stream } from "effect"
+import { Worker } from "node:worker_threads"
 import * as Agent from "../src/Agent.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
 import { Simulation } from "../src/testing/index.ts"
@@ -103,6 +104,12 @@ describe("Simulation.run", () => {
       assert.instanceOf(deadlock, Simulation.Deadlock)
       assert.include(deadlock.waiting, "the program")
       assert.include(deadlock.waiting, "/user/$1 with Wait")
+    }))
+
+  it.effect("takes a promise that nobody keeps for a deadlock", () =>
+    Effect.gen(function*() {
+      const { exit } = yield* Simulation.run(Effect.promise(() => new Promise<void>(() => {})), { seed: 1 })
+      assert.instanceOf(failureOf(exit), Simulation.Deadlock)
     }))
 
   it.effect("names an Effect.fn that waits, with its place", () =>
@@ -254,6 +261,7 @@ describe("Simulation refuses", () => {
     ["Math.random", Effect.sync(() => Math.random())],
     ["Date.now", Effect.sync(() => Date.now())],
     ["new Date()", Effect.sync(() => new Date())],
+    ["Date()", Effect.sync(() => Date())],
     ["performance.now", Effect.sync(() => performance.now())],
     ["crypto.randomUUID", Effect.sync(() => crypto.randomUUID())]
   ] as const
@@ -300,6 +308,18 @@ describe("Simulation refuses", () => {
       /a promise at .*Simulation\.test\.ts:\d+/
     ],
     [
+      "a worker",
+      Effect.callback<void>((resume) => {
+        new Worker("setTimeout(() => {}, 50)", { eval: true }).on("exit", () => resume(Effect.void))
+      }),
+      /WORKER at .*Simulation\.test\.ts:\d+/
+    ],
+    [
+      "another runtime",
+      Effect.promise(() => Effect.runPromise(Effect.sleep(5))),
+      /setTimeout at .*Simulation\.test\.ts:\d+/
+    ],
+    [
       "a timer of the platform",
       Effect.callback<void>((resume) => void setTimeout(() => resume(Effect.void), 20)),
       /setTimeout at .*Simulation\.test\.ts:\d+/
@@ -328,6 +348,11 @@ describe("Simulation refuses", () => {
           [{ ...script, faults: [{ kind: "flood", at: "/user/a", n: 1 }] }, /kind|faults/],
           [{ ...script, schedule: { picks: [[1]], preempts: [], late: [] } }, /picks/],
           ["{", /JSON/],
+          [{ ...script, seed: -1 }, /seed/],
+          [{ ...script, faults: [{ kind: "double", at: "/user/a", n: 0 }] }, /\["n"\]/],
+          [{ ...script, faults: [{ kind: "delay", at: "/user/a", n: 1, millis: -1 }] }, /millis/],
+          [{ ...script, schedule: { picks: [[0, -1]], preempts: [], late: [] } }, /picks/],
+          [{ ...script, schedule: { picks: [], preempts: [], late: [[0, -50]] } }, /late/],
           [undefined, /Expected/]
         ] as const
       ) {

@@ -122,6 +122,12 @@ describe("Team.map", () => {
       assert.deepStrictEqual((yield* ActorSystem.list).map(({ path }) => path), ["/user/shared", "/user/report"])
     }).pipe(play({ worker: (text) => `${text}!` })))
 
+  it.effect("a plan is a bare list as well", () =>
+    Effect.gen(function*() {
+      const ref = yield* Actor.spawn(Team.map("report", planner, worker))
+      assert.strictEqual((yield* Agent.ask(ref, "Write")).text, "a!\n---\nb!")
+    }).pipe(play({ planner: [`["a", "b"]`], worker: (text) => `${text}!` })))
+
   it.effect("a plan that doesn't fit goes back once, and then fails the run", () =>
     Effect.gen(function*() {
       const ref = yield* Actor.spawn(Team.map("report", planner, worker))

@@ -128,7 +128,8 @@ export const reasoning = (text: string, metadata: Response.ProviderMetadata = {}
 })
 
 /**
- * Calls a tool. Without an `id` the calls of a model count up: `call_1`, `call_2`, ...
+ * Calls a tool. Without an `id` the calls of a model count up: `call_1`, `call_2`, ... The arguments come whole, as with some
+ * providers: without `ToolParamsDelta`, and where a value is asked for, in one `OutputPartial`.
  *
  * @since 0.1.0
  * @category steps
@@ -235,7 +236,7 @@ export const matching = (rules: ReadonlyArray<readonly [Matcher, Turn]>): Answer
 
 /**
  * The conversation of a request, a line for each thing that was said: `user: Weather in Lagos?`,
- * `calls get_weather({"city":"Lagos"})`, `get_weather gave "18 C"`.
+ * `calls get_weather({"city":"Lagos"})`, `get_weather gave "18 C"`, `get_weather failed with "no such city"`.
  *
  * @since 0.1.0
  * @category requests

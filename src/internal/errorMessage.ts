@@ -11,7 +11,8 @@ export const errorMessage = (error: unknown): string => {
   if (hasProperty(error, "message") && isString(error.message) && error.message !== "") return error.message
   try {
     return JSON.stringify(error) ?? String(error)
-  } catch {
-    return String(error)
+  } catch (cause) {
+    // Circular, nested too deep, or without a text: printing it would fail, too.
+    return `an error that can't be shown (${cause instanceof Error ? cause.message.split("\n")[0] : "unknown"})`
   }
 }

@@ -63,7 +63,7 @@ export interface ActorProbe<out Name extends string, in out Rpcs extends Rpc.Any
  */
 export const make = <Name extends string, Rpcs extends Rpc.Any>(
   protocol: Actor.Protocol<Name, Rpcs>,
-  answers: Answers<Rpcs> = {}
+  answers: NoInfer<Answers<Rpcs>> = {}
 ): Effect.Effect<ActorProbe<Name, Rpcs>, Actor.SpawnError, ActorSystem> =>
   Effect.gen(function*() {
     const received = yield* Queue.unbounded<Received<Rpcs>>()

@@ -197,6 +197,34 @@ describe("AiSdkHistory", () => {
       assert.deepStrictEqual(yield* idsFor("openai.chat"), [id, id])
     }))
 
+  it.effect("no two calls of a conversation have one id, and each result has that of its call", () =>
+    Effect.gen(function*() {
+      const id = "call_0"
+      const turn = (...words: ReadonlyArray<string>) => [
+        Prompt.assistantMessage({
+          content: words.map((word) =>
+            Prompt.toolCallPart({ id, name: "say", params: { word }, providerExecuted: false })
+          )
+        }),
+        Prompt.toolMessage({
+          content: words.map((word) =>
+            Prompt.toolResultPart({ id, name: "say", isFailure: false, result: word, providerExecuted: false })
+          )
+        })
+      ]
+      const reader = modelOf("anthropic.messages")
+      yield* ask(
+        reader,
+        Prompt.fromMessages([
+          Prompt.userMessage({ content: [Prompt.textPart({ text: "Say." })] }),
+          ...turn("a", "b"),
+          ...turn("c")
+        ])
+      )
+      const ids = Array.from(JSON.stringify(reader.prompts[0]).matchAll(/"toolCallId":"([^"]*)"/g), ([, id]) => id)
+      assert.deepStrictEqual(ids, [id, "call00000", id, "call00000", "call00001", "call00001"])
+    }))
+
   it.effect("a text file of the user's is text for a provider that reads none", () =>
     Effect.gen(function*() {
       const data = new TextEncoder().encode("Harvest: 12 tonnes.")

@@ -265,6 +265,15 @@ describe("Limits", () => {
       assert.include(error.message, "more than 1000 bytes")
     }))
 
+  it.live("so does one of a list of models", () =>
+    Effect.gen(function*() {
+      const server = yield* Loopback.make(gzipped(401, bomb), gzipped(503, bomb))
+      const list = Effect.flatten(OpenAiCompatible.models({ baseUrl: server.url }))
+      assert.strictEqual(Asking.aiErrorOf(yield* Effect.exit(list)).reason._tag, "AuthenticationError")
+      assert.strictEqual(Asking.aiErrorOf(yield* Effect.exit(list)).reason._tag, "InternalProviderError")
+      yield* server.idle
+    }))
+
   it.live("a model of the AI SDK's packages that is made with `AiSdk.fetch` has it all", () =>
     Effect.gen(function*() {
       const { createOpenAICompatible } = yield* Effect.promise(() => import("@ai-sdk/openai-compatible"))

@@ -51,6 +51,7 @@ const forms: ReadonlyArray<readonly [string, (secret: string) => string]> = [
   ],
   ["as a JSON text in a JSON text", (secret) => JSON.stringify(JSON.stringify(secret)).slice(3, -3)],
   ["with escaped slashes", (secret) => secret.replaceAll("/", "\\/")],
+  ["in JSON by character codes", (secret) => secret.replaceAll("+", "\\u002B").replaceAll("/", "\\u002f")],
   ["in base64", base64],
   ["in base64url", base64url],
   ["in base64 in a URL", (secret) => encodeURIComponent(base64(secret))],

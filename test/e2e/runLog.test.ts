@@ -1,8 +1,9 @@
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FileSystem, Schema } from "effect"
+import { Effect, Fiber, FileSystem, Schema } from "effect"
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
+import * as RunLog from "../../src/RunLog.ts"
 import * as Server from "../fixtures/loopbackServer.ts"
 import * as Wire from "../fixtures/openAiWire.ts"
 
@@ -24,7 +25,7 @@ const run = (mode: "record" | "replay", file: string, url: string, apiKey: strin
       "exit",
       (code) => resume(code === 0 ? Effect.succeed(out) : Effect.fail(new Error(`${mode} failed: ${err}${out}`)))
     )
-    return Effect.sync(() => child.kill())
+    return Effect.sync(() => child.kill("SIGKILL"))
   }).pipe(Effect.flatMap(Schema.decodeUnknownEffect(Printed)))
 
 const pause = Effect.promise(() => new Promise<void>((resolve) => setTimeout(resolve, 30)))
@@ -65,4 +66,19 @@ describe("A run log", () => {
       }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)),
     60_000
   )
+
+  it.live("of a process that is killed can be read up to there", () =>
+    Effect.gen(function*() {
+      const fs = yield* FileSystem.FileSystem
+      const file = `${yield* fs.makeTempDirectoryScoped()}/run.jsonl`
+      const server = yield* Server.make(reply, reply, Server.silence)
+      const recording = yield* Effect.forkChild(run("record", file, server.url, "none"))
+      for (let request = 0; request < 3; request++) yield* server.received
+      const hasResult = Effect.map(fs.readFileString(file), (text) => text.includes("\"ToolResult\""))
+      while (!(yield* hasResult)) yield* pause
+      yield* Fiber.interrupt(recording)
+      const log = yield* RunLog.load(file)
+      assert.isFalse(log.complete)
+      assert.include(JSON.stringify(RunLog.summary(log).toolCalls), "clock")
+    }).pipe(Effect.scoped, Effect.provide(NodeServices.layer)), 60_000)
 })

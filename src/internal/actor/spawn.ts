@@ -24,14 +24,7 @@ export const spawn = (
   parent: Cell.Cell,
   definition: Cell.Definition,
   name: string | undefined
-): Effect.Effect<Cell.Cell, unknown> =>
-  Effect.withFiber((fiber) => {
-    const refused = refuseName(parent, name)
-    if (refused !== undefined) return Effect.fail(refused)
-    const cell = makeCell(parent, definition, name ?? `$${(parent.nextChild++).toString(36)}`, lasting(fiber))
-    ;(parent.children ??= new Map()).set(cell.name, cell)
-    return Effect.as(Lifecycle.start(cell), cell)
-  })
+): Effect.Effect<Cell.Cell, unknown> => Effect.withFiber((fiber) => spawnWith(parent, definition, name, lasting(fiber)))
 
 /**
  * The child of that name once its first setup has succeeded. One that is ending is waited for, unless it waits for whoever
@@ -44,7 +37,9 @@ export const getOrSpawn = (
 ): Effect.Effect<Cell.Cell, unknown> =>
   Effect.suspend(() => {
     const child = parent.children?.get(name)
-    if (child === undefined) return spawn(parent, definition, name)
+    if (child === undefined) {
+      return Effect.withFiber((fiber) => spawnWith(parent, definition, name, shared(parent, fiber)))
+    }
     const isOpen = Cell.isOpen(child)
     const taken = Effect.fail(nameTaken(child.path))
     if (isOpen && child.definition.protocol !== definition.protocol) return taken
@@ -90,11 +85,33 @@ const rootDefinition: Cell.Definition = {
   reference: undefined
 }
 
-/** What of a spawner's context still holds when the spawner has ended: not its span, nor the run that it works for. */
+const spawnWith = (
+  parent: Cell.Cell,
+  definition: Cell.Definition,
+  name: string | undefined,
+  context: Context.Context<never>
+): Effect.Effect<Cell.Cell, unknown> => {
+  const refused = refuseName(parent, name)
+  if (refused !== undefined) return Effect.fail(refused)
+  const cell = makeCell(parent, definition, name ?? `$${(parent.nextChild++).toString(36)}`, context)
+  ;(parent.children ??= new Map()).set(cell.name, cell)
+  return Effect.as(Lifecycle.start(cell), cell)
+}
+
+/** What of a spawner's context still holds when the spawner has ended: not its spans, nor the run that it works for. */
 const lasting = (fiber: Fiber.Fiber<unknown, unknown>): Context.Context<never> =>
   fiber.cache.span === undefined && fiber.getRef(WaitingRun) === undefined
+    && fiber.getRef(References.CurrentLogSpans).length === 0
     ? fiber.context
-    : Context.omit(Tracer.ParentSpan, WaitingRun)(fiber.context)
+    : Context.omit(Tracer.ParentSpan, WaitingRun, References.CurrentLogSpans)(fiber.context)
+
+/** The same for an actor that others will ask for: log annotations of the first of them would be in the logs of all. */
+const shared = (parent: Cell.Cell, fiber: Fiber.Fiber<unknown, unknown>): Context.Context<never> =>
+  Context.add(
+    lasting(fiber),
+    References.CurrentLogAnnotations,
+    Context.get(parent.base, References.CurrentLogAnnotations)
+  )
 
 const makeCell = (
   parent: Cell.Cell,

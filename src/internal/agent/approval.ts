@@ -8,6 +8,7 @@ import type { AgentEvent } from "../../AgentEvent.ts"
 import type { Approvals } from "../../Approvals.ts"
 import type { Decision } from "./decision.ts"
 import type { RunPlace } from "./place.ts"
+import * as RequestContext from "./requestContext.ts"
 
 /** A call that waits. */
 export interface Waiting {
@@ -27,7 +28,9 @@ export const decisionOn = Effect.fnUntraced(function*(
   problemOf: (params: unknown) => Effect.Effect<string | undefined>
 ) {
   let approval = ""
-  const decision = yield* approvals.request({ ...at.self, path, call: id, tool: name, params }, {
+  const context = yield* RequestContext.Current
+  const brought = context === undefined ? {} : { context }
+  const decision = yield* approvals.request({ ...at.self, path, call: id, tool: name, params, ...brought }, {
     problemOf,
     requested: (request) => {
       approval = request.id

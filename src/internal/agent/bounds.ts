@@ -29,6 +29,12 @@ export const isDeeper = (value: unknown, levels: number): boolean =>
 export const deepArguments = (maxDepth: number): string =>
   `Not run: the arguments are nested deeper than ${maxDepth} levels`
 
+/** Why arguments that a guardrail or a decision puts in can't be run, if they can't. */
+export const argumentsProblem = (params: unknown, maxDepth: number): string | undefined => {
+  if (isDeeper(params, maxDepth)) return deepArguments(maxDepth)
+  return toText(params) === undefined ? "Not run: the arguments are no JSON" : undefined
+}
+
 /** The outcome of a call whose result is too deep. */
 export const deepResult = (maxDepth: number): Outcome =>
   failure(`The tool answered with a result that is nested deeper than ${maxDepth} levels`)
@@ -36,6 +42,8 @@ export const deepResult = (maxDepth: number): Outcome =>
 /** The outcome as a transcript may keep it: a deep result is a failure, a long one is cut. Files stay whole. */
 export const bound = (outcome: Outcome, { maxDepth, maxResultBytes }: Bounds): Outcome => {
   const { modelOutput, params, result } = outcome
+  // A field that is undefined is lost in JSON.
+  if (result === undefined) return bound({ ...outcome, result: null }, { maxDepth, maxResultBytes })
   if (isDeeper(result, maxDepth)) return { ...(params !== undefined && { params }), ...deepResult(maxDepth) }
   const text = toText(result)
   if (text === undefined) return failure("The tool answered with a result that is no JSON")

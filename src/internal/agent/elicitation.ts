@@ -16,6 +16,7 @@ import type { Approvals } from "../../Approvals.ts"
 import { errorMessage } from "../errorMessage.ts"
 import { decisionOn } from "./approval.ts"
 import { isDeeper } from "./bounds.ts"
+import * as RequestContext from "./requestContext.ts"
 import { CurrentTool, type ToolContext } from "./toolContext.ts"
 
 /** The tool that such a question counts as. */
@@ -67,22 +68,27 @@ export interface Calls {
 }
 
 export const makeCalls = (approvals: Approvals["Service"]): Calls => {
-  const calls = new Set<{ readonly tool: ToolContext; readonly ended: Deferred.Deferred<void> }>()
+  const calls = new Set<
+    { readonly tool: ToolContext; readonly context: unknown; readonly ended: Deferred.Deferred<void> }
+  >()
   return {
     add: (call) =>
-      Effect.flatMap(Effect.zip(CurrentTool, Deferred.make<void>()), ([tool, ended]) => {
-        const entry = { tool, ended }
-        return Effect.ensuring(
-          Effect.suspend(() => {
-            calls.add(entry)
-            return call
-          }),
-          Effect.suspend(() => {
-            calls.delete(entry)
-            return Deferred.succeed(ended, undefined)
-          })
-        )
-      }),
+      Effect.flatMap(
+        Effect.all([CurrentTool, RequestContext.Current, Deferred.make<void>()]),
+        ([tool, context, ended]) => {
+          const entry = { tool, context, ended }
+          return Effect.ensuring(
+            Effect.suspend(() => {
+              calls.add(entry)
+              return call
+            }),
+            Effect.suspend(() => {
+              calls.delete(entry)
+              return Deferred.succeed(ended, undefined)
+            })
+          )
+        }
+      ),
     answer: (question) =>
       Effect.withFiber((fiber) => {
         const own = fiber.getRef(CurrentTool)
@@ -90,7 +96,7 @@ export const makeCalls = (approvals: Approvals["Service"]): Calls => {
         const call = all.findLast(({ tool }) => tool === own) ?? all.at(-1)
         if (call === undefined) return Effect.succeed(cancelled)
         return Effect.raceFirst(
-          answer(approvals, call.tool, question),
+          Effect.provideService(answer(approvals, call.tool, question), RequestContext.Current, call.context),
           Effect.as(Deferred.await(call.ended), cancelled)
         )
       })

@@ -13,7 +13,7 @@ import { Approvals } from "../../Approvals.ts"
 import { Tap } from "../../Tap.ts"
 import { errorMessage } from "../errorMessage.ts"
 import { decisionOn, refusalIn } from "./approval.ts"
-import { deepArguments, isDeeper } from "./bounds.ts"
+import { argumentsProblem } from "./bounds.ts"
 import { errorTypeOf, failure, failureOf, type Outcome } from "./outcome.ts"
 import { CurrentTool, isOutside } from "./toolContext.ts"
 
@@ -112,7 +112,8 @@ const performEdited = Effect.fnUntraced(function*<P, R>(
   callId: string
 ): Effect.fn.Return<Outcome, ToolFailed, R> {
   const { maxDepth } = yield* CurrentTool
-  if (isDeeper(params, maxDepth)) return failure(deepArguments(maxDepth))
+  const problem = argumentsProblem(params, maxDepth)
+  if (problem !== undefined) return failure(problem)
   const decoded = yield* Effect.result(work.decode(params))
   return decoded._tag === "Failure"
     ? invalidArguments(work.name, decoded.failure.message)
@@ -133,7 +134,8 @@ const catchDefects = <A, P, R, R2>(
     const defect = Cause.squash(cause)
     const problem = { ...failure(`Tool ${name} failed: ${errorMessage(defect)}`), errorType: errorTypeOf(defect) }
     return Effect.andThen(
-      Effect.logError(`Tool ${name} died`, cause),
+      // A logger dies of a value that is nested too deep.
+      Effect.catchDefect(Effect.logError(`Tool ${name} died`, cause), () => Effect.logError(problem.result)),
       failureMode === "error" ? onFailure(name, failureMode, defect) : Effect.succeed(problem)
     )
   })

@@ -180,7 +180,10 @@ const read = <E, R>(
     toolCallValidation: "deferred"
     // With resolution off no tool's schema runs, so their requirements do not apply here.
   }) as Stream.Stream<Part, AiError.AiError>
-  const whole = Effect.suspend(() => turn.finish === undefined ? Effect.fail(cutOff(turn.agent)) : Effect.void)
+  const whole = Effect.suspend(() => {
+    const problem = problemOf(turn)
+    return problem === undefined ? Effect.void : Effect.fail(problem)
+  })
   return timed(turn, (fiber, note) =>
     Stream.runForEachArray(tapped(fiber, turn, request, live), (parts) => {
       note(parts)
@@ -236,14 +239,16 @@ const timed = <A, E, R>(
     })
   })
 
-const cutOff = (agent: string): AiError.AiError =>
-  AiError.make({
-    module: "Agent",
-    method: agent,
-    reason: new AiError.InternalProviderError({
+/** Why an answer that has come to its end is none. Models of `AiSdk` have failed by then. */
+const problemOf = ({ agent, finish }: Turn.Turn): AiError.AiError | undefined => {
+  if (finish !== undefined && finish.reason !== "error") return undefined
+  const reason = finish === undefined
+    ? new AiError.InternalProviderError({
       description: "the model's stream ended without a finish reason, so the answer may be cut off"
     })
-  })
+    : new AiError.InvalidOutputError({ description: "the model's answer ended in an error" })
+  return AiError.make({ module: "Agent", method: agent, reason })
+}
 
 /** The request within what the budgets allow. */
 const paid = <E, R>(run: AgentRun<E, R>, turn: Turn.Turn, request: ModelRequest): Effect.Effect<void, Reason> => {

@@ -35,7 +35,10 @@ export const request = <S extends Schema.Top>(
 ): ValueRequest<S["Type"]> => {
   const codec = Schema.toCodecJson(schema)
   const decode = Schema.decodeUnknownEffect(codec)
-  const read = (json: unknown) => Effect.provideContext(decode(json), services)
+  const read = (json: unknown) =>
+    json === undefined
+      ? Effect.fail({ message: "Expected JSON, got another text or none" })
+      : Effect.provideContext(decode(json), services)
   const jsonSchema = toClosedSchema(codec)
   if (jsonSchema.type === "object") return { jsonSchema, read }
   return {

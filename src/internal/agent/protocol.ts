@@ -12,19 +12,21 @@ import { AgentEvent, AgentResponse, Place } from "../../AgentEvent.ts"
 import * as Transcript from "../../Transcript.ts"
 import { RunParent } from "./place.ts"
 
+const input = Schema.Union([Schema.String, Schema.Array(Prompt.UserMessagePart)])
+
 /**
  * A prompt: a text, or texts and files.
  *
  * @since 0.1.0
  * @category models
  */
-export const Input = Schema.Union([Schema.String, Schema.Array(Prompt.UserMessagePart)])
+export const Input: Schema.Codec<Input, typeof input.Encoded> = input
 
 /**
  * @since 0.1.0
  * @category models
  */
-export type Input = typeof Input.Type
+export type Input = string | ReadonlyArray<Prompt.UserMessagePart>
 
 /**
  * An answer that is not text: the JSON schema of an object.

@@ -15,7 +15,7 @@ import { Approvals } from "../../Approvals.ts"
 import * as Budget from "../../Budget.ts"
 import * as Tool from "../../Tool.ts"
 import { decisionOn, refusalIn } from "./approval.ts"
-import { bound, deepArguments, isDeeper } from "./bounds.ts"
+import { argumentsProblem, bound } from "./bounds.ts"
 import type { Decision } from "./decision.ts"
 import * as Guardrails from "./guardrails.ts"
 import { callPath } from "./place.ts"
@@ -232,7 +232,8 @@ const guarded = <E, R>(
   const { maxDepth } = agent.bounds
   return Effect.flatMap(Guardrails.checkCall(agent.guardrails, part), ({ params }) => {
     if (params === part.params) return tool.handle(params, part.id)
-    if (isDeeper(params, maxDepth)) return Effect.succeed(Tool.failure(deepArguments(maxDepth)))
+    const problem = argumentsProblem(params, maxDepth)
+    if (problem !== undefined) return Effect.succeed(Tool.failure(problem))
     return Effect.map(tool.handle(params, part.id), (outcome) => ({ params, ...outcome }))
   })
 }

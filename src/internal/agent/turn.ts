@@ -64,6 +64,8 @@ export interface Turn {
   readonly sources: Array<Source>
   /** The names of the calls whose arguments are under way, by their ids. */
   called: Map<string, string> | undefined
+  /** The ids that calls got in the place of ones that the turn had already. */
+  renamed: Map<string, string> | undefined
   /** Reads the object that is asked for in the place of text. */
   readonly output: Output.Reader | undefined
   /** Whether the text waits for its guardrails: nobody may see it yet. */
@@ -120,6 +122,7 @@ export const make = (
   approvals: [],
   sources: [],
   called: undefined,
+  renamed: undefined,
   output: output && Output.makeReader(output),
   held,
   unseen: heldReasoning ? [] : undefined,
@@ -168,7 +171,7 @@ export const hear = (self: Turn, event: AgentEvent): void => {
       return absorbCall(self, Response.toolCallPart({ id, name, params, providerExecuted, metadata }), [])
     }
     case "ToolResult": {
-      const call = callOf(self, event.id)
+      const call = callOf(self, idOf(self, event.id))
       if (call === undefined) return
       call.resultOptions = event.metadata ?? {}
       return settle(call, { result: event.result, isFailure: event.isFailure })
@@ -388,7 +391,7 @@ const absorbPart = (self: Turn, part: Part, events: Array<AgentEvent>): void => 
     }
     case "tool-params-start":
       if (self.output !== undefined && part.name === outputTool) return Output.begin(self.output, part.id)
-      return void (self.called ??= new Map()).set(part.id, part.name)
+      return void (self.called ??= new Map()).set(part.providerExecuted ? part.id : nextId(self, part.id), part.name)
     case "tool-params-delta":
       return absorbParams(self, part, events)
     case "tool-call":
@@ -516,8 +519,10 @@ const addOptions = (block: Block, options: Prompt.ProviderOptions): void => {
   block.untold = mergeOptions(block.untold, options)
 }
 
-const absorbParams = (self: Turn, { delta, id }: Response.ToolParamsDeltaPart, events: Array<AgentEvent>): void => {
-  if (self.output !== undefined && self.output.call === id) return Output.push(self.output, delta)
+const absorbParams = (self: Turn, part: Response.ToolParamsDeltaPart, events: Array<AgentEvent>): void => {
+  const { delta } = part
+  if (self.output !== undefined && self.output.call === part.id) return Output.push(self.output, delta)
+  const id = idOf(self, part.id)
   const name = self.called?.get(id)
   if (name === undefined || delta === "") return
   events.push({ ...self.at.self, _tag: "ToolParamsDelta", id, name, delta })
@@ -549,8 +554,11 @@ const absorbOutput = (self: Turn, reader: Output.Reader, { id, params }: Respons
 const absorbCall = (self: Turn, wanted: Response.ToolCallPart<string, unknown>, events: Array<AgentEvent>): void => {
   if (self.output !== undefined && wanted.name === outputTool) return absorbOutput(self, self.output, wanted)
   const deep = isDeeper(wanted.params, self.maxDepth)
+  const id = wanted.providerExecuted ? wanted.id : nextId(self, wanted.id)
   // Some providers take no other arguments than an object.
-  const part = deep ? Response.toolCallPart({ ...wanted, params: {} }) : wanted
+  const part = deep || id !== wanted.id
+    ? Response.toolCallPart({ ...wanted, id, ...(deep && { params: {} }) })
+    : wanted
   const refusal = deep ? deepArguments(self.maxDepth) : undefined
   const call: TurnCall = {
     type: "call",
@@ -596,6 +604,21 @@ const absorbApproval = (self: Turn, { approvalId, metadata, toolCallId }: Respon
   const call = callOf(self, toolCallId)
   if (call?.part.providerExecuted !== true) return
   self.approvals.push({ call, id: approvalId, request: carriedIn(metadata).request })
+}
+
+/** The id of the newest call that came with this one. */
+const idOf = ({ renamed }: Turn, id: string): string => renamed?.get(id) ?? id
+
+/** The id for a call that comes with this one. Some servers give all calls the same, which others refuse to read. */
+const nextId = (self: Turn, id: string): string => {
+  const newest = idOf(self, id)
+  if (!hasCall(self, newest)) return newest
+  let count = 2
+  while (hasCall(self, `${id}_${count}`)) count++
+  const free = `${id}_${count}`
+  const renamed = self.renamed ??= new Map()
+  renamed.set(id, free)
+  return free
 }
 
 const callOf = (self: Turn, id: string): TurnCall | undefined =>

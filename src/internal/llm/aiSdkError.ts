@@ -124,7 +124,7 @@ const toReason = (error: unknown, origin: Origin, now: number): AiError.AiErrorR
 }
 
 const fromCall = (error: APICallError, description: string, origin: Origin, now: number): AiError.AiErrorReason => {
-  const status = error.statusCode
+  const status = error.statusCode ?? refusalIn(error)?.status
   if (status === undefined || (status < 400 && isNetworkFailure(error.cause))) {
     return network(error.url, description, error.requestBodyValues === undefined ? "GET" : "POST")
   }

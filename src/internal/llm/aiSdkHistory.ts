@@ -3,7 +3,7 @@
  *
  * A provider takes back only what it has made itself, and of that not everything: the calls of tools that another
  * provider ran, calls that never got a result, and files that a model made, become text that says so. Ids of calls are
- * rewritten where the provider takes only its own form of them.
+ * rewritten where the provider takes only its own form of them, or where an earlier call has the same one.
  *
  * @internal
  */
@@ -26,16 +26,16 @@ export const readable = (prompt: Prompt.Prompt, reader: Reader): ReadonlyArray<P
   const messages = prompt.content
   const uses = usesOf(messages)
   const lastUser = messages.findLastIndex(({ role }) => role === "user")
-  const idOf = fittingIds(reader)
+  const fitId = fittingIds(reader)
   return messages.map((message, index) => {
     const { options } = message
     switch (message.role) {
       case "assistant": {
         const content = message.content.flatMap((part) => fit(part, uses, index > lastUser, reader))
-        return Prompt.assistantMessage({ content: content.map((part) => withId(part, idOf)), options })
+        return Prompt.assistantMessage({ content: content.map(fitId), options })
       }
       case "tool":
-        return Prompt.toolMessage({ content: message.content.map((part) => withId(part, idOf)), options })
+        return Prompt.toolMessage({ content: message.content.map(fitId), options })
       default:
         return message
     }
@@ -194,15 +194,37 @@ const own = <P extends Prompt.AssistantMessagePart>(part: P, reader: Reader): P 
 
 const googleKeys = new Set(["google", "vertex", "googleVertex"])
 
-/** Gives each id that the reader refuses another one, the same for a call and its result. */
-const fittingIds = ({ provider }: Reader): (id: string) => string => {
+/**
+ * Gives each call whose id the reader refuses, or an earlier call has, another one, and its result the same. Some
+ * servers count the calls of each turn anew; Anthropic refuses a conversation in which two have one id.
+ */
+const fittingIds = ({ provider }: Reader) => {
   const [, form] = idForms.find(([api]) => api.test(provider)) ?? []
-  const given = new Map<string, string>()
-  return (id) => {
-    if (form === undefined || form.test(id)) return id
-    const fitting = given.get(id) ?? `call${String(given.size).padStart(5, "0")}`
-    given.set(id, fitting)
-    return fitting
+  const taken = new Set<string>()
+  /** The ids that calls get, by those that they came with, and how many of them have their results. */
+  const calls = new Map<string, { readonly ids: Array<string>; answered: number }>()
+  let made = 0
+  const make = (): string => {
+    const id = `call${String(made++).padStart(5, "0")}`
+    return taken.has(id) ? make() : id
+  }
+  const ofCall = ({ id, providerExecuted }: Prompt.ToolCallPart): string => {
+    const fits = form === undefined || form.test(id)
+    const given = fits && (providerExecuted || !taken.has(id)) ? id : make()
+    taken.add(given)
+    const others = calls.get(id)
+    if (others === undefined) calls.set(id, { ids: [given], answered: 0 })
+    else others.ids.push(given)
+    return given
+  }
+  const ofResult = ({ id }: Prompt.ToolResultPart): string => {
+    const of = calls.get(id)
+    return of === undefined ? id : of.ids[of.answered++] ?? of.ids.at(-1)!
+  }
+  return <P extends Prompt.AssistantMessagePart | Prompt.ToolMessagePart>(part: P): P => {
+    if (part.type !== "tool-call" && part.type !== "tool-result") return part
+    const id = part.type === "tool-call" ? ofCall(part) : ofResult(part)
+    return id === part.id ? part : { ...part, id }
   }
 }
 
@@ -211,12 +233,3 @@ const idForms: ReadonlyArray<readonly [api: RegExp, form: RegExp]> = [
   [/anthropic\./, /^[a-zA-Z0-9_-]+$/],
   [/\.(responses|chat)$/, /^.{1,64}$/]
 ]
-
-const withId = <P extends Prompt.AssistantMessagePart | Prompt.ToolMessagePart>(
-  part: P,
-  idOf: (id: string) => string
-): P => {
-  if (part.type !== "tool-call" && part.type !== "tool-result") return part
-  const id = idOf(part.id)
-  return id === part.id ? part : { ...part, id }
-}

@@ -161,18 +161,24 @@ const formsOf = (value: string): ReadonlyArray<string> => [
   ...[0, 1, 2].flatMap((offset) => base64Pattern(value, offset))
 ]
 
-/** A character as it is, after a backslash, or percent-encoded. */
+/** A character as it is, after backslashes, by its code as some write it in JSON, or percent-encoded. */
 const charPattern = (char: string): string =>
   /[A-Za-z0-9]/.test(char)
     ? char
-    : `(?:\\\\?${RegExp_.escape(char)}|${percentPattern(char)}${char === " " ? "|\\+" : ""})`
+    : `(?:\\\\{0,3}${RegExp_.escape(char)}|${codePattern(char)}|${percentPattern(char)}${char === " " ? "|\\+" : ""})`
+
+/** The escapes of JSON, as in `\u002B`; in the text of another JSON value they have more backslashes. */
+const codePattern = (char: string): string =>
+  Array.from(
+    { length: char.length },
+    (_, index) => `\\\\{1,3}u${anyCase(char.charCodeAt(index).toString(16).padStart(4, "0"))}`
+  ).join("")
+
+const anyCase = (hex: string): string => hex.replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`)
 
 /** Percent-encoded once or more often, with digits in capitals or not. */
 const percentPattern = (char: string): string =>
-  Array.from(utf8.encode(char), (byte) => {
-    const hex = byte.toString(16).padStart(2, "0")
-    return `%(?:25)*${hex.replace(/[a-f]/g, (digit) => `[${digit}${digit.toUpperCase()}]`)}`
-  }).join("")
+  Array.from(utf8.encode(char), (byte) => `%(?:25)*${anyCase(byte.toString(16).padStart(2, "0"))}`).join("")
 
 /** Shorter ones are found in texts that have nothing to do with the secret. */
 const minBase64 = 8

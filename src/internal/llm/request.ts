@@ -50,14 +50,14 @@ export const settingsJson = (all: Settings): { readonly settings?: Schema.Json }
   return {}
 }
 
-export const toolJson = (tool: Tool.Any): Schema.Json =>
-  Tool.isProviderDefined(tool)
-    ? { name: tool.name, args: toJson(tool.args) }
-    : {
-      name: tool.name,
-      ...(tool.description !== undefined && { description: tool.description }),
-      parameters: toJson(Tool.getJsonSchema(tool))
-    }
+/** A tool as the request has it. Its schema is the same for as long as there is the tool, so it is made once. */
+export const toolJson = (tool: Tool.Any): Schema.Json => {
+  const known = toolsJson.get(tool)
+  if (known !== undefined) return known
+  const json = makeToolJson(tool)
+  toolsJson.set(tool, json)
+  return json
+}
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
@@ -90,5 +90,16 @@ const toolsOf = (toolkit: CallOptions["toolkit"]): Effect.Effect<ReadonlyArray<T
     : "tools" in toolkit
     ? Effect.succeed(Object.values(toolkit.tools))
     : Effect.map(toolkit, ({ tools }) => Object.values(tools))
+
+const toolsJson = new WeakMap<Tool.Any, Schema.Json>()
+
+const makeToolJson = (tool: Tool.Any): Schema.Json =>
+  Tool.isProviderDefined(tool)
+    ? { name: tool.name, args: toJson(tool.args) }
+    : {
+      name: tool.name,
+      ...(tool.description !== undefined && { description: tool.description }),
+      parameters: toJson(Tool.getJsonSchema(tool))
+    }
 
 const jsonSchemaOf = (schema: Schema.Top): Schema.Json => toJson(Tool.getJsonSchemaFromSchema(schema))

@@ -175,7 +175,7 @@ const modelOutput = fromSchema(() => Schema.Array(Prompt.ToolModelOutputPart))
 
 export const outcome: Codec<Outcome> = {
   encode: ({ modelOutput: output, ...outcome }) => ({
-    ...retype<Schema.JsonObject>(toJson(outcome)),
+    ...retype<Schema.JsonObject>(outcome),
     ...(output && { modelOutput: modelOutput.encode(output) })
   }),
   decode: (json) => {

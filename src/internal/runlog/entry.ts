@@ -13,7 +13,7 @@ export const version = 1
 export const Header = Schema.Struct({
   runLog: Schema.Literal(version),
   seed: Schema.Int,
-  startedAt: Schema.Finite
+  startedAt: Schema.Int
 })
 
 export type Header = typeof Header.Type

@@ -8,7 +8,7 @@ import type * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
 import * as Redact from "../llm/redact.ts"
 import { retype } from "../retype.ts"
-import type { Entry, Header } from "./entry.ts"
+import type { Entry, Header, Input } from "./entry.ts"
 
 export interface Journal {
   readonly append: (text: string) => void
@@ -17,8 +17,8 @@ export interface Journal {
   redaction: Redact.Secrets | undefined
   /** Entries that wait for the end of a text that comes in pieces: together they may be a secret. */
   held: Array<Entry>
-  /** The texts that are under way, and the calls of models that have not told their secrets yet. */
-  readonly open: Set<string>
+  /** The texts that are under way, and the calls of models that have not told their secrets yet; where each began. */
+  readonly open: Map<string, Entry>
 }
 
 export const make = (
@@ -27,7 +27,7 @@ export const make = (
   append: (text: string) => void
 ): Journal => {
   append(`${JSON.stringify(header)}\n`)
-  return { append, secrets: [...secrets], redaction: undefined, held: [], open: new Set() }
+  return { append, secrets: [...secrets], redaction: undefined, held: [], open: new Map() }
 }
 
 /** A secret that a model's layer has told of. */
@@ -38,23 +38,23 @@ export const learn = (self: Journal, secrets: ReadonlyArray<Redacted.Redacted>):
 
 export const write = (self: Journal, entry: Entry): void => {
   self.held.push(entry)
-  if (entry._tag === "Call" && entry.kind === "model") self.open.add(entry.key)
-  else if (entry._tag === "Input") note(self, entry.key, entry.value)
+  if (entry._tag === "Call" && entry.kind === "model") self.open.set(entry.key, entry)
+  else if (entry._tag === "Input") note(self, entry)
 }
 
 /** The call of this key gets no more answers. */
 export const closed = (self: Journal, key: string): void => {
   if (self.open.size === 0) return
-  for (const open of self.open) {
+  for (const open of self.open.keys()) {
     if (open === key || open.startsWith(`${key}\n`)) self.open.delete(open)
   }
 }
 
 /** Hands on what is whole. */
 export const flush = (self: Journal, all = false): void => {
-  if (self.held.length === 0 || (self.open.size > 0 && !all)) return
-  const entries = self.held
-  self.held = []
+  const whole = all || self.open.size === 0 ? self.held.length : wholeOf(self)
+  if (whole === 0) return
+  const entries = self.held.splice(0, whole)
   const secrets = self.redaction ??= Redact.secretsFrom(self.secrets)
   const text = `${entries.map((entry) => JSON.stringify(entry)).join("\n")}\n`
   self.append(Redact.isSuspicious(text + textsOf(entries), secrets) ? redact(text, secrets) : text)
@@ -74,40 +74,78 @@ interface Item {
   readonly metadata?: unknown
 }
 
+/** How many entries stand before whatever is under way, and before all texts that are not whole there. */
+const wholeOf = ({ held, open }: Journal): number => {
+  let whole = held.length
+  for (const entry of open.values()) {
+    whole = Math.min(whole, held.indexOf(entry))
+    if (whole === 0) return 0
+  }
+  const first = new Map<string, number>()
+  const last = new Map<string, number>()
+  held.forEach((entry, place) => {
+    for (const { block } of piecesOf(entry)) {
+      if (!first.has(block)) first.set(block, place)
+      last.set(block, place)
+    }
+  })
+  // In the order of their last pieces no text has to be looked at again.
+  for (const [block, end] of Array.from(last).sort(([, a], [, b]) => b - a)) {
+    if (end >= whole) whole = Math.min(whole, first.get(block)!)
+  }
+  return whole
+}
+
 /** Follows the texts of a model, and those of runs inside of a tool. */
-const note = (self: Journal, key: string, value: Schema.Json): void => {
+const note = (self: Journal, entry: Input): void => {
+  const { key } = entry
   self.open.delete(key)
-  for (const { _tag, id, type } of itemsOf(value)) {
-    if (type?.endsWith("-start")) self.open.add(`${key}\n${id}`)
-    else if (type?.endsWith("-end")) self.open.delete(`${key}\n${id}`)
-    else if (_tag?.endsWith("Delta")) self.open.add(`${key}\n${id}`)
+  for (const { _tag, id, type } of itemsOf(entry.value)) {
+    const text = `${key}\n${id}`
+    if (type?.endsWith("-end")) self.open.delete(text)
+    else if ((type?.endsWith("-start") || _tag?.endsWith("Delta")) && !self.open.has(text)) self.open.set(text, entry)
   }
 }
 
 const itemsOf = (value: Schema.Json): ReadonlyArray<Item> =>
   hasProperty(value, "item") && Array.isArray(value.item) ? retype(value.item) : []
 
-/** The pieces of texts in an entry, and the text that each belongs to. */
-const piecesOf = (entry: Entry): ReadonlyArray<{ readonly block: string; readonly item: Item }> => {
-  const [where, items] = entry._tag === "Event"
-    ? ["", [retype<Item>(entry.event)]]
-    : entry._tag === "Input"
-    ? [entry.key, itemsOf(entry.value)]
-    : ["", []]
-  return items.flatMap((item) =>
-    item.delta === undefined
-      ? []
-      : [{ block: [where, item.run, item.type ?? item._tag, item.id].join(" "), item }]
-  )
+interface Piece {
+  readonly block: string
+  readonly item: Item
 }
 
-/** The texts that came in several pieces, each in one. */
-const textsOf = (entries: ReadonlyArray<Entry>): string => {
-  const texts = new Map<string, string>()
-  for (const entry of entries) {
-    for (const { block, item } of piecesOf(entry)) texts.set(block, (texts.get(block) ?? "") + item.delta)
+const noPieces: ReadonlyArray<Piece> = []
+
+/** The pieces of texts in an entry, and the text that each belongs to. */
+const piecesOf = (entry: Entry): ReadonlyArray<Piece> => {
+  switch (entry._tag) {
+    case "Event": {
+      if (entry.event.delta === undefined) return noPieces
+      const item = retype<Item>(entry.event)
+      return [{ block: `${item._tag} ${item.run} ${item.id}`, item }]
+    }
+    case "Input":
+      return itemsOf(entry.value).flatMap((item) =>
+        item.delta === undefined
+          ? noPieces
+          : [{ block: `${entry.key} ${item.run} ${item.type ?? item._tag} ${item.id}`, item }]
+      )
+    default:
+      return noPieces
   }
-  return Array.from(texts.values()).join("\n")
+}
+
+/** The texts that came in several pieces, each in one; a text that came in one is in its entry. */
+const textsOf = (entries: ReadonlyArray<Entry>): string => {
+  let texts: Map<string, string> | undefined
+  for (const entry of entries) {
+    for (const { block, item } of piecesOf(entry)) {
+      texts ??= new Map()
+      texts.set(block, (texts.get(block) ?? "") + item.delta)
+    }
+  }
+  return texts === undefined ? "" : Array.from(texts.values()).join("\n")
 }
 
 const redact = (text: string, secrets: Redact.Secrets): string => {

@@ -25,6 +25,7 @@ import { LogError } from "./format.ts"
 import * as Journal from "./journal.ts"
 import type { Script } from "./script.ts"
 import * as Seams from "./seams.ts"
+import * as Services from "./services.ts"
 import type { Sink, Writing } from "./sink.ts"
 import * as World from "./world.ts"
 
@@ -115,8 +116,8 @@ const insideOf = <R>(
 ): Context.Context<R> => {
   const approvals = Context.getOrUndefined(services, Approvals)
   const inside = services.pipe(
-    Context.add(Scheduler.Scheduler, World.scheduler(world)),
-    Context.add(Clock.Clock, World.clock(world)),
+    Context.add(Scheduler.Scheduler, Services.scheduler(world)),
+    Context.add(Clock.Clock, Services.clock(world)),
     Context.add(Random.Random, random),
     Context.add(Tap, Seams.tap(world, Context.get(services, Tap))),
     Context.add(Observer, Seams.observer(world, Context.get(services, Observer)))

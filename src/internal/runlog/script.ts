@@ -4,6 +4,7 @@
  * @internal
  */
 import type * as Schema from "effect/Schema"
+import { toJson } from "../json.ts"
 import { isRedactionOf } from "../llm/redact.ts"
 import { contentOf, Diverged, nameOf } from "./diverged.ts"
 import type { Call, Entry, Input, RunLog } from "./entry.ts"
@@ -30,6 +31,10 @@ export const make = (
 
 /** The next entry. */
 export const next = ({ cursor, log }: Script): Entry | undefined => log.entries[cursor]
+
+/** A fork has come to where its log was cut off, which may be in the middle of what an input led to. */
+export const isCutOff = (self: Script): boolean =>
+  self.forkAt !== undefined && !self.log.complete && next(self) === undefined
 
 /** Takes what the program has done, if it is next; tells how it differs otherwise. */
 export const expect = (self: Script, entry: Entry, calls: number): Diverged | undefined => {
@@ -112,7 +117,7 @@ const differ = (
         nameOf(now)
       }`,
     ...(recorded && { recorded: contentOf(recorded) }),
-    ...(now && { now: contentOf(now) })
+    ...(now && { now: toJson(contentOf(now)) })
   })
 }
 

@@ -7,14 +7,13 @@
  *
  * @internal
  */
-import type * as Tool from "effect/ai/Tool"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
 import type * as Schema from "effect/Schema"
 import { errorMessage } from "../errorMessage.ts"
@@ -46,8 +45,6 @@ export interface World {
   calls: number
   timers: number
   readonly keys: Map<string, number>
-  /** The tools of requests as JSON. */
-  readonly tools: Map<Tool.Any, Schema.Json>
   ready: Array<Task>
   arrived: Array<Arrival>
   /** Those who wait for inputs, by their keys. */
@@ -99,7 +96,6 @@ export const make = (options: {
     calls: 0,
     timers: 0,
     keys: new Map(),
-    tools: new Map(),
     ready: [],
     arrived: [],
     waiting: new Map(),
@@ -140,6 +136,7 @@ export const run = <A, E, R>(
 /** What the program does, for the log; what it should do, if there is one. */
 export const made = (self: World, entry: Entry): void => {
   if (self.phase !== "running") return
+  if (self.script !== undefined && Script.isCutOff(self.script)) goLive(self)
   if (self.script !== undefined) {
     const diverged = Script.expect(self.script, entry, self.calls)
     if (diverged !== undefined) return diverge(self, diverged)
@@ -202,84 +199,8 @@ export const diverge = (self: World, diverged: Script.Diverged): void => {
 export const isOutside = (fiber: Fiber.Fiber<unknown, unknown> | undefined): boolean =>
   fiber?.getRef(IsOutside) === true
 
-/** The key of a step that the program owes to something outside of it that nobody knows. */
-export const step = "outside"
-
-export const interrupt = "interrupt"
-
-/** The scheduler of the program. */
-export const scheduler = (self: World): Scheduler.Scheduler => {
-  const base = new Scheduler.MixedScheduler("async", (task) => schedule(self, task))
-  const live = Context.get(self.outside, Scheduler.Scheduler)
-  return {
-    executionMode: "async",
-    shouldYield: (fiber) => {
-      if (self.inside || self.phase === "over" || isOutside(fiber)) return base.shouldYield(fiber)
-      return true
-    },
-    // A live call may run with services of the program around it.
-    makeDispatcher: () => (isOutside(Fiber.getCurrent()) ? live : base).makeDispatcher()
-  }
-}
-
-/** The clock of the program: it stands still until the next input. */
-export const clock = (self: World): Clock.Clock => {
-  const millis = () =>
-    self.phase === "over" ? self.clock.currentTimeMillisUnsafe() : Math.floor(self.startedAt + self.now)
-  const since = () => BigInt(Math.round(self.now * 1000)) * 1000n
-  const nanos = () =>
-    self.phase === "over" ? self.clock.currentTimeNanosUnsafe() : BigInt(self.startedAt) * 1_000_000n + since()
-  const monotonic = () => self.phase === "over" ? self.clock.monotonicTimeNanosUnsafe() : since()
-  return {
-    currentTimeMillisUnsafe: millis,
-    currentTimeMillis: Effect.sync(millis),
-    currentTimeNanosUnsafe: nanos,
-    currentTimeNanos: Effect.sync(nanos),
-    monotonicTimeNanosUnsafe: monotonic,
-    monotonicTimeNanos: Effect.sync(monotonic),
-    sleep: (duration) =>
-      Effect.withFiber((fiber) =>
-        isOutside(fiber) || self.phase === "over" ? self.clock.sleep(duration) : sleep(self, duration)
-      )
-  }
-}
-
-// -----------------------------------------------------------------------------------------------------------------
-// internals
-// -----------------------------------------------------------------------------------------------------------------
-
-/** How many rounds the program may take before others in this process get their turn. */
-const maxRounds = 1000
-
-/** How long a replay waits for a step that something outside led to. */
-const patience = Duration.seconds(5)
-
-const sleep = (self: World, duration: Duration.Duration): Effect.Effect<void> => {
-  const millis = Duration.toMillis(duration)
-  if (millis <= 0) return Effect.yieldNow
-  if (!Number.isFinite(millis)) return Effect.never
-  return Effect.callback<void>((resume) => {
-    const key = `timer ${++self.timers}`
-    const until = self.now + millis
-    const wake = () => {
-      self.waiting.delete(key)
-      resume(Effect.void)
-    }
-    let timer: Fiber.Fiber<void> | undefined
-    const start = () => {
-      timer = fork(self, self.clock.sleep(Duration.millis(until - self.now)), Context.empty())
-      timer.addObserver((exit) => Exit.isSuccess(exit) ? arrive(self, key, () => null, wake) : undefined)
-    }
-    if (self.script === undefined) start()
-    else self.waiting.set(key, { deliver: wake, goLive: start, stop: start })
-    return Effect.sync(() => {
-      timer?.interruptUnsafe()
-      forget(self, key)
-    })
-  })
-}
-
-const schedule = (self: World, run: () => void): () => void => {
+/** A task of the program's scheduler; one that comes from elsewhere is an input. Gives what takes it back. */
+export const schedule = (self: World, run: () => void): () => void => {
   const task: Task = { run }
   const runTask = () => {
     const { run } = task
@@ -295,6 +216,21 @@ const schedule = (self: World, run: () => void): () => void => {
     task.run = undefined
   }
 }
+
+/** The key of a step that the program owes to something outside of it that nobody knows. */
+export const step = "outside"
+
+export const interrupt = "interrupt"
+
+// -----------------------------------------------------------------------------------------------------------------
+// internals
+// -----------------------------------------------------------------------------------------------------------------
+
+/** How many rounds the program may take before others in this process get their turn. */
+const maxRounds = 1000
+
+/** How long a replay waits for a step that something outside led to. */
+const patience = Duration.seconds(5)
 
 const kick = (self: World): void => {
   if (self.scheduled || self.inside) return

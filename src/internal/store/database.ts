@@ -68,7 +68,10 @@ export const run = <A>(name: string, keys: Keys, effect: Effect.Effect<A, Failur
   operation(
     name,
     keys,
-    Effect.retry(effect, { times: 3, while: isCollision }).pipe(Effect.mapError(toReason))
+    effect.pipe(
+      Effect.catchIf(isCollision, () => Effect.retry(effect, { times: 2, while: isCollision })),
+      Effect.mapError(toReason)
+    )
   )
 
 /** A failure of the database, without what was said in the session. */

@@ -18,7 +18,8 @@ export const migrate = (db: Database): Effect.Effect<void, Failure> =>
     const find = Effect.gen(function*() {
       const tables = yield* db.query(
         db.dialect === "pg"
-          ? "select 1 as found where to_regclass('troupe_format') is not null"
+          // `to_regclass` may answer from before the lock.
+          ? "select 1 as found from pg_class where relname = 'troupe_format' and pg_table_is_visible(oid)"
           : "select 1 as found from sqlite_master where type = 'table' and name = 'troupe_format'"
       )()
       if (tables.length === 0) return 0

@@ -8,7 +8,7 @@ import * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import { retype } from "../retype.ts"
 import type * as Contract from "./contract.ts"
-import { type Database, type Failure, type Row, toNumber, toText } from "./database.ts"
+import { type Database, type Failure, type Query, type Row, toNumber, toText } from "./database.ts"
 import { fromKey } from "./keys.ts"
 import { statusOf } from "./rules.ts"
 import { type Blob, decodeAll, type Encoded } from "./values.ts"
@@ -30,6 +30,8 @@ export interface Rows {
   readonly receipt: (session: string, turn: string) => Effect.Effect<Contract.Commit | undefined, Failure>
   readonly commits: (rows: ReadonlyArray<Row>) => Effect.Effect<ReadonlyArray<Contract.Commit>, Failure>
   readonly pending: (rows: ReadonlyArray<Row>) => Effect.Effect<ReadonlyArray<Contract.PendingCall>, Failure>
+  /** Locks the blobs of sessions, a JSON array of their keys, in the order in which all lock them. */
+  readonly lockBlobs: Query
   readonly decode: (texts: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<Schema.Json>, Failure>
   /** Runs an effect together with the blobs that it refers to; if `keeps` says no, without them. */
   readonly withBlobs: <A>(
@@ -61,8 +63,11 @@ export const makeRows = (db: Database): Rows => {
     where c.session = :session and c.turn = :turn`)
   const receipt = db.query(`select ${COMMIT} from troupe_commits where session = :session and turn = :turn`)
   const blobs = db.query("select hash, body from troupe_blobs where hash in {each :hashes}")
+  const lockBlobs = db.query(`select hash from troupe_blobs
+    where hash in (select hash from troupe_blob_uses where session in {each :sessions}) order by hash {lock}`)
   const use = db.query(`insert into troupe_blob_uses (session, hash) values (:session, :hash)
     on conflict do nothing returning hash`)
+  const count = db.query("update troupe_blobs set uses = uses + 1 where hash = :hash returning 1 as done")
   const keep = db.query(`insert into troupe_blobs (hash, body, uses) values (:hash, :body, 1)
     on conflict (hash) do update set uses = troupe_blobs.uses + 1`)
 
@@ -75,12 +80,15 @@ export const makeRows = (db: Database): Rows => {
         (rows) => new Map(rows.map(({ body, hash }) => [toText(hash), toText(body)]))
       ))
 
-  // In one order everywhere, so that two transactions don't wait for each other.
-  const put = (session: string, encoded: ReadonlyArray<Blob>) =>
+  // Each is counted once a session, and sent only if it is new. In one order everywhere, so that two transactions don't
+  // wait for each other.
+  const put = (session: string, blobs: ReadonlyArray<Blob>) =>
     Effect.forEach(
-      encoded.toSorted((a, b) => a.hash < b.hash ? -1 : 1),
-      ({ body, hash }) =>
-        Effect.flatMap(use({ session, hash }), ([isNew]) => isNew === undefined ? Effect.void : keep({ hash, body })),
+      blobs.toSorted((a, b) => a.hash < b.hash ? -1 : 1),
+      Effect.fnUntraced(function*({ body, hash }) {
+        if ((yield* use({ session, hash })).length === 0 || (yield* count({ hash })).length > 0) return
+        yield* keep({ hash, body })
+      }),
       { discard: true }
     )
 
@@ -137,6 +145,7 @@ export const makeRows = (db: Database): Rows => {
     receipt: (session, turn) => Effect.map(Effect.flatMap(receipt({ session, turn }), commits), ([commit]) => commit),
     commits,
     pending,
+    lockBlobs,
     decode,
     withBlobs: (session, encoded, effect, keeps = () => true) => {
       const found = new Map(encoded.flatMap(({ blobs }) => blobs).map((blob) => [blob.hash, blob]))

@@ -18,6 +18,7 @@ export const formats = (dialect: Dialect): ReadonlyArray<ReadonlyArray<string>> 
 const first = (dialect: Dialect): ReadonlyArray<string> => {
   // Ids are compared byte by byte, whatever the database's language.
   const key = dialect === "pg" ? "text collate \"C\" not null" : "text not null"
+  // For small rows; those of commits and blobs are large.
   const end = dialect === "pg" ? "" : "without rowid"
   const json = dialect === "pg" ? "jsonb" : "text"
   return [
@@ -37,7 +38,7 @@ const first = (dialect: Dialect): ReadonlyArray<string> => {
       session ${key}, version {int} not null, parent {int} not null, branch {int} not null, kind text not null,
       turn text not null, hash text not null, attempt {int} not null, author text not null, ended text not null,
       body text not null, changes text, states ${json} not null, title text, tags text, made_at {int} not null,
-      primary key (session, version)) ${end}`,
+      primary key (session, version))`,
     "create unique index troupe_commits_turn on troupe_commits (session, turn) where turn <> ''",
     "create index troupe_commits_branch on troupe_commits (session, version) where kind in ('rewind', 'fork')",
     `create table troupe_journal (

@@ -24,5 +24,5 @@ export const makeSql: Effect.Effect<Contract.Store, StoreError, SqlClient.SqlCli
   }
   yield* run("layerSql", {}, migrate(db))
   const rows = makeRows(db)
-  return { ...makeTurns(db, rows), ...makeSessions(db, rows), ...makeCalls(db, rows), ...makeRemoval(db) }
+  return { ...makeTurns(db, rows), ...makeSessions(db, rows), ...makeCalls(db, rows), ...makeRemoval(db, rows) }
 })

@@ -8,10 +8,11 @@ import * as Effect from "effect/Effect"
 import type * as Contract from "./contract.ts"
 import { type Database, type Failure, type Query, run, toNumber, toText } from "./database.ts"
 import { fromKey, toKey } from "./keys.ts"
+import type { Rows } from "./rows.ts"
 
 type Removal = Pick<Contract.Store, "unfinished" | "prune" | "delete" | "deleteOwner">
 
-export const makeRemoval = (db: Database): Removal => {
+export const makeRemoval = (db: Database, rows: Rows): Removal => {
   const unfinished = db.query(`select session from troupe_sessions where turn is not null and until <= {now}
     union select t.session from troupe_turns t join troupe_sessions s on s.session = t.session
       where s.turn is null and s.used_at <= {now} - cast(:idle as {int})
@@ -47,6 +48,7 @@ export const makeRemoval = (db: Database): Removal => {
       if (found.length === 0) return nothing
       const values = { sessions: JSON.stringify(found.map(({ session }) => toText(session))) }
       const [claimed] = yield* countClaimed(values)
+      yield* rows.lockBlobs(values)
       yield* unuse(values)
       const blobs = yield* unused(values)
       yield* uses(values)

@@ -207,6 +207,7 @@ export const makeSessions = (db: Database, rows: Rows): Sessions => {
           const [created] = yield* createFork({ ...ids, version })
           if (created === undefined) return yield* new Conflict()
           for (const range of ranges) yield* copyCommits({ ...ids, ...range })
+          yield* rows.lockBlobs({ sessions: JSON.stringify([ids.session]) })
           yield* shareBlobs(ids)
           yield* copyUses(ids)
           return yield* add(

@@ -13,7 +13,7 @@ import { fromKey, toKey } from "./keys.ts"
 import { FOREVER, type Rows } from "./rows.ts"
 import { fruitlessOf, judge, toResume } from "./rules.ts"
 import { Conflict } from "./storeError.ts"
-import { encode, encodeAll, type Encoded } from "./values.ts"
+import { encode, encodeAll, type Encoded, encodeSmall } from "./values.ts"
 
 type Turns = Pick<
   Contract.Store,
@@ -312,8 +312,10 @@ export const encodeBody = (
   entries: Contract.Commit["entries"],
   usage: Contract.Commit["usage"],
   result: Contract.Commit["result"]
-): Effect.Effect<Encoded> =>
-  Effect.map(encodeAll([...entries, usage, result]), (encoded) => {
+): Effect.Effect<Encoded> => {
+  const small = encodeSmall({ entries, usage, result })
+  if (small !== undefined) return Effect.succeed(small)
+  return Effect.map(encodeAll([...entries, usage, result]), (encoded) => {
     const texts = encoded.map(({ text }) => text)
     const [usage, result] = texts.splice(-2)
     return {
@@ -321,6 +323,7 @@ export const encodeBody = (
       blobs: encoded.flatMap(({ blobs }) => blobs)
     }
   })
+}
 
 /** State values by name, as a commit has them; none if there are no changes. */
 export const encodeChanges = (states: NonNullable<Contract.Changes["states"]>): Effect.Effect<Encoded | undefined> => {

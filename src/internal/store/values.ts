@@ -20,11 +20,15 @@ export interface Encoded {
 
 export const MAX_INLINE = 65_536
 
-export const encode = (value: Schema.Json): Effect.Effect<Encoded> => {
+/** The text of a value without blobs, if that is all of it. */
+export const encodeSmall = (value: Schema.Json): Encoded | undefined => {
   const text = JSON.stringify(value)
-  return text.length <= MAX_INLINE && !text.includes(MARK)
-    ? Effect.succeed({ text, blobs: [] })
-    : Effect.promise(() => extract(value))
+  return text.length <= MAX_INLINE && !text.includes(MARK) ? { text, blobs: [] } : undefined
+}
+
+export const encode = (value: Schema.Json): Effect.Effect<Encoded> => {
+  const small = encodeSmall(value)
+  return small === undefined ? Effect.promise(() => extract(value)) : Effect.succeed(small)
 }
 
 /** Each for itself: what holds them all is no value that could come again. */

@@ -110,7 +110,8 @@ const build = ({ faults, loggers, schedule, seed }: Plan, watch?: (who: string) 
     Context.add(Tap, injector.tap),
     Context.add(AtFaultPoint, injector.point)
   )
-  const outside = Outside.make(clock.currentTimeMillisUnsafe, clock.elapsed, random.nextDoubleUnsafe)
+  const sources = { millis: clock.currentTimeMillisUnsafe, elapsed: clock.elapsed, random: random.nextDoubleUnsafe }
+  const outside = Outside.make(sources, drive.name)
   return { choices, clock, injector, outside, scheduler, context }
 }
 
@@ -172,21 +173,25 @@ const toOutcome = <A, E>(
 /** Fails when something outside goes on, or resumes a fiber, while the simulation does nothing. */
 const ensureInside = (
   { outside, scheduler }: SimulatedMachine,
-  begun: () => ReadonlyArray<string>
+  begunAgain: () => ReadonlyArray<Pending.Begun>
 ): Effect.Effect<void, SimulationError> =>
   Effect.gen(function*() {
     const started = outside.started()
     const atWork = outside.atWork()
+    const waiting = scheduler.waiting()
     for (let turn = 0; turn < patience && scheduler.intruder() === undefined; turn++) yield* Effect.yieldNow
     // By now the tests around may have something at work as well: that costs time, and says nothing.
     for (let wait = 0; wait < 50 && scheduler.intruder() === undefined && outside.atWork().length > 0; wait++) {
       yield* Effect.provideService(Effect.sleep("20 millis"), Clock.Clock, liveClock)
     }
     const intruder = scheduler.intruder()
-    if (intruder === undefined && started.length === 0 && atWork.length === 0) return
-    const waiting = intruder === undefined ? scheduler.waiting() : [intruder]
-    const lines = started.length === 0 ? begun() : started
-    return yield* refuse(new WaitedOutside({ waiting, used: lines.length === 0 ? atWork : lines }))
+    const begun = started.length === 0 ? begunAgain() : []
+    const isInside = intruder === undefined && started.length === 0 && atWork.length === 0 &&
+      begun.every(({ isPromise }) => isPromise)
+    if (isInside) return
+    const lines = [...started, ...begun.map(({ what }) => what)]
+    const used = Array.from(new Set(lines.length === 0 ? atWork : lines))
+    return yield* refuse(new WaitedOutside({ waiting: intruder === undefined ? waiting : [intruder], used }))
   })
 
 const liveClock = Context.get(Context.empty(), Clock.Clock)

@@ -4,7 +4,7 @@
  *
  * @internal
  */
-import { toPlace } from "./waiting.ts"
+import { callerLine, programLine } from "./stack.ts"
 
 export interface Outside {
   readonly during: <A>(body: () => A) => A
@@ -16,20 +16,33 @@ export interface Outside {
   readonly atWork: () => ReadonlyArray<string>
 }
 
+/** The simulation's own time, in milliseconds, and numbers from 0 to 1. */
+export interface Sources {
+  readonly millis: () => number
+  readonly elapsed: () => number
+  readonly random: () => number
+}
+
 export interface Read {
   readonly source: string
   readonly place: string
 }
 
-/** Programs that read the platform's time and randomness get those of the simulation, and are told so. */
-export const make = (millis: () => number, elapsed: () => number, random: () => number): Outside => {
+/**
+ * Programs that read the platform's time and randomness get those of the simulation, and are told so. In a stack, the
+ * function named `runner` runs the program.
+ */
+export const make = (
+  { elapsed, millis, random }: Sources,
+  runner: string
+): Outside => {
   const before = activeResources()
   const calls = new Set<string>()
   let read: Read | undefined
 
   const noteRead = (source: string): void => {
     if (read !== undefined) return
-    const place = callerOf()
+    const place = callerLine()
     if (place !== undefined) read = { source, place }
   }
   const replacements = (): ReadonlyArray<Replacement> => {
@@ -40,7 +53,7 @@ export const make = (millis: () => number, elapsed: () => number, random: () => 
       })
     const starting = (key: string) =>
       replacing(globalThis, key, (original) => (...args: ReadonlyArray<unknown>) => {
-        const place = callerOf()
+        const place = programLine(runner)
         if (place !== undefined) calls.add(`${key} at ${place}`)
         return Reflect.apply(original, globalThis, args)
       })
@@ -49,6 +62,10 @@ export const make = (millis: () => number, elapsed: () => number, random: () => 
       reading(Date, "now", "Date.now", millis),
       replacing(globalThis, "Date", (original) =>
         new Proxy(original, {
+          apply: (target) => {
+            noteRead("Date()")
+            return Reflect.construct(target, [millis()]).toString()
+          },
           construct: (target, args, newTarget) => {
             if (args.length > 0) return Reflect.construct(target, args, newTarget)
             noteRead("new Date()")
@@ -94,25 +111,6 @@ const replacing =
     Object.defineProperty(where, key, { ...descriptor, value: by(descriptor.value) })
     return () => void Object.defineProperty(where, key, descriptor)
   }
-
-/**
- * The line that called the platform's function. `undefined` for the platform's own modules and Effect's, such as spans
- * that make their ids; Effect's run loop calls what the program has given it.
- */
-const callerOf = (): string | undefined => {
-  const { stackTraceLimit } = Error
-  Error.stackTraceLimit = 10
-  const lines = new Error().stack?.split("\n").slice(1) ?? []
-  Error.stackTraceLimit = stackTraceLimit
-  const caller = lines.find((line) => !line.includes(here))
-  if (caller === undefined) return "an unknown place"
-  if (/\bnode:/.test(caller)) return undefined
-  if (!/[\\/]node_modules[\\/]effect[\\/]/.test(caller)) return toPlace(caller)
-  return /[\\/]internal[\\/]effect\.[jt]s/.test(caller) ? "an effect that is this function" : undefined
-}
-
-/** This file, in lines of a stack. */
-const here = new URL(import.meta.url).pathname
 
 const activeResources = (): ReadonlyArray<string> => globalThis.process?.getActiveResourcesInfo?.() ?? []
 

@@ -8,8 +8,11 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { InvalidScript, SimulationError } from "./simulationError.ts"
 
+const count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))
+const longer = Schema.Finite.check(Schema.isGreaterThanOrEqualTo(0))
+
 /** The fields of all faults: the place, and which of its occasions is meant, from 1. */
-const occasion = { at: Schema.String, n: Schema.Int }
+const occasion = { at: Schema.String, n: Schema.Int.check(Schema.isGreaterThanOrEqualTo(1)) }
 
 /**
  * What a model call fails with.
@@ -51,9 +54,10 @@ export const Fault = Schema.Union([
     kind: Schema.Literals(["crashBefore", "crashAfter", "double", "toolFails", "toolLost", "pointFails"]),
     ...occasion
   }),
-  Schema.Struct({ kind: Schema.Literals(["delay", "pointLate", "clockJump"]), ...occasion, millis: Schema.Finite }),
+  Schema.Struct({ kind: Schema.Literals(["delay", "pointLate"]), ...occasion, millis: longer }),
+  Schema.Struct({ kind: Schema.Literal("clockJump"), ...occasion, millis: Schema.Finite }),
   Schema.Struct({ kind: Schema.Literal("modelFails"), ...occasion, reason: ModelFailure }),
-  Schema.Struct({ kind: Schema.Literal("modelCut"), ...occasion, parts: Schema.Int })
+  Schema.Struct({ kind: Schema.Literal("modelCut"), ...occasion, parts: count })
 ])
 
 /**
@@ -75,9 +79,9 @@ export type Fault = typeof Fault.Type
  * @category models
  */
 export const Schedule = Schema.Struct({
-  picks: Schema.Array(Schema.Tuple([Schema.Int, Schema.Int])),
-  preempts: Schema.Array(Schema.Tuple([Schema.Int, Schema.Int])),
-  late: Schema.Array(Schema.Tuple([Schema.Int, Schema.Finite]))
+  picks: Schema.Array(Schema.Tuple([count, count])),
+  preempts: Schema.Array(Schema.Tuple([count, count])),
+  late: Schema.Array(Schema.Tuple([count, longer]))
 })
 
 /**
@@ -96,7 +100,7 @@ export type Schedule = typeof Schedule.Type
  */
 export const Script = Schema.Struct({
   version: Schema.Literal(1),
-  seed: Schema.Int,
+  seed: count,
   faults: Schema.Array(Fault),
   schedule: Schedule
 })

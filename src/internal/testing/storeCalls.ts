@@ -50,6 +50,24 @@ export const checks: Readonly<Record<string, Check>> = {
       ])
     }),
 
+  "an intent and a new claim at once: who was first is seen by the other": ({ begin, store }) =>
+    Effect.forEach(
+      Array.from({ length: 20 }, (_, n) => `turn ${n}`),
+      (turn) =>
+        Effect.gen(function*() {
+          const { claim } = yield* begin(turn, { lease: 0 })
+          const intent = store.record(claim, { path: "pay", kind: "intent", hash: "h", body: null })
+          const [next, written] = yield* Effect.all(
+            [store.resume(claim.session, { lease: LEASE, turn }), Effect.result(intent)],
+            { concurrency: "unbounded" }
+          )
+          const { claim: latest, journal } = Option.getOrThrow(next)
+          yield* same("the intent and what the next attempt sees", journal.length, written._tag === "Success" ? 1 : 0)
+          yield* store.commit(latest, ends(turn))
+        }),
+      { discard: true }
+    ),
+
   "attempts that leave nothing are counted": ({ begin, id, store }) =>
     Effect.gen(function*() {
       const { claim } = yield* begin("one", { lease: 0 })
