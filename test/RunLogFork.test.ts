@@ -159,6 +159,16 @@ describe("RunLog.compare", () => {
       assert.hasAllKeys(RunLog.compare(a.log, b.log), ["a", "b"])
     }))
 
+  it.effect("takes numbers that a server gives its calls for no other numbers", () =>
+    Effect.gen(function*() {
+      const script = (id: string) => Scripted.model([Scripted.toolCall("roll", {}, id), "Done 1."])
+      rolled = 0
+      const a = yield* recorded(game).pipe(Effect.provide(script("1")))
+      rolled = 0
+      const b = yield* recorded(game).pipe(Effect.provide(script("1")), Random.withSeed("another"))
+      assert.hasAllKeys(RunLog.compare(a.log, b.log), ["a", "b"])
+    }))
+
   it.effect("sums up what each did", () =>
     Effect.gen(function*() {
       rolled = 0
@@ -205,5 +215,15 @@ describe("RunLog.stopAt", () => {
         RunLog.runs(log).map(({ agent, calls, outcome }) => `${agent} ${calls.length} ${outcome}`),
         ["team 0 Success", "gambler 3 Success", "other 1 Success"]
       )
+    }))
+
+  it.effect("has no text for a request that nothing has answered yet, however soon it was made", () =>
+    Effect.gen(function*() {
+      const { log } = yield* recorded(game).pipe(
+        Effect.provide(Scripted.model([[Scripted.text("Well, "), Scripted.toolCall("unknown", {})], "Done."]))
+      )
+      const at = calls(log).map(({ at }) => at)
+      assert.strictEqual(at[0], at[1])
+      assert.deepStrictEqual(RunLog.stopAt(log, 2).runs.map(({ text, turn }) => [text, turn]), [["", 2]])
     }))
 })

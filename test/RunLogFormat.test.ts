@@ -69,6 +69,12 @@ describe("A run log", () => {
       assert.deepStrictEqual([log.complete, cut.complete], [true, false])
     }))
 
+  it.effect("without its last line break, as an editor may leave it, is read whole", () =>
+    Effect.gen(function*() {
+      const { log, text } = yield* written
+      assert.deepStrictEqual(yield* RunLog.parse(text.trimEnd()), log)
+    }))
+
   it.effect("with an answer that is none ends its replay there", () =>
     Effect.gen(function*() {
       const { text } = yield* written
