@@ -7,3 +7,7 @@ describe("simulate", () => {
   simulate("makes a test of a program", Effect.sync(() => runs++), { seeds: 20 })
   it("which runs it with each seed", () => assert.strictEqual(runs, 20))
 })
+
+describe("simulate of a program that breaks a promise", { fails: true }, () => {
+  simulate("fails its test", Effect.die(new Error("broken")), { seeds: 1 })
+})

@@ -100,10 +100,9 @@ export const runs = ({ entries }: RunLog): ReadonlyArray<RecordedRun> => {
 }
 
 export const stopAt = (log: RunLog, number: number): State => {
+  check.positiveInteger("RunLog.stopAt", "number", number)
   const { entries } = log
-  const place = entries.findIndex((entry) =>
-    isCall(entry) && entry.number === check.positiveInteger("RunLog.stopAt", "number", number)
-  )
+  const place = entries.findIndex((entry) => isCall(entry) && entry.number === number)
   const calls = entries.filter(isCall).length
   if (place < 0 && number !== calls + 1) {
     check.fail("RunLog.stopAt", "number", `a call of the log, or one more than its ${calls}`, number)
