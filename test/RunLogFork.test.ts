@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Random, Schema } from "effect"
+import { Effect, Exit, Random, Schema, Stream } from "effect"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
+import * as Approvals from "../src/Approvals.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
 import * as RunLog from "../src/RunLog.ts"
 import * as Team from "../src/Team.ts"
@@ -131,6 +132,36 @@ describe("RunLog.fork", () => {
         else assert.match(String(fork.exit), /AgentError: .*the log ends in the middle of model builder\/[12]/)
         const again = yield* watch(RunLog.replay(program, fork.log)).pipe(Effect.provide(Scripted.model([])))
         assert.strictEqual(String(again.exit), String(fork.exit))
+      }
+    }))
+
+  it.effect("goes on with the list of approvals outside, as it changes now", () =>
+    Effect.gen(function*() {
+      const pay = Tool.fn("pay", { description: "", success: Schema.String, needsApproval: true }, () =>
+        Effect.succeed("paid"))
+      const payer = Agent.make("payer", { instructions: "payer", tools: [pay] })
+      const program = Effect.gen(function*() {
+        const { approve, changes } = yield* Approvals.Approvals
+        yield* Effect.forkChild(Stream.runForEach(changes, (change) =>
+          change._tag === "Requested" ? Effect.ignore(approve(change.request.id)) : Effect.void))
+        return (yield* Agent.response(Agent.run(payer, "Go"))).text
+      })
+      const decided = Effect.provide([
+        Approvals.layer({}),
+        Scripted.model((request) => {
+          const paid = request.prompt.content.filter(({ role }) =>
+            role === "tool"
+          ).length
+          return paid === 2 ? "Paid." : Scripted.toolCall("pay", {})
+        })
+      ])
+      const { log } = yield* recorded(program).pipe(decided)
+      for (const { kind, number } of calls(log)) {
+        if (kind !== "model") {
+          continue
+        }
+        const { exit } = yield* forked(program, log, { at: number }).pipe(decided)
+        assert.deepStrictEqual(exit, Exit.succeed("Paid."))
       }
     }))
 
