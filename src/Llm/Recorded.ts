@@ -26,6 +26,7 @@ import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
@@ -423,12 +424,18 @@ const play = <P>({ end, parts }: RecordedCall): Stream.Stream<P, AiError.AiError
     )
   }))
 
+/** Who gave up at this time when it was recorded may do so a little later now. */
+const patience = Duration.seconds(5)
+
 const finish = (end: RecordedCall["end"]): Effect.Effect<void, AiError.AiError> => {
   switch (end.outcome) {
     case "complete":
       return Effect.void
     case "unread":
-      return invalid("the recording ends here: when it was made, nobody read on")
+      return Effect.andThen(
+        Effect.sleep(patience),
+        invalid("the recording ends here: when it was made, nobody read on")
+      )
     case "failed":
       return Effect.flatMap(Effect.orDie(Schema.decodeUnknownEffect(errorJson())(end.error)), Effect.fail)
   }

@@ -107,7 +107,7 @@ export const cassettes = <E, R>(
 export const runLogs = <E, R>(
   folder: string,
   model: Layer.Layer<LanguageModel.LanguageModel, E, R>,
-  { live, secrets }: RunLog.ReplayOptions & Recorded.Options = {}
+  { live, secrets }: Pick<RunLog.ReplayOptions, "live"> & Recorded.Options = {}
 ): Effect.Effect<
   Cache<LanguageModel.LanguageModel, E | RunLog.LogError>,
   never,

@@ -73,9 +73,9 @@ const runTrial = (run: Run, one: Case, trial: number): Effect.Effect<TrialReport
     const key = `${[self.name, self.version, one.name].map(keyPart).join("/")}/${trial}`
     let duration = 0
     const task = Effect.gen(function*() {
-      const begin = yield* Clock.currentTimeNanos
+      const begin = yield* Clock.monotonicTimeNanos
       const exit = yield* Effect.exit(bounded(self, Effect.suspend(() => self.task(one.input))))
-      duration = Number((yield* Clock.currentTimeNanos) - begin) / 1e6
+      duration = Number((yield* Clock.monotonicTimeNanos) - begin) / 1e6
       return exit
     })
     const [exit, heard] = yield* watch(cache.trial(task, key))

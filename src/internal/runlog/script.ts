@@ -3,7 +3,9 @@
  *
  * @internal
  */
+import * as Cause from "effect/Cause"
 import type * as Schema from "effect/Schema"
+import { errorMessage } from "../errorMessage.ts"
 import { toJson } from "../json.ts"
 import { isRedactionOf } from "../llm/redact.ts"
 import { contentOf, Diverged, nameOf } from "./diverged.ts"
@@ -55,7 +57,7 @@ export const stopped = (self: Script, calls: number): Diverged => {
     ...placeOf(self.log.entries.findLast((entry) => entry._tag === "Call")),
     problem: self.log.complete
       ? "the program goes on where it ended when it was recorded"
-      : "the log was cut off here, and the program goes on"
+      : cutOff(self.log)
   })
 }
 
@@ -64,7 +66,7 @@ export const unwanted = (self: Script, calls: number): Diverged => {
   const recorded = next(self)
   const problem = recorded?._tag === "Input" && recorded.key === "outside"
     ? "here something outside of the program's calls led to a step of it (a promise, a socket, a tool or another " +
-      "program that talks to an actor inside), and now it does not"
+      "program that talks to an actor inside), and now it does not; if it was a tool, name it in `live`"
     : `nobody waits for ${nameOf(recorded)}`
   return new Diverged({ call: calls, ...placeOf(callOf(self.log, recorded)), problem })
 }
@@ -77,6 +79,12 @@ export const unreadable = (self: Script, recorded: Input, problem: string, calls
     problem: `${nameOf(recorded)} can't be read: ${problem}`,
     recorded: recorded.value
   })
+
+/** The program failed where its log says something else: the failure is the reason. */
+export const failed = (self: Diverged, cause: Cause.Cause<unknown>): Diverged => {
+  const error = Cause.squash(cause)
+  return new Diverged({ ...self, problem: `${self.problem}: ${errorMessage(error)}`, cause: error })
+}
 
 /** The answers in the rest of the log, by the keys of their calls. */
 export const left = ({ cursor, log }: Script): ReadonlyMap<string, ReadonlyArray<Schema.Json>> => {
@@ -101,21 +109,32 @@ const isSame = (recorded: Entry, line: string | undefined, now: Entry): boolean 
   return line === text || isRedactionOf(JSON.stringify(recorded), text)
 }
 
+const cutOff = ({ entries }: RunLog): string => {
+  const calls = entries.filter(({ _tag }) => _tag === "Call").length
+  return `the log was cut off here, and the program goes on: RunLog.fork with at ${calls + 1} goes on live`
+}
+
 const differ = (
   { log }: Script,
   recorded: Entry | undefined,
   now: Entry | undefined,
   calls: number
 ): Diverged => {
+  if (recorded === undefined && now !== undefined && !log.complete) {
+    return new Diverged({
+      call: calls,
+      ...placeOf(callOf(log, now, calls)),
+      problem: `${cutOff(log)}; it comes to ${nameOf(now)}`,
+      now: toJson(contentOf(now))
+    })
+  }
   const isKind = recorded !== undefined && now !== undefined && nameOf(recorded) === nameOf(now)
   return new Diverged({
     call: calls,
     ...placeOf(callOf(log, now, calls) ?? callOf(log, recorded, calls)),
     problem: isKind
       ? `${nameOf(now)} is not as it was recorded`
-      : `recorded was ${recorded === undefined && !log.complete ? "no more" : nameOf(recorded)}, now comes ${
-        nameOf(now)
-      }`,
+      : `recorded was ${nameOf(recorded)}, now comes ${nameOf(now)}`,
     ...(recorded && { recorded: contentOf(recorded) }),
     ...(now && { now: toJson(contentOf(now)) })
   })

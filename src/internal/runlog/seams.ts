@@ -91,7 +91,8 @@ export const approvals = (
         call: listCall("changes"),
         codec: Codec.answer(Codec.changes, Codec.nothing, Codec.never),
         live: (item: (changes: ReadonlyArray<Approvals.Change>) => Effect.Effect<void>) =>
-          Stream.runForEachArray(outer.changes, item)
+          Stream.runForEachArray(outer.changes, item),
+        isOngoing: true
       }),
       items
     )

@@ -363,6 +363,7 @@ const close = (self: World): void => {
 const end = (self: World, exit: Exit.Exit<unknown, unknown>): void => {
   if (self.phase === "running") {
     made(self, { _tag: "Ended", at: self.now, outcome: outcomeOf(exit) })
+    if (self.diverged !== undefined && Exit.isFailure(exit)) self.diverged = Script.failed(self.diverged, exit.cause)
     if (self.journal !== undefined) Journal.flush(self.journal, true)
   }
   self.phase = "over"
