@@ -3,7 +3,8 @@
  *
  * A cassette is readable JSON: each call's request, and what was answered with its time offsets. Secrets are taken out
  * before anything is written: the keys, tokens and `Redacted` headers of the model's requests, the values that are
- * handed in, what looks like the key of a common service, and fields that are named like one. A replay waits on Effect's clock, so a run under `TestClock` takes the time that it took.
+ * handed in, what looks like the key of a common service, and fields that are named like one. A replay waits on
+ * Effect's clock, so a run under `TestClock` takes the time that it took.
  * Tools run for real both times: a cassette holds only what the model was asked and what it said.
  *
  * @example

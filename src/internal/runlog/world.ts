@@ -153,9 +153,9 @@ export const call = (self: World, entry: Omit<Call, "_tag" | "at" | "number" | "
   if (self.script?.forkAt === number) goLive(self)
   const { kind, path, request, turn, ...place } = entry
   const key = count === 1 ? name : `${name}#${count}`
-  const made_: Call = { _tag: "Call", at: self.now, number, key, kind, ...place, turn, path, request }
-  made(self, made_)
-  return made_
+  const called: Call = { _tag: "Call", at: self.now, number, key, kind, ...place, turn, path, request }
+  made(self, called)
+  return called
 }
 
 /** An input that waits for the program to come to rest. */

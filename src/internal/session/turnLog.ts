@@ -88,13 +88,14 @@ export const read = (self: TurnLog): Stream.Stream<SessionEvent, SessionError> =
     Effect.gen(function*() {
       const cursor: Cursor = { item: 0, length: 0, seq: 0 }
       while (true) {
+        const { seq } = self
         const events = take(self, cursor)
         if (events.length > 0) {
           yield* emit(events)
           continue
         }
         if (Deferred.isDoneUnsafe(self.ending)) break
-        yield* next(self)
+        yield* next(self, seq)
       }
       const { failure } = yield* Deferred.await(self.ending)
       if (failure !== undefined) return yield* new SessionError({ session: self.session, reason: failure })
@@ -196,8 +197,11 @@ const take = (self: TurnLog, cursor: Cursor): ReadonlyArray<SessionEvent> => {
   return events
 }
 
-const next = (self: TurnLog): Effect.Effect<void> =>
+/** Waits for an event after `seq`, or the end. */
+const next = (self: TurnLog, seq: number): Effect.Effect<void> =>
   Effect.callback((resume) => {
+    // Since whoever waits has looked, others may have had their turn.
+    if (self.seq > seq || Deferred.isDoneUnsafe(self.ending)) return resume(Effect.void)
     const wake = () => resume(Effect.void)
     self.waiting.add(wake)
     return Effect.sync(() => void self.waiting.delete(wake))
