@@ -252,7 +252,7 @@ describe("Simulation.check", () => {
       const { problem } = yield* broken(poll(5), options)
       assert.include(problem, "nobody can go on")
       const { problem: late } = yield* broken(Effect.forever(Effect.sleep("1 second")), options)
-      assert.match(late, /^the program has not ended after \d{2} steps, at [67]\d{4} ms: the program$/)
+      assert.match(late, /^the program has not ended after \d{2} steps, at [67]\d{4} ms: the program\. Provide layers/)
     }))
 })
 
@@ -300,7 +300,7 @@ describe("Simulation refuses", () => {
     [
       "an import",
       Effect.promise(() => import("node:zlib")),
-      /\(a promise at .*Simulation\.test\.ts:\d+:\d+\): the program$/
+      /\(a promise at .*Simulation\.test\.ts:\d+:\d+\): the program\. Provide layers/
     ],
     [
       "a file",
