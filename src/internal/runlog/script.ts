@@ -6,7 +6,7 @@
 import type * as Schema from "effect/Schema"
 import { isRedactionOf } from "../llm/redact.ts"
 import { contentOf, Diverged, nameOf } from "./diverged.ts"
-import type { Call, Entry, Input, RunLog } from "./entry.ts"
+import type { Call, Entry, Input, Message, RunLog } from "./entry.ts"
 
 export { Diverged }
 
@@ -70,6 +70,20 @@ export const unreadable = (self: Script, recorded: Input, problem: string, calls
     call: calls,
     ...placeOf(callOf(self.log, recorded)),
     problem: `${nameOf(recorded)} can't be read: ${problem}`,
+    recorded: recorded.value
+  })
+
+/** A message from outside is for an actor that is not there, or can't be read. */
+export const undeliverable = (
+  { actor, tag }: Message,
+  recorded: Input,
+  problem: string,
+  calls: number
+): Diverged =>
+  new Diverged({
+    call: calls,
+    path: actor,
+    problem: `${recorded.key} (${tag} to ${actor}) came from outside when it was recorded, and now ${problem}`,
     recorded: recorded.value
   })
 
