@@ -348,7 +348,8 @@ export const spawn = <Name extends string, Rpcs extends Rpc.Any, E, R>(
  * at the same time gets the same actor, once its setup has succeeded; one that is ending is waited for and replaced.
  *
  * An actor of the same protocol is taken as it is, whatever behavior it has. One of another protocol fails it with
- * `NameTaken`, and so does one that can't end or start as it waits for whoever asks. Where somebody else's setup fails, the behavior is tried once for each that waits.
+ * `NameTaken`, and so does one that can't end or start as it waits for whoever asks. Where somebody else's setup
+ * fails, the behavior is tried once for each that waits.
  *
  * @example
  * ```ts

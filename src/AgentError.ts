@@ -43,8 +43,8 @@ export class InvalidContext extends Schema.TaggedError<InvalidContext>("effect-t
 }
 
 /**
- * The agent can't work in this run: two tools have one name, nobody knows the cost of a call under a `maxCost`, a tool needs approval
- * and nobody can approve. The request was not made.
+ * The agent can't work in this run: two tools have one name, nobody knows the cost of a call under a `maxCost`, a
+ * tool needs approval and nobody can approve. The request was not made.
  *
  * @since 0.1.0
  * @category errors

@@ -115,13 +115,14 @@ export interface ReplayOptions<out E = never, out R = never> {
 
 /**
  * `at` is the number of the first call that is made live, from 1 on; `with` gives the turns from there on another model,
- * other instructions, tools or settings.
+ * other instructions, tools or settings. `live` has the names of the tools that run before it, too, as in a replay.
  *
  * @since 0.1.0
  * @category models
  */
 export interface ForkOptions<out R = never, out E2 = never, out R2 = never> extends RecordOptions<R> {
   readonly at: number
+  readonly live?: ReadonlyArray<string> | undefined
   readonly with?: ((turn: TurnInfo) => TurnPlan<E2, R2>) | undefined
 }
 
@@ -175,7 +176,8 @@ export const replay: {
  * were under way get the answers that they have in the log, if it has them whole; timers wait for the rest of their
  * time. The new log begins as the old one.
  *
- * After the last call of a log that was cut off, a fork goes on with what was lost: `at` is one more than its calls.
+ * After the last call of a log that was cut off, a fork goes on with what was lost: `at` is one more than its calls. An
+ * answer that broke off there is a failure, of the model's request or of the tool.
  *
  * @since 0.1.0
  * @category running
@@ -192,9 +194,9 @@ export const fork: {
     options: ForkOptions<R2, E3, R3>
   ): Stream.Stream<A, E | E3 | Diverged | Format.LogError, R | R3 | Exclude<R2, Scope.Scope>>
 } = (program: Program, log: RunLog, fork: ForkOptions<unknown, unknown, unknown>) => {
-  const { at, secrets, to } = fork
+  const { at, live, secrets, to } = fork
   check.positiveInteger("RunLog.fork", "at", at)
-  return run(program, { name: "RunLog.fork", to, secrets, fork, script: () => Script.make(log, { forkAt: at }) })
+  return run(program, { name: "RunLog.fork", to, secrets, fork, script: () => Script.make(log, { forkAt: at, live }) })
 }
 
 /**

@@ -237,7 +237,8 @@ export function fn(
 /**
  * Reports progress from inside a handler: a `ToolProgress` event in the stream of the run, at once.
  *
- * `data` should be JSON, nested no deeper than a result may be. Waits while the reader of the stream is far behind. Outside of a run it does nothing.
+ * `data` should be JSON, nested no deeper than a result may be. Waits while the reader of the stream is far behind.
+ * Outside of a run it does nothing.
  *
  * @example
  * ```ts
@@ -330,8 +331,9 @@ export interface FromAgentOptions {
  * Hands the rest of a run over to the actor of an agent or a team: it answers in the conversation so far, and its
  * answer, streamed under the name of the agent that called the tool, is the answer of the run.
  *
- * The actor gets the context of the request under way. Its own conversation stays as it is. The next prompt goes to the agent that called the tool again; for
- * control that stays where it was handed, see `Team.handoff`. A run that fails is a failed result.
+ * The actor gets the context of the request under way. Its own conversation stays as it is. The next prompt goes to
+ * the agent that called the tool again; for control that stays where it was handed, see `Team.handoff`. A run that
+ * fails is a failed result.
  *
  * @since 0.1.0
  * @category constructors

@@ -363,7 +363,7 @@ describe("Actor", () => {
       run(Effect.gen(function*() {
         const { behavior, latch, log } = makeGate()
         const ref = yield* Actor.spawn(behavior)
-        const a = yield* Effect.forkChild(ref.ask("Pass", { id: "a" }))
+        const a = yield* Effect.forkChild(ref.ask("Pass", { id: "a" }), { startImmediately: true })
         const b = yield* Effect.forkChild(ref.ask("Pass", { id: "b" }))
         yield* turn
         yield* Fiber.interrupt(a)
@@ -503,7 +503,7 @@ describe("Actor", () => {
       run(Effect.gen(function*() {
         const { behavior, latch } = makeGate()
         const ref = yield* Actor.spawn(behavior)
-        const a = yield* Effect.forkChild(ref.ask("Pass", { id: "a" }))
+        const a = yield* Effect.forkChild(ref.ask("Pass", { id: "a" }), { startImmediately: true })
         const b = yield* Effect.forkChild(reasonOf(ref.ask("Pass", { id: "b" })))
         yield* turn
         const stop = yield* Effect.forkChild(ref.stop)

@@ -129,14 +129,13 @@ describe("Agent actor", () => {
   it.effect("the mailbox decides about a prompt that arrives during a run", () =>
     Effect.gen(function*() {
       const ref = yield* Agent.spawn(poet, { mailbox: Mailbox.bounded(1, "fail") })
-      const first = yield* Effect.forkChild(Agent.ask(ref, "1"), { startImmediately: true })
-      yield* Effect.yieldNow
+      const first = yield* begin(Agent.ask(ref, "1"))
       const second = yield* Effect.forkChild(Agent.ask(ref, "2"), { startImmediately: true })
       const refused = yield* Effect.flip(Agent.ask(ref, "3"))
       assert(refused._tag === "ActorError")
       assert.strictEqual(refused.reason._tag, "MailboxFull")
-      yield* TestClock.adjust("1 second")
-      yield* TestClock.adjust("1 second")
+      yield* pass("1 second")
+      yield* pass("1 second")
       assert.strictEqual((yield* Fiber.join(first)).text, "Yes.")
       assert.strictEqual((yield* Fiber.join(second)).text, "Yes.")
     }).pipe(run(() => [Scripted.delay("1 second"), Scripted.text("Yes.")])))
@@ -271,8 +270,7 @@ describe("Interrupting an agent actor", () => {
   it.effect("before the model's first word: the prompt stays, and the next one is answered", () =>
     Effect.gen(function*() {
       const ref = yield* Agent.spawn(poet)
-      const asker = yield* Effect.forkChild(Agent.ask(ref, "1"), { startImmediately: true })
-      yield* Effect.yieldNow
+      const asker = yield* begin(Agent.ask(ref, "1"))
       yield* Fiber.interrupt(asker)
       assert.strictEqual((yield* Agent.ask(ref, "2")).text, "Yes.")
       assert.deepStrictEqual(lines(yield* Agent.transcript(ref)), ["user: 1", "user: 2", "text: Yes."])

@@ -143,6 +143,7 @@ describe("Evals.run", () => {
           dies: (): boolean => assert.fail("a bug"),
           huge: () => 3,
           none: () => Number.NaN,
+          nothing: (): boolean => JSON.parse("null"),
           plain: ({ output }) => output
         }
       })
@@ -153,6 +154,7 @@ describe("Evals.run", () => {
         dies: { _tag: "Unscored", problem: "defect: a bug" },
         huge: { _tag: "Unscored", problem: "a score must be a number from 0 to 1, got 3" },
         none: { _tag: "Unscored", problem: "a score must be a number from 0 to 1, got NaN" },
+        nothing: { _tag: "Unscored", problem: "a score must be a number from 0 to 1, got null" },
         plain: { _tag: "Scored", score: 1, passed: true }
       })
       const { failed, pass, passed, scores, unscored } = Evals.summary(report)

@@ -177,6 +177,46 @@ for (const way of ["cassettes", "runLogs"] as const) {
         })
       ))
 
+    it.live("evaluations that record the same trials at once leave whole recordings", () =>
+      withFolder((folder) =>
+        Effect.gen(function*() {
+          const slowly = Scripted.model((
+            request
+          ) => [Scripted.delay("5 millis"), Scripted.text(String(greeter(request)))])
+          yield* Effect.all([greet(folder, slowly), greet(folder, slowly)], { concurrency: "unbounded" })
+          assert.strictEqual(Evals.summary(yield* greet(folder, noKey)).pass, 1)
+          assert.deepStrictEqual((yield* filesIn(folder)).filter((file) => file.endsWith("unfinished")), [])
+        })
+      ))
+
+    it.live("a trial that took too long does so again", () =>
+      withFolder((folder) =>
+        Effect.gen(function*() {
+          const slow = <E>(model: Layer.Layer<LanguageModel.LanguageModel, E>) => {
+            const keep: (
+              folder: string,
+              model: Layer.Layer<LanguageModel.LanguageModel, E>
+            ) => Effect.Effect<
+              Evals.Cache<LanguageModel.LanguageModel, E | CassetteError | RunLog.LogError>,
+              never,
+              FileSystem.FileSystem | Scope.Scope
+            > = ways[way].keep
+            return Evals.run("slow", {
+              cases: [{ name: "ada", input: "I am Ada." }],
+              task: Evals.ask(Agent.make("greeter")),
+              scorers: { any: () => true },
+              trials: 4,
+              timeout: "50 millis",
+              cache: keep(folder, model)
+            })
+          }
+          const report = yield* slow(Scripted.model(() => [Scripted.text("Hi"), Scripted.delay("1 hour")]))
+          const again = yield* slow(noKey)
+          assert.deepStrictEqual(untimed(again), untimed(report))
+          assert.strictEqual(Evals.summary(again).failed, 4)
+        })
+      ))
+
     it.effect("a trial that failed is kept as it failed", () =>
       withFolder((folder) =>
         Effect.gen(function*() {

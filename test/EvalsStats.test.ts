@@ -86,6 +86,9 @@ describe("pass^k", () => {
     assert.closeTo(Evals.passAll(report, 2)!, (1 / 3 + 1) / 2, 1e-12)
     assert.closeTo(Evals.passAll(report, 1)!, (2 / 3 + 1 + 1) / 3, 1e-12)
     assert.isUndefined(Evals.passAll(report, 4))
+    for (const k of [0, -1, 1.5, Number.NaN]) {
+      assert.throws(() => Evals.passAll(report, k), RangeError, `Evals.passAll: k must be a positive integer, got ${k}`)
+    }
   })
 })
 

@@ -126,6 +126,8 @@ describe("Evals types", () => {
 
   it("wrong evaluations do not compile", () => {
     const wrong = () => [
+      // @ts-expect-error a trial's log is of the task as it is: there is no fork of it to replay
+      Evals.runLogs("evals/logs", Scripted.model([]), { forked: { at: 1 } }),
       // @ts-expect-error a task for another input
       Evals.run("sums", { cases: sums, task: (input: string) => Effect.succeed(input), scorers: {} }),
       Evals.run("sums", {

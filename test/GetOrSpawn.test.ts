@@ -74,13 +74,17 @@ describe("Actor.getOrSpawn", () => {
       const { behavior, gate, setups } = yield* makeSlow
       const first = yield* begin(Actor.getOrSpawn(behavior, { name: "p" }))
       const second = yield* begin(Actor.getOrSpawn(behavior, { name: "p" }))
-      const third = yield* begin(Actor.getOrSpawn(puppet(), { name: "p" }))
+      const other = yield* makeSlow
+      const third = yield* begin(Actor.getOrSpawn(other.behavior, { name: "q" }))
+      const fourth = yield* begin(Actor.getOrSpawn(puppet(), { name: "q" }))
       yield* Deferred.fail(gate, "no")
+      yield* Deferred.fail(other.gate, "no")
       yield* turns
       assert.deepStrictEqual(outcomeOf(yield* Fiber.await(first)), "no")
       assert.deepStrictEqual(outcomeOf(yield* Fiber.await(second)), "no")
-      assert.strictEqual((yield* Fiber.join(third)).path, "/user/p")
       assert.strictEqual(yield* setups, 2)
+      assert.deepStrictEqual(outcomeOf(yield* Fiber.await(third)), "no")
+      assert.strictEqual((yield* Fiber.join(fourth)).path, "/user/q")
     })))
 
   it.effect("waiting for somebody else's setup can be interrupted, and does not interrupt it", () =>

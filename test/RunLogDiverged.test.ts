@@ -63,6 +63,29 @@ describe("RunLog.Diverged", () => {
       })
     }))
 
+  it.effect("has the failure of a program that ends where its log goes on", () =>
+    Effect.gen(function*() {
+      const { log } = yield* recorded(answer(actor("a"))).pipe(Effect.provide(cast({ a: ["A"] })))
+      const broken: Effect.Effect<unknown, Error> = Effect.fail(new Error("no key"))
+      const error = yield* divergence(RunLog.replay(broken, log)).pipe(silent)
+      assert.include(error.message, "now comes the end of the program (Failure): no key")
+      assert.instanceOf(error.cause, Error)
+    }))
+
+  it.effect("finds every event that is not in the log any more", () =>
+    Effect.gen(function*() {
+      const unknown = [[Scripted.reasoning("Hm."), Scripted.toolCall("unknown", {})], "Sorry."]
+      const program = answer(actor("a"))
+      const { log, text } = yield* recorded(program).pipe(Effect.provide(Scripted.model(unknown)))
+      const [header, ...lines] = text.trimEnd().split("\n")
+      for (const [index, { _tag }] of log.entries.entries()) {
+        if (_tag !== "Event" && _tag !== "RunEnded") continue
+        const edited = yield* RunLog.parse(`${[header, ...lines.toSpliced(index, 1)].join("\n")}\n`)
+        const error = yield* divergence(RunLog.replay(program, edited)).pipe(silent)
+        assert.match(error.problem, /now comes/)
+      }
+    }))
+
   it.effect("finds code that reads the world on its own, where it makes a difference", () =>
     Effect.gen(function*() {
       let luck = 0
@@ -89,9 +112,13 @@ describe("RunLog.Diverged", () => {
       const { log } = yield* recorded(program).pipe(Effect.provide(model))
       const error = yield* divergence(RunLog.replay(program, log)).pipe(silent)
       assert.include(error.problem, "something outside of the program's calls led to a step of it")
+      assert.include(error.problem, "name it in `live`")
       // The tool does to the actor now what it did then.
       const { exit } = yield* watch(RunLog.replay(program, log, { live: ["add"] })).pipe(silent)
       assert.strictEqual(exit._tag, "Success")
+      const to = RunLog.memory()
+      yield* watch(RunLog.fork(program, log, { at: 4, live: ["add"], to })).pipe(Effect.provide(cast({ b2: ["C"] })))
+      assert.deepStrictEqual(RunLog.summary(yield* to.log).answers.map(({ text }) => text), ["A", "C"])
     }))
 
   it.effect("finds a tool that shares a variable with the program", () =>
@@ -142,7 +169,16 @@ describe("RunLog.Diverged", () => {
       const log = yield* RunLog.parse(`${lines.slice(0, place + 1).join("\n")}\n{"_tag":"Inp`)
       assert.isFalse(log.complete)
       const error = yield* divergence(RunLog.replay(program, log)).pipe(silent)
-      assert.deepInclude(error, { call: 2, path: "b/1", problem: "the log was cut off here, and the program goes on" })
+      const problem = "the log was cut off here, and the program goes on: RunLog.fork with at 3 goes on live"
+      assert.deepInclude(error, { call: 2, path: "b/1", problem })
+      // Cut before an event, which comes by itself.
+      const first = lines.findIndex((line) => line.includes("\"Completed\""))
+      const short = yield* RunLog.parse(`${lines.slice(0, first).join("\n")}\n{"_tag":"Inp`)
+      const { message } = yield* divergence(RunLog.replay(program, short)).pipe(silent)
+      assert.include(
+        message,
+        "the program goes on: RunLog.fork with at 2 goes on live; it comes to the event Completed"
+      )
     }))
 
   it.effect("refuses actors of a system outside, which go on by themselves", () =>

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Random, Schema } from "effect"
+import { Effect, Exit, Random, Schema, Stream } from "effect"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
+import * as Approvals from "../src/Approvals.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
 import * as RunLog from "../src/RunLog.ts"
 import * as Team from "../src/Team.ts"
@@ -105,6 +106,65 @@ describe("RunLog.fork", () => {
       assert.deepStrictEqual(fork.exit, Exit.succeed("Saved."))
     }))
 
+  it.effect("goes on wherever a log was cut off: what came in is kept, an answer that broke off is a failure", () =>
+    Effect.gen(function*() {
+      const measure = Tool.fn(
+        "measure",
+        { description: "", success: Schema.Int },
+        () => Effect.as(Effect.andThen(Tool.emit("half"), Tool.emit("whole")), 7)
+      )
+      const builder = Agent.make("builder", { instructions: "builder", tools: [measure] })
+      const program = Effect.map(Agent.response(Agent.run(builder, "Go")), ({ text }) => text)
+      const { text } = yield* recorded(program).pipe(
+        Effect.provide(Scripted.model([[Scripted.text("Let me see."), Scripted.toolCall("measure", {})], "Seven."]))
+      )
+      const lines = text.trimEnd().split("\n")
+      for (let n = 1; n < lines.length; n++) {
+        const log = yield* RunLog.parse(lines.slice(0, n).map((line) => `${line}\n`).join(""))
+        const fork = yield* forked(program, log, { at: calls(log).length + 1 }).pipe(
+          Effect.provide(
+            Scripted.model((request) =>
+              request.prompt.content.at(-1)?.role === "tool" ? "Seven." : Scripted.toolCall("measure", {})
+            )
+          )
+        )
+        if (Exit.isSuccess(fork.exit)) assert.strictEqual(fork.exit.value, "Seven.")
+        else assert.match(String(fork.exit), /AgentError: .*the log ends in the middle of model builder\/[12]/)
+        const again = yield* watch(RunLog.replay(program, fork.log)).pipe(Effect.provide(Scripted.model([])))
+        assert.strictEqual(String(again.exit), String(fork.exit))
+      }
+    }))
+
+  it.effect("goes on with the list of approvals outside, as it changes now", () =>
+    Effect.gen(function*() {
+      const pay = Tool.fn("pay", { description: "", success: Schema.String, needsApproval: true }, () =>
+        Effect.succeed("paid"))
+      const payer = Agent.make("payer", { instructions: "payer", tools: [pay] })
+      const program = Effect.gen(function*() {
+        const { approve, changes } = yield* Approvals.Approvals
+        yield* Effect.forkChild(Stream.runForEach(changes, (change) =>
+          change._tag === "Requested" ? Effect.ignore(approve(change.request.id)) : Effect.void))
+        return (yield* Agent.response(Agent.run(payer, "Go"))).text
+      })
+      const decided = Effect.provide([
+        Approvals.layer({}),
+        Scripted.model((request) => {
+          const paid = request.prompt.content.filter(({ role }) =>
+            role === "tool"
+          ).length
+          return paid === 2 ? "Paid." : Scripted.toolCall("pay", {})
+        })
+      ])
+      const { log } = yield* recorded(program).pipe(decided)
+      for (const { kind, number } of calls(log)) {
+        if (kind !== "model") {
+          continue
+        }
+        const { exit } = yield* forked(program, log, { at: number }).pipe(decided)
+        assert.deepStrictEqual(exit, Exit.succeed("Paid."))
+      }
+    }))
+
   it("takes only numbers of calls", () => {
     const log: RunLog.RunLog = { seed: 1, startedAt: 0, entries: [], lines: [], complete: true }
     assert.throws(
@@ -127,6 +187,16 @@ describe("RunLog.compare", () => {
       const b = yield* recorded(game).pipe(Effect.provide(script()), Random.withSeed("another"))
       assert.notStrictEqual(a.log.seed, b.log.seed)
       assert.hasAllKeys(RunLog.compare(a.log, a.log), ["a", "b"])
+      assert.hasAllKeys(RunLog.compare(a.log, b.log), ["a", "b"])
+    }))
+
+  it.effect("takes numbers that a server gives its calls for no other numbers", () =>
+    Effect.gen(function*() {
+      const script = (id: string) => Scripted.model([Scripted.toolCall("roll", {}, id), "Done 1."])
+      rolled = 0
+      const a = yield* recorded(game).pipe(Effect.provide(script("1")))
+      rolled = 0
+      const b = yield* recorded(game).pipe(Effect.provide(script("1")), Random.withSeed("another"))
       assert.hasAllKeys(RunLog.compare(a.log, b.log), ["a", "b"])
     }))
 
@@ -177,5 +247,15 @@ describe("RunLog.stopAt", () => {
         RunLog.runs(log).map(({ agent, calls, outcome }) => `${agent} ${calls.length} ${outcome}`),
         ["team 0 Success", "gambler 3 Success", "other 1 Success"]
       )
+    }))
+
+  it.effect("has no text for a request that nothing has answered yet, however soon it was made", () =>
+    Effect.gen(function*() {
+      const { log } = yield* recorded(game).pipe(
+        Effect.provide(Scripted.model([[Scripted.text("Well, "), Scripted.toolCall("unknown", {})], "Done."]))
+      )
+      const at = calls(log).map(({ at }) => at)
+      assert.strictEqual(at[0], at[1])
+      assert.deepStrictEqual(RunLog.stopAt(log, 2).runs.map(({ text, turn }) => [text, turn]), [["", 2]])
     }))
 })

@@ -69,6 +69,12 @@ describe("A run log", () => {
       assert.deepStrictEqual([log.complete, cut.complete], [true, false])
     }))
 
+  it.effect("without its last line break, as an editor may leave it, is read whole", () =>
+    Effect.gen(function*() {
+      const { log, text } = yield* written
+      assert.deepStrictEqual(yield* RunLog.parse(text.trimEnd()), log)
+    }))
+
   it.effect("with an answer that is none ends its replay there", () =>
     Effect.gen(function*() {
       const { text } = yield* written
@@ -135,6 +141,24 @@ describe("A run log", () => {
       assert.include(JSON.stringify(yield* replayed.exit), "Is it <redacted>; <redacted>?")
     }))
 
+  it.effect("can be read and replayed where a secret is a word that logs are made of", () =>
+    Effect.gen(function*() {
+      const said = "The text: my model has a key of x."
+      const program = Effect.asVoid(Agent.response(Agent.run(actor("a"), "Go")))
+      for (
+        const word of ["x", "key", "text", "model", "item", "_tag", "Input", "delta", "text-start", "finish", "stop"]
+      ) {
+        const memory = RunLog.memory()
+        yield* RunLog.record(program, { to: memory, secrets: [Redacted.make(word)] }).pipe(
+          Effect.provide(cast({ a: [said] }))
+        )
+        assert.strictEqual((yield* memory.text).includes(said), !said.includes(word))
+        const { exit } = yield* watch(RunLog.replay(program, yield* memory.log)).pipe(
+          Effect.provide(Scripted.model([]))
+        )
+        yield* exit
+      }
+    }))
   it.effect("holds no secret that only the model's layer knows, though it tells it after it was asked", () =>
     Effect.gen(function*() {
       const parts = Stream.make(

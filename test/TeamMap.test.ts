@@ -37,7 +37,7 @@ describe("Team.map", () => {
       const response = yield* Fiber.join(fiber)
       assert.strictEqual(response.text, "slow!\n---\nquick!")
       assert.strictEqual(response.agent, "report")
-      assert.deepStrictEqual(yield* questions, ["planner: Write", "worker: slow", "worker: quick"])
+      assert.sameMembers([...yield* questions], ["planner: Write", "worker: slow", "worker: quick"])
       assert.deepStrictEqual(lines(response.transcript), ["user: Write", "text: slow!\n---\nquick!"])
     }).pipe(play({
       planner: [plan("slow", "quick")],
@@ -233,7 +233,7 @@ describe("Team.map", () => {
       const [team, ...others] = only(events, "RunStarted")
       assert.strictEqual(new Set(others.map(({ run }) => run)).size, 4)
       assert.deepStrictEqual(others.map(({ parent }) => parent?.run), Array.from({ length: 4 }, () => team!.run))
-      assert.deepStrictEqual(paths, [
+      assert.deepStrictEqual(paths.toSorted(), [
         "report/planner/1",
         "report/worker/1",
         "report/worker~2/1",

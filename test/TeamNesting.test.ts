@@ -227,8 +227,7 @@ describe("What goes through teams", () => {
     Effect.gen(function*() {
       const shared = yield* Agent.spawn(a, { mailbox: Mailbox.bounded(1, "fail") })
       const one = yield* Actor.spawn(Team.pipeline("one", [shared]))
-      const busy = yield* Effect.forkChild(Agent.ask(shared, "1"), { startImmediately: true })
-      yield* Effect.yieldNow
+      const busy = yield* begin(Agent.ask(shared, "1"))
       const waiting = yield* Effect.forkChild(Agent.ask(shared, "2"), { startImmediately: true })
       const error = yield* Effect.flip(Agent.ask(one, "3"))
       assert.include(error.message, "the mailbox is full")

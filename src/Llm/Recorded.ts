@@ -3,7 +3,8 @@
  *
  * A cassette is readable JSON: each call's request, and what was answered with its time offsets. Secrets are taken out
  * before anything is written: the keys, tokens and `Redacted` headers of the model's requests, the values that are
- * handed in, what looks like the key of a common service, and fields that are named like one. A replay waits on Effect's clock, so a run under `TestClock` takes the time that it took.
+ * handed in, what looks like the key of a common service, and fields that are named like one. A replay waits on
+ * Effect's clock, so a run under `TestClock` takes the time that it took.
  * Tools run for real both times: a cassette holds only what the model was asked and what it said.
  *
  * @example
@@ -26,6 +27,7 @@ import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as FileSystem from "effect/FileSystem"
@@ -423,12 +425,18 @@ const play = <P>({ end, parts }: RecordedCall): Stream.Stream<P, AiError.AiError
     )
   }))
 
+/** Who gave up at this time when it was recorded may do so a little later now. */
+const patience = Duration.seconds(5)
+
 const finish = (end: RecordedCall["end"]): Effect.Effect<void, AiError.AiError> => {
   switch (end.outcome) {
     case "complete":
       return Effect.void
     case "unread":
-      return invalid("the recording ends here: when it was made, nobody read on")
+      return Effect.andThen(
+        Effect.sleep(patience),
+        invalid("the recording ends here: when it was made, nobody read on")
+      )
     case "failed":
       return Effect.flatMap(Effect.orDie(Schema.decodeUnknownEffect(errorJson())(end.error)), Effect.fail)
   }

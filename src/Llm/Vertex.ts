@@ -1,11 +1,11 @@
 /**
  * Provides Google's Gemini models on Google Cloud (Vertex AI); for AI Studio see `Gemini`.
  *
- * Needs the packages `@ai-sdk/google-vertex` and `google-auth-library`. Reads `GOOGLE_CLOUD_PROJECT` and `GOOGLE_CLOUD_LOCATION` (default
- * `global`) and signs in with Google's application default credentials: `GOOGLE_APPLICATION_CREDENTIALS`, `gcloud auth
- * application-default login`, or the identity of the machine that it runs on. `GOOGLE_VERTEX_ACCESS_TOKEN` is used
- * instead, as it is, if it is set. With `GOOGLE_VERTEX_API_KEY` (express mode) none of these is needed, nor `google-auth-library`.
- * `GOOGLE_VERTEX_BASE_URL` is the address of a proxy, without a path.
+ * Needs the packages `@ai-sdk/google-vertex` and `google-auth-library`. Reads `GOOGLE_CLOUD_PROJECT` and
+ * `GOOGLE_CLOUD_LOCATION` (default `global`) and signs in with Google's application default credentials:
+ * `GOOGLE_APPLICATION_CREDENTIALS`, `gcloud auth application-default login`, or the identity of the machine that it runs on. `GOOGLE_VERTEX_ACCESS_TOKEN` is used
+ * instead, as it is, if it is set. With `GOOGLE_VERTEX_API_KEY` (express mode) none of these is needed, nor
+ * `google-auth-library`. `GOOGLE_VERTEX_BASE_URL` is the address of a proxy, without a path.
  *
  * @example
  * ```ts

@@ -23,16 +23,42 @@ import { type FaultChances, isKind, kinds } from "../internal/testing/injector.t
 import { decode, deviations, type Fault, fifo, print, type Schedule, Script } from "../internal/testing/script.ts"
 import type { SimulationError } from "../internal/testing/simulationError.ts"
 
-export { faultPoint, InjectedFault } from "../internal/faultPoint.ts"
-export { type Outcome } from "../internal/testing/execute.ts"
-export { type FaultChances } from "../internal/testing/injector.ts"
-export { Fault, ModelFailure, Schedule, Script } from "../internal/testing/script.ts"
 export {
+  /** @since 0.1.0 @category faults */
+  faultPoint,
+  /** @since 0.1.0 @category errors */
+  InjectedFault
+} from "../internal/faultPoint.ts"
+export type {
+  /** @since 0.1.0 @category models */
+  Outcome
+} from "../internal/testing/execute.ts"
+export type {
+  /** @since 0.1.0 @category models */
+  FaultChances
+} from "../internal/testing/injector.ts"
+export {
+  /** @since 0.1.0 @category models */
+  Fault,
+  /** @since 0.1.0 @category models */
+  ModelFailure,
+  /** @since 0.1.0 @category models */
+  Schedule,
+  /** @since 0.1.0 @category models */
+  Script
+} from "../internal/testing/script.ts"
+export {
+  /** @since 0.1.0 @category errors */
   Deadlock,
+  /** @since 0.1.0 @category errors */
   InvalidScript,
+  /** @since 0.1.0 @category errors */
   NotDeterministic,
+  /** @since 0.1.0 @category errors */
   NotFinished,
+  /** @since 0.1.0 @category errors */
   SimulationError,
+  /** @since 0.1.0 @category errors */
   WaitedOutside
 } from "../internal/testing/simulationError.ts"
 

@@ -34,5 +34,16 @@ export const simulate = <A, E>(
 ): void => {
   const { timeout = 60_000, ...check } = options
   const checked = Simulation.check(program, check)
-  test(name, { timeout }, () => Effect.runPromise(checked))
+  // The framework's own time limit would leave the simulation running, beside all later tests.
+  const inTime = Effect.timeoutOrElse(checked, {
+    duration: timeout,
+    orElse: () =>
+      Effect.die(
+        new Error(
+          `simulate: ${check.seeds} seeds (with shrinking, where one breaks a promise) take longer than ${timeout} ms ` +
+            "here: give fewer seeds, or a longer timeout, in the options of simulate"
+        )
+      )
+  })
+  test(name, { timeout: timeout + 10_000 }, () => Effect.runPromise(inTime))
 }

@@ -2,6 +2,7 @@
 import { Cause, Effect, Exit, Random, Stream } from "effect"
 import type { Scope } from "effect"
 import * as ActorSystem from "../../src/ActorSystem.ts"
+import * as Prng from "../../src/internal/testing/prng.ts"
 import { Simulation } from "../../src/testing/index.ts"
 
 /** A promise of the library that holds in any order of fibers, and under the faults. The program fails where it is broken. */
@@ -37,9 +38,15 @@ export const law = (
 
 export const systemName = "laws"
 
+/** How to check the law: its programs are short, and one that goes on for ever is to be told soon. */
+export const optionsOf = ({ faults }: Law): Pick<Simulation.CheckOptions<unknown, unknown>, "faults" | "maxSteps"> => ({
+  faults,
+  maxSteps: 20_000
+})
+
 /** Checks the law with so many seeds. */
-export const check = ({ faults, program }: Law, options: Omit<Simulation.CheckOptions<unknown, unknown>, "faults">) =>
-  Simulation.check(program, { ...options, ...(faults && { faults }) })
+export const check = (law: Law, options: Omit<Simulation.CheckOptions<unknown, unknown>, "faults" | "maxSteps">) =>
+  Simulation.check(law.program, { shrink: 300, ...options, ...optionsOf(law) })
 
 // -----------------------------------------------------------------------------
 // by chance of the seed
@@ -51,6 +58,12 @@ export const int = (least: number, most: number) => Random.nextIntBetween(least,
 export const pick = <A>(all: ReadonlyArray<A>) => Effect.map(int(0, all.length - 1), (index) => all[index]!)
 
 export const chance = (share: number) => Effect.map(Random.next, (drawn) => drawn < share)
+
+/** The same for code that is no effect, such as a scripted model: from 0 to `n`, which is not included. */
+export const dice = Effect.map(int(0, 0xffff_ffff), (seed) => {
+  const next = Prng.make(seed, "values")
+  return (n: number) => Prng.below(next, n)
+})
 
 /** Nothing, a turn, or some milliseconds. */
 export const pause = Effect.flatMap(

@@ -166,6 +166,54 @@ export const mutants: ReadonlyArray<Mutant> = [
     file: "internal/actor/watch.ts",
     code: "if (last === undefined || (!last.isLate && last.notice.status !== \"queued\")) notify",
     instead: "notify"
+  },
+  {
+    name: "takes two prompts of an agent at a time",
+    file: "internal/agent/actor.ts",
+    code: "{ ...options, stopTimeout: \"Infinity\" }",
+    instead: "{ ...options, stopTimeout: \"Infinity\", concurrency: 2 }"
+  },
+  {
+    name: "tells no result of a call",
+    file: "internal/agent/toolCalls.ts",
+    code: "(outcome) => run.emit([Turn.toResult(turn, call, outcome)])\n      ), {",
+    instead: "(outcome) => turn.number === 2 ? Effect.void : run.emit([Turn.toResult(turn, call, outcome)])\n      ), {"
+  },
+  {
+    name: "forgets what a turn has used",
+    file: "internal/agent/turnLoop.ts",
+    code: "run.usages.push(usage)",
+    instead: "if (turn.number !== 3) run.usages.push(usage)"
+  },
+  {
+    name: "lets an approval be decided twice",
+    file: "Approvals.ts",
+    code: "state.waiting.delete(id)",
+    instead: ""
+  },
+  {
+    name: "forgets what a budget has reserved",
+    file: "Budget.ts",
+    code: "const taken = used[kind] + reserved[kind]",
+    instead: "const taken = used[kind]"
+  },
+  {
+    name: "keeps what a call has reserved",
+    file: "Budget.ts",
+    code: "self.reserved[kind] -= amount[kind]",
+    instead: ""
+  },
+  {
+    name: "forgets who has the conversation",
+    file: "internal/agent/handoff.ts",
+    code: "conversation.entries.toReversed()",
+    instead: "conversation.entries"
+  },
+  {
+    name: "answers for an agent whose place another one has",
+    file: "Team.ts",
+    code: "replies.map(({ text }) => text)",
+    instead: "replies.map(({ text }) => text).toSorted((a, b) => a.length - b.length)"
   }
 ]
 

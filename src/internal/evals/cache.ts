@@ -16,6 +16,7 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { PlatformError } from "effect/PlatformError"
 import { hasProperty, isString } from "effect/Predicate"
+import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import { AgentError } from "../../AgentError.ts"
 import * as Recorded from "../../Llm/Recorded.ts"
@@ -106,7 +107,7 @@ export const cassettes = <E, R>(
 export const runLogs = <E, R>(
   folder: string,
   model: Layer.Layer<LanguageModel.LanguageModel, E, R>,
-  { live, secrets }: RunLog.ReplayOptions & Recorded.Options = {}
+  { live, secrets }: Pick<RunLog.ReplayOptions, "live"> & Recorded.Options = {}
 ): Effect.Effect<
   Cache<LanguageModel.LanguageModel, E | RunLog.LogError>,
   never,
@@ -213,8 +214,9 @@ const keep = <E, R, E1>(
         const file = `${folder}/${key}.${extension}`
         const trying = Effect.mapError(({ message }: PlatformError) => broken(file, message))
         if (yield* trying(fs.exists(file))) return yield* play(file, body)
-        // It gets its name when the trial has ended: half a recording would be a wrong one.
-        const unfinished = `${file}.unfinished`
+        // It gets its name when the trial has ended: half a recording would be a wrong one. Until then others that record the
+        // same trial have files of their own, also in another process.
+        const unfinished = `${file}.${yield* Random.nextIntBetween(0, 2 ** 48)}.unfinished`
         yield* trying(fs.makeDirectory(file.slice(0, file.lastIndexOf("/")), { recursive: true }))
         const exit = yield* Effect.onExit(
           record(unfinished, body, model),

@@ -4,6 +4,7 @@
  * @internal
  */
 import * as Schema from "effect/Schema"
+import * as Check from "../check.ts"
 import { passAllOf } from "./stats.ts"
 
 /**
@@ -173,13 +174,16 @@ export const summary = (report: Report): Summary => {
 
 /**
  * pass^k: the probability that `k` trials of a case all pass, as the mean over cases of its unbiased estimate. A case with
- * fewer scored trials than `k` is left out; `undefined` where none is left.
+ * fewer scored trials than `k` is left out; `undefined` where none is left. Throws a `RangeError` unless `k` is a positive
+ * integer.
  *
  * @since 0.1.0
  * @category reports
  */
-export const passAll = (report: Report, k: number): number | undefined =>
-  meanOver(report.cases, (one) => casePassAll(one, k))
+export const passAll = (report: Report, k: number): number | undefined => {
+  Check.positiveInteger("Evals.passAll", "k", k)
+  return meanOver(report.cases, (one) => casePassAll(one, k))
+}
 
 /** Whether a trial passed: with every scorer. */
 export type Verdict = "passed" | "failed" | "unscored"

@@ -9,7 +9,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Hash from "effect/Hash"
-import { isBoolean, isNumber } from "effect/Predicate"
+import { isBoolean, isNumber, isObject } from "effect/Predicate"
 import type * as Schema from "effect/Schema"
 import { errorMessage } from "../errorMessage.ts"
 import { toJson } from "../json.ts"
@@ -73,9 +73,9 @@ const runTrial = (run: Run, one: Case, trial: number): Effect.Effect<TrialReport
     const key = `${[self.name, self.version, one.name].map(keyPart).join("/")}/${trial}`
     let duration = 0
     const task = Effect.gen(function*() {
-      const begin = yield* Clock.currentTimeNanos
+      const begin = yield* Clock.monotonicTimeNanos
       const exit = yield* Effect.exit(bounded(self, Effect.suspend(() => self.task(one.input))))
-      duration = Number((yield* Clock.currentTimeNanos) - begin) / 1e6
+      duration = Number((yield* Clock.monotonicTimeNanos) - begin) / 1e6
       return exit
     })
     const [exit, heard] = yield* watch(cache.trial(task, key))
@@ -162,17 +162,17 @@ const toScoreReport = (exit: Exit.Exit<Score, unknown>): ScoreReport => {
   const said = exit.value
   const { passed, score, why } = isBoolean(said)
     ? { score: said ? 1 : 0, passed: said, why: undefined }
-    : isNumber(said)
-    ? { score: said, passed: undefined, why: undefined }
-    : said
-  if (!(score >= 0 && score <= 1)) {
-    return { _tag: "Unscored", problem: `a score must be a number from 0 to 1, got ${score}` }
+    : isObject(said)
+    ? said
+    : { score: said, passed: undefined, why: undefined }
+  if (!isNumber(score) || !(score >= 0 && score <= 1)) {
+    return { _tag: "Unscored", problem: `a score must be a number from 0 to 1, got ${String(score)}` }
   }
   return {
     _tag: "Scored",
     score,
     passed: passed ?? score === 1,
-    ...(why !== undefined && { why: redactText(why) })
+    ...(why !== undefined && { why: redactText(String(why)) })
   }
 }
 

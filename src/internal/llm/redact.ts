@@ -60,17 +60,26 @@ export const redactText = (text: string, secrets: Secrets = noSecrets): string =
 
 /**
  * Replaces secrets in every text and every name of a JSON value, and every text in a field that is named like a secret.
+ * Texts and names that are one of the `words` stay.
  */
-export const redactJson = (value: unknown, secrets: Secrets = noSecrets): unknown => {
-  if (isString(value)) return redactText(value, secrets)
-  if (Array.isArray(value)) return value.map((item) => redactJson(item, secrets))
-  if (!isObject(value)) return value
-  return Object.fromEntries(
-    Object.entries(value).map(([key, field]) => [
-      redactText(key, secrets),
-      isString(field) && isSecretField(key) ? replacement : redactJson(field, secrets)
-    ])
-  )
+export const redactJson = (
+  value: unknown,
+  secrets: Secrets = noSecrets,
+  words: ReadonlySet<string> = noWords
+): unknown => {
+  const redact = (text: string) => words.has(text) ? text : redactText(text, secrets)
+  const go = (value: unknown): unknown => {
+    if (isString(value)) return redact(value)
+    if (Array.isArray(value)) return value.map(go)
+    if (!isObject(value)) return value
+    return Object.fromEntries(
+      Object.entries(value).map(([key, field]) => [
+        redact(key),
+        isString(field) && isSecretField(key) ? replacement : go(field)
+      ])
+    )
+  }
+  return go(value)
 }
 
 /** A piece of a text that comes in several. */
@@ -149,6 +158,8 @@ export const secretsOf = (headers: Headers): ReadonlyArray<Redacted.Redacted> =>
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
+
+const noWords: ReadonlySet<string> = new Set()
 
 // As Effect writes a `Redacted`.
 const replacement = "<redacted>"

@@ -20,6 +20,10 @@ export interface Question<I, A, E, R> {
   readonly live: (item: (item: I) => Effect.Effect<void>) => Effect.Effect<A, E, R>
   /** Runs live in a replay, too. */
   readonly isLive?: boolean
+  /** Has no end of its own: a fork asks anew instead of taking what the log has left. */
+  readonly isOngoing?: boolean
+  /** How it ends where a log that was cut off has its beginning and nothing more. Default: it dies. */
+  readonly cutOff?: (problem: string) => Exit.Exit<A, E>
 }
 
 /** Gives the next answer. */
@@ -124,12 +128,13 @@ const next = <I, A, E, R>(self: Asked<I, A, E, R>): Answers<I, A, E> =>
 
 /** The rest of the recorded answers, if they were recorded to their end; else a call that has begun can't be made. */
 const goLive = <I, A, E, R>(self: Asked<I, A, E, R>, left: ReadonlyArray<Schema.Json>): void => {
-  const { answered, question: { codec } } = self
+  const { answered, question: { codec, cutOff = (problem) => Exit.die(new Error(problem)), isOngoing } } = self
+  if (isOngoing) return start(self)
   const rest = left.map((json) => codec.decode(json))
   if (!answered && rest.at(-1)?._tag !== "Exit") return start(self)
   for (const answer of rest) arrive(self, answer)
   if (rest.at(-1)?._tag !== "Exit") {
-    arrive(self, { _tag: "Exit", exit: Exit.die(new Error(`the log ends in the middle of ${self.key}`)) })
+    arrive(self, { _tag: "Exit", exit: cutOff(`the log ends in the middle of ${self.key}`) })
   }
 }
 

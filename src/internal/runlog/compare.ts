@@ -65,14 +65,11 @@ interface Side {
 const sideOf = ({ entries }: RunLog): Side => {
   const names = namesOf(entries)
   const ids = Array.from(names.keys()).sort((a, b) => b.length - a.length)
-  const pattern = ids.length === 0 ? undefined : new RegExp(ids.map(RegExp_.escape).join("|"), "g")
-  return {
-    entries,
-    plain: (entry) => {
-      const text = JSON.stringify(withoutTimes(entry))
-      return JSON.parse(pattern === undefined ? text : text.replace(pattern, (id) => names.get(id)!))
-    }
-  }
+  // Some servers number their calls: such an id is only meant where nothing else stands beside it in a text.
+  const pattern = new RegExp(`(?<!\\w)(?:${ids.map(RegExp_.escape).join("|")})(?!\\w)`, "g")
+  const rename = (_: string, value: unknown) =>
+    isString(value) ? value.replace(pattern, (id) => names.get(id) ?? id) : value
+  return { entries, plain: (entry) => JSON.parse(JSON.stringify(withoutTimes(entry)), rename) }
 }
 
 /** The ids in a log, in their order: of runs, tool calls and approvals. */

@@ -23,7 +23,9 @@ export class Diverged extends Schema.TaggedError<Diverged>("effect-troupe/RunLog
   path: Schema.optionalKey(Schema.String),
   problem: Schema.String,
   recorded: Schema.optionalKey(Schema.Json),
-  now: Schema.optionalKey(Schema.Json)
+  now: Schema.optionalKey(Schema.Json),
+  /** The failure of a program that ends where its log goes on. */
+  cause: Schema.optionalKey(Schema.Defect())
 }) {
   override get message(): string {
     const { call, now, path, problem, recorded } = this

@@ -26,12 +26,11 @@ export class LogError extends Schema.TaggedError<LogError>("effect-troupe/RunLog
   }
 }
 
-/** Reads a log. A last line without its end is left out: the process that wrote it was stopped. */
+/** Reads a log. A last line that was cut off is left out: the process that wrote it was stopped. */
 export const parse = (text: string, log: string): Effect.Effect<RunLog, LogError> =>
   Effect.suspend(() => {
     const lines = text.split("\n")
-    // All lines end in a line break, so that one that was cut off can be told.
-    lines.pop()
+    if (!isWhole(lines.at(-1)!)) lines.pop()
     const state: Reading = { log, calls: 0, keys: new Set(), ended: false }
     const [first, ...rest] = lines
     if (first === undefined) return Effect.fail(new LogError({ log, problem: "is empty" }))
@@ -91,6 +90,16 @@ const readJson = ({ log }: Reading, text: string, line: number): Effect.Effect<u
     try: (): unknown => JSON.parse(text),
     catch: () => new LogError({ log, line, problem: "is not JSON" })
   })
+
+/** No part of an entry is JSON, so a last line that is one lacks only its line break, as some editors leave it. */
+const isWhole = (line: string): boolean => {
+  try {
+    JSON.parse(line)
+    return true
+  } catch {
+    return false
+  }
+}
 
 /** Why an entry can't stand where it does. */
 const problemOf = (state: Reading, entry: Entry): string | undefined => {

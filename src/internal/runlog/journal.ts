@@ -156,6 +156,30 @@ const redact = (text: string, secrets: Redact.Secrets): string => {
   return entries
     // An empty piece of a text is no event.
     .filter((entry) => entry._tag !== "Event" || entry.event.delta !== "" || entry.event.metadata !== undefined)
-    .map((entry) => `${JSON.stringify(Redact.redactJson(entry, secrets))}\n`)
+    .map((entry) => `${JSON.stringify(redactEntry(entry, secrets))}\n`)
     .join("")
+}
+
+/** What every log is made of, and can't be read without, should a secret be such a word. */
+const words: ReadonlySet<string> = new Set(
+  `_tag at event input kind key number outcome parent path request run agent turn value call
+  Call Input Event RunEnded Ended Success Failure Interrupted
+  model tool embedding compaction approval timer interrupt outside item result error interrupted defect
+  RunStarted TextDelta ReasoningDelta OutputPartial Source File ToolParamsDelta ToolCall ToolProgress ApprovalRequested
+  ApprovalDecided ToolResult TurnRestarted TurnFinished Completed
+  type id name params delta metadata data decision isFailure duration timeToFirstPart response reason finishReason usage
+  inputTokens outputTokens uncached total cacheRead cacheWrite reasoning text sources transcript turns output cost
+  text-start text-delta text-end reasoning-start reasoning-delta reasoning-end tool-params-start tool-params-delta
+  tool-params-end tool-call tool-result tool-approval-request response-metadata source file finish providerExecuted
+  encodedResult preliminary modelOutput params answer errorType
+  prompt tools toolChoice role content options system user assistant tool-use resultOptions parameters description
+  auto none required stop length content-filter tool-calls pause other unknown stream
+  Approved Rejected Expired Answer User message Reply actor how tag payload gone tell ask`.split(/\s+/)
+)
+
+const redactEntry = (entry: Entry, secrets: Redact.Secrets): unknown => {
+  const safe = retype<object>(Redact.redactJson(entry, secrets, words))
+  if (!hasProperty(entry, "key")) return safe
+  const afterKind = entry.key.search(/ |$/)
+  return { ...safe, key: entry.key.slice(0, afterKind) + Redact.redactText(entry.key.slice(afterKind), secrets) }
 }

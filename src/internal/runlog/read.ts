@@ -114,10 +114,9 @@ export const runs = ({ entries }: RunLog): ReadonlyArray<RecordedRun> => {
 }
 
 export const stopAt = (log: RunLog, number: number): State => {
+  check.positiveInteger("RunLog.stopAt", "number", number)
   const { entries } = log
-  const place = entries.findIndex((entry) =>
-    isCall(entry) && entry.number === check.positiveInteger("RunLog.stopAt", "number", number)
-  )
+  const place = entries.findIndex((entry) => isCall(entry) && entry.number === number)
   const calls = entries.filter(isCall).length
   if (place < 0 && number !== calls + 1) {
     check.fail("RunLog.stopAt", "number", `a call of the log, or one more than its ${calls}`, number)
@@ -128,7 +127,7 @@ export const stopAt = (log: RunLog, number: number): State => {
   const replied = new Set(past.flatMap((entry) => isReply(entry) ? [entry.key] : []))
   return {
     at: past.at(-1)?.at ?? 0,
-    runs: runs(before).filter(({ outcome }) => outcome === undefined).map(stateOf),
+    runs: runs(before).filter(({ outcome }) => outcome === undefined).map((run) => stateOf(run, past)),
     pending: past.filter(isCall).filter(({ key }) => !ended.has(key)),
     messages: past.filter((entry): entry is Input => isAwaited(messageOf(entry))).filter(({ key }) => !replied.has(key))
   }
@@ -174,11 +173,13 @@ const isReply = (entry: Entry): entry is Input | Reply =>
 
 const isExit = (value: Schema.Json): boolean => value !== null && !hasProperty(value, "item")
 
-const stateOf = ({ agent, calls, events, parent, run }: RecordedRun): RunState => {
+/** A request may be made at the very time of the texts before it, so their places tell which answer they belong to. */
+const stateOf = ({ agent, calls, parent, run }: RecordedRun, entries: ReadonlyArray<Entry>): RunState => {
   const asked = calls.findLast(({ kind }) => kind === "model")
-  const text = asked === undefined
-    ? []
-    : events.filter(({ at, event }) => event._tag === "TextDelta" && at >= asked.at).map(({ event }) => event.delta)
+  const answer = asked === undefined ? [] : entries.slice(entries.indexOf(asked))
+  const text = answer.map((entry) =>
+    entry._tag === "Event" && entry.event.run === run && entry.event._tag === "TextDelta" ? entry.event.delta : ""
+  )
   return {
     run,
     agent,

@@ -3,7 +3,10 @@
  *
  * @internal
  */
+import * as Cause from "effect/Cause"
 import type * as Schema from "effect/Schema"
+import { errorMessage } from "../errorMessage.ts"
+import { toJson } from "../json.ts"
 import { isRedactionOf } from "../llm/redact.ts"
 import { contentOf, Diverged, nameOf } from "./diverged.ts"
 import type { Call, Entry, Input, Message, RunLog } from "./entry.ts"
@@ -31,6 +34,10 @@ export const make = (
 /** The next entry. */
 export const next = ({ cursor, log }: Script): Entry | undefined => log.entries[cursor]
 
+/** A fork has come to where its log was cut off, which may be in the middle of what an input led to. */
+export const isCutOff = (self: Script): boolean =>
+  self.forkAt !== undefined && !self.log.complete && next(self) === undefined
+
 /** Takes what the program has done, if it is next; tells how it differs otherwise. */
 export const expect = (self: Script, entry: Entry, calls: number): Diverged | undefined => {
   const recorded = next(self)
@@ -50,7 +57,7 @@ export const stopped = (self: Script, calls: number): Diverged => {
     ...placeOf(self.log.entries.findLast((entry) => entry._tag === "Call")),
     problem: self.log.complete
       ? "the program goes on where it ended when it was recorded"
-      : "the log was cut off here, and the program goes on"
+      : cutOff(self.log)
   })
 }
 
@@ -58,8 +65,8 @@ export const stopped = (self: Script, calls: number): Diverged => {
 export const unwanted = (self: Script, calls: number): Diverged => {
   const recorded = next(self)
   const problem = recorded?._tag === "Input" && recorded.key === "outside"
-    ? "here something outside of the program's calls led to a step of it (a promise, a socket, a tool or another " +
-      "program that talks to an actor inside), and now it does not"
+    ? "here something outside of the program's calls led to a step of it (a promise, a socket, or a tool that " +
+      "talks to an actor inside), and now it does not; if it was a tool, name it in `live`"
     : `nobody waits for ${nameOf(recorded)}`
   return new Diverged({ call: calls, ...placeOf(callOf(self.log, recorded)), problem })
 }
@@ -87,6 +94,12 @@ export const undeliverable = (
     recorded: recorded.value
   })
 
+/** The program failed where its log says something else: the failure is the reason. */
+export const failed = (self: Diverged, cause: Cause.Cause<unknown>): Diverged => {
+  const error = Cause.squash(cause)
+  return new Diverged({ ...self, problem: `${self.problem}: ${errorMessage(error)}`, cause: error })
+}
+
 /** The answers in the rest of the log, by the keys of their calls. */
 export const left = ({ cursor, log }: Script): ReadonlyMap<string, ReadonlyArray<Schema.Json>> => {
   const answers = new Map<string, Array<Schema.Json>>()
@@ -110,23 +123,34 @@ const isSame = (recorded: Entry, line: string | undefined, now: Entry): boolean 
   return line === text || isRedactionOf(JSON.stringify(recorded), text)
 }
 
+const cutOff = ({ entries }: RunLog): string => {
+  const calls = entries.filter(({ _tag }) => _tag === "Call").length
+  return `the log was cut off here, and the program goes on: RunLog.fork with at ${calls + 1} goes on live`
+}
+
 const differ = (
   { log }: Script,
   recorded: Entry | undefined,
   now: Entry | undefined,
   calls: number
 ): Diverged => {
+  if (recorded === undefined && now !== undefined && !log.complete) {
+    return new Diverged({
+      call: calls,
+      ...placeOf(callOf(log, now, calls)),
+      problem: `${cutOff(log)}; it comes to ${nameOf(now)}`,
+      now: toJson(contentOf(now))
+    })
+  }
   const isKind = recorded !== undefined && now !== undefined && nameOf(recorded) === nameOf(now)
   return new Diverged({
     call: calls,
     ...placeOf(callOf(log, now, calls) ?? callOf(log, recorded, calls)),
     problem: isKind
       ? `${nameOf(now)} is not as it was recorded`
-      : `recorded was ${recorded === undefined && !log.complete ? "no more" : nameOf(recorded)}, now comes ${
-        nameOf(now)
-      }`,
+      : `recorded was ${nameOf(recorded)}, now comes ${nameOf(now)}`,
     ...(recorded && { recorded: contentOf(recorded) }),
-    ...(now && { now: contentOf(now) })
+    ...(now && { now: toJson(contentOf(now)) })
   })
 }
 

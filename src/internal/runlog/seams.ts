@@ -3,6 +3,7 @@
  *
  * @internal
  */
+import * as AiError from "effect/ai/AiError"
 import * as Arr from "effect/Array"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -15,6 +16,7 @@ import type * as Approvals from "../../Approvals.ts"
 import type { Observer } from "../../Observer.ts"
 import type * as Tap from "../../Tap.ts"
 import type { TurnInfo, TurnPlan } from "../agent/agent.ts"
+import { failure } from "../agent/outcome.ts"
 import { toJson } from "../json.ts"
 import * as ModelRequest from "../llm/request.ts"
 import { retype } from "../retype.ts"
@@ -31,7 +33,13 @@ export const tap = (world: World.World, outer: Tap.Tap | undefined): Tap.Tap => 
     const question = {
       call: { ...placeOf("model", call), request: modelRequest(call) },
       codec: modelAnswer,
-      live: (item: (parts: ReadonlyArray<Tap.Part>) => Effect.Effect<void>) => Stream.runForEachArray(made, item)
+      live: (item: (parts: ReadonlyArray<Tap.Part>) => Effect.Effect<void>) => Stream.runForEachArray(made, item),
+      cutOff: (description: string) =>
+        Exit.fail(AiError.make({
+          module: "RunLog",
+          method: "fork",
+          reason: new AiError.InternalProviderError({ description })
+        }))
     }
     return Stream.unwrap(Effect.map(answers(world, question), items))
   },
@@ -43,7 +51,8 @@ export const tap = (world: World.World, outer: Tap.Tap | undefined): Tap.Tap => 
       call: { ...placeOf("tool", call), request: { name, params: retype(params) } },
       codec: toolAnswer,
       live: made,
-      isLive: world.script?.liveTools.has(name) === true
+      isLive: world.script?.liveTools.has(name) === true,
+      cutOff: (problem) => Exit.succeed(failure(problem))
     }, call.emit)
   },
   embedding: (call, live) => {
@@ -82,7 +91,8 @@ export const approvals = (
         call: listCall("changes"),
         codec: Codec.answer(Codec.changes, Codec.nothing, Codec.never),
         live: (item: (changes: ReadonlyArray<Approvals.Change>) => Effect.Effect<void>) =>
-          Stream.runForEachArray(outer.changes, item)
+          Stream.runForEachArray(outer.changes, item),
+        isOngoing: true
       }),
       items
     )

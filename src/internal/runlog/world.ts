@@ -140,6 +140,7 @@ export const run = <A, E, R>(
 /** What the program does, for the log; what it should do, if there is one. */
 export const made = (self: World, entry: Entry): void => {
   if (self.phase !== "running") return
+  if (self.script !== undefined && Script.isCutOff(self.script)) goLive(self)
   if (self.script !== undefined) {
     const diverged = Script.expect(self.script, entry, self.calls)
     if (diverged !== undefined) return fail(self, diverged)
@@ -156,9 +157,9 @@ export const call = (self: World, entry: Omit<Call, "_tag" | "at" | "number" | "
   if (self.script?.forkAt === number) goLive(self)
   const { kind, path, request, turn, ...place } = entry
   const key = count === 1 ? name : `${name}#${count}`
-  const made_: Call = { _tag: "Call", at: self.now, number, key, kind, ...place, turn, path, request }
-  made(self, made_)
-  return made_
+  const called: Call = { _tag: "Call", at: self.now, number, key, kind, ...place, turn, path, request }
+  made(self, called)
+  return called
 }
 
 /** An input that waits for the program to come to rest. */
@@ -374,6 +375,8 @@ const close = (self: World): void => {
 const end = (self: World, exit: Exit.Exit<unknown, unknown>): void => {
   if (self.phase === "running") {
     made(self, { _tag: "Ended", at: self.now, outcome: outcomeOf(exit) })
+    const { failure } = self
+    if (failure?._tag === "Diverged" && Exit.isFailure(exit)) self.failure = Script.failed(failure, exit.cause)
     if (self.journal !== undefined) Journal.flush(self.journal, true)
   }
   self.phase = "over"

@@ -5,10 +5,10 @@
  */
 import type * as Random from "effect/Random"
 
-/** What numbers are drawn for. */
+/** The purposes that numbers are drawn for. */
 export type Purpose = keyof typeof purposes
 
-const purposes = { machine: 1, schedule: 2, faults: 3, values: 4, shrinking: 5, comparing: 6 }
+const purposes = { machine: 1, schedule: 2, faults: 3, values: 4, comparing: 6 }
 
 /** Gives the next number, from 0 to 1 (exclusive), with 32 random bits: xoshiro128++. */
 export const make = (seed: number, purpose: Purpose): () => number => {

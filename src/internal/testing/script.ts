@@ -72,7 +72,8 @@ export type Fault = typeof Fault.Type
  * Where a run is not first in, first out:
  *
  * - `picks`: `[choice, task]`. At the n-th choice between ready tasks, the task of this index goes on; 0 is the oldest.
- * - `preempts`: `[fiber, operation]`. The fiber, by the order of the first steps, goes to the end of the queue before its n-th operation.
+ * - `preempts`: `[fiber, operation]`. The fiber, by the order of the first steps, goes to the end of the queue before
+ *   its n-th operation.
  * - `late`: `[sleep, millis]`. The n-th sleep takes so much longer.
  *
  * @since 0.1.0

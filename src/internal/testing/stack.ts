@@ -3,8 +3,6 @@
  *
  * @internal
  */
-import { toPlace } from "./waiting.ts"
-
 /**
  * The line that called a function of the platform. `undefined` for the platform's own modules and Effect's, such as spans
  * that make their ids; Effect's run loop calls what the program has given it.
@@ -25,6 +23,9 @@ export const programLine = (runner: string): string | undefined => {
   const own = within.find((line) => !/[\\/]node_modules[\\/]/.test(line)) ?? within[0]
   return own === undefined ? undefined : toPlace(own)
 }
+
+/** The line of a stack, without the words around it. */
+export const toPlace = (line: string): string => line.trim().replace(/^at /, "").replace("file://", "")
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals

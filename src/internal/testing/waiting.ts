@@ -1,11 +1,12 @@
 /**
- * Words for fibers that wait, and for places in code.
+ * Words for fibers that wait.
  *
  * @internal
  */
 import * as Context from "effect/Context"
 import type * as Fiber from "effect/Fiber"
 import * as Cell from "../actor/cell.ts"
+import { toPlace } from "./stack.ts"
 
 /** Says which fiber it is: of which actor and message, in which span or `Effect.fn`. */
 export const describe = (fiber: Fiber.Fiber<unknown, unknown>, isRoot: boolean): string => {
@@ -17,9 +18,6 @@ export const describe = (fiber: Fiber.Fiber<unknown, unknown>, isRoot: boolean):
   const where = `${name === undefined ? "" : ` in ${name}`}${place === undefined ? "" : ` (${toPlace(place)})`}`
   return `${own ?? (isRoot ? "the program" : "a fiber of the program")}${where}`
 }
-
-/** The line of a stack, without the words around it. */
-export const toPlace = (line: string): string => line.trim().replace(/^at /, "").replace("file://", "")
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
