@@ -287,7 +287,7 @@ export interface Session<Name extends string, out E, out R, C> {
 export type CurrentSessionServices = StateOf.CurrentSession | ActorSystem.ActorSystem | Scope.Scope
 
 /**
- * Makes sessions of one kind. Those with the same name share the sessions of a store.
+ * Makes sessions of one kind. A store knows sessions by their ids alone: two kinds on one store need different ids.
  *
  * @example
  * ```ts

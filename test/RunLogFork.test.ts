@@ -200,6 +200,26 @@ describe("RunLog.compare", () => {
       assert.hasAllKeys(RunLog.compare(a.log, b.log), ["a", "b"])
     }))
 
+  it.effect("finds the answer that is another one, not what a provider adds to each", () =>
+    Effect.gen(function*() {
+      const poet = Agent.response(Agent.run(Agent.make("poet"), "Go"))
+      const from = (answer: string, id: string) =>
+        recorded(poet).pipe(
+          Effect.provide(Scripted.model([answer])),
+          Effect.flatMap(({ text }) =>
+            RunLog.parse(text.replace(
+              "\"item\":[",
+              `"item":[{"type":"response-metadata","id":"${id}","modelId":"m","timestamp":"${id}"},`
+            ))
+          )
+        )
+      const log = yield* from("One.", "a")
+      assert.isUndefined(RunLog.compare(log, yield* from("One.", "b")).input)
+      const { input } = RunLog.compare(log, yield* from("Two.", "b"))
+      assert.include(input?.text, "One.")
+      assert.notInclude(input?.text, "timestamp")
+    }))
+
   it.effect("sums up what each did", () =>
     Effect.gen(function*() {
       rolled = 0

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Option } from "effect"
+import { Effect, Exit, Layer, Option } from "effect"
 import * as fc from "fast-check"
 import * as Agent from "../src/Agent.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
@@ -7,6 +7,7 @@ import * as Session from "../src/Session.ts"
 import * as SessionStore from "../src/SessionStore.ts"
 import { pass } from "./fixtures/actors.ts"
 import { conversation, process, said, watch } from "./fixtures/sessions.ts"
+import { sqliteFile } from "./fixtures/stores.ts"
 
 /** Says its prompt's number at once, and that it is done a second later. */
 const model: Scripted.Answer = (request) => {
@@ -135,7 +136,7 @@ const law = (steps: ReadonlyArray<Step>) =>
       assert.strictEqual(seen, before + 1)
     }
     for (const { close } of processes) yield* close
-  }).pipe(Effect.provide(SessionStore.layerMemory))
+  })
 
 /** The input that a turn was sent with, from the store. */
 const inputOf = (turn: number) =>
@@ -149,18 +150,24 @@ const inputOf = (turn: number) =>
     return ""
   })
 
+const inSqlite = SessionStore.layerSql.pipe(Layer.provide(sqliteFile), Layer.orDie)
+
 describe("laws of sessions", () => {
-  it.effect(
-    "turns, cancels, failures, rewinds, receipts and restarts over two processes leave the history of the model",
-    () =>
-      Effect.gen(function*() {
-        for (const sample of fc.sample(steps, { numRuns: 40, seed: 12 })) {
-          yield* Effect.catchCause(
-            law(sample),
-            (cause) => Effect.die(new Error(`${JSON.stringify(sample)}`, { cause }))
-          )
-        }
-      }),
-    60_000
-  )
+  for (
+    const [name, store, numRuns] of [["memory", SessionStore.layerMemory, 40], ["SQLite", inSqlite, 10]] as const
+  ) {
+    it.effect(
+      `turns, cancels, failures, rewinds, receipts and restarts of two processes leave the model's history, in ${name}`,
+      () =>
+        Effect.gen(function*() {
+          for (const sample of fc.sample(steps, { numRuns, seed: 12 })) {
+            yield* law(sample).pipe(
+              Effect.provide(Layer.fresh(store)),
+              Effect.catchCause((cause) => Effect.die(new Error(JSON.stringify(sample), { cause })))
+            )
+          }
+        }),
+      60_000
+    )
+  }
 })

@@ -300,7 +300,7 @@ describe("Simulation refuses", () => {
     [
       "an import",
       Effect.promise(() => import("node:zlib")),
-      /\(a promise at .*Simulation\.test\.ts:\d+:\d+\): the program$/
+      /\(a promise at .*Simulation\.test\.ts:\d+:\d+\): the program\. Provide layers/
     ],
     [
       "a file",

@@ -3,8 +3,9 @@
  *
  * @internal
  */
-import { isString } from "effect/Predicate"
+import { isObject, isString } from "effect/Predicate"
 import * as RegExp_ from "effect/RegExp"
+import type * as Schema from "effect/Schema"
 import { describeDifference } from "../difference.ts"
 import { contentOf, nameOf } from "./diverged.ts"
 import type { Call, Emitted, Entry, Input, RunLog } from "./entry.ts"
@@ -25,7 +26,8 @@ export interface Difference<out A> {
 }
 
 /**
- * How two logs differ. Times, and ids that differ from run to run, are not compared.
+ * How two logs differ. Times, ids that differ from run to run, and what a provider adds to an answer (headers, signatures)
+ * are not compared.
  *
  * @since 0.1.0
  * @category models
@@ -90,10 +92,28 @@ const namesOf = (entries: ReadonlyArray<Entry>): ReadonlyMap<string, string> => 
 }
 
 const withoutTimes = (entry: Entry): Entry => {
+  if (entry._tag === "Input" && entry.key.startsWith("model ")) {
+    return { ...entry, at: 0, value: withoutOrigin(entry.value) }
+  }
   if (entry._tag !== "Event" || entry.event._tag !== "TurnFinished") return { ...entry, at: 0 }
   const { duration: _, response: _2, timeToFirstPart: _3, ...event } = entry.event
   return { ...entry, at: 0, event }
 }
+
+/** The parts of an answer without the ids, headers and signatures that a provider gives to each anew. */
+const withoutOrigin = (value: Schema.Json): Schema.Json => {
+  if (!isJsonObject(value) || !Array.isArray(value.item)) return value
+  return {
+    ...value,
+    item: value.item.map((part: Schema.Json) => {
+      if (!isJsonObject(part)) return part
+      const { id, metadata: _, response: _2, timestamp: _3, ...rest } = part
+      return isString(rest.type) && rest.type.startsWith("tool-") && id !== undefined ? { ...rest, id } : rest
+    })
+  }
+}
+
+const isJsonObject = (value: Schema.Json): value is Schema.JsonObject => isObject(value)
 
 const firstOf = <A extends Entry>(
   first: Side,

@@ -33,7 +33,10 @@ export class WaitedOutside extends Schema.TaggedError<WaitedOutside>("effect-tro
 ) {
   override get message() {
     const used = this.used.length === 0 ? "" : ` (${this.used.join(", ")})`
-    return `the program waits for something outside of the simulation${used}: ${this.waiting.join(", ")}`
+    return `the program waits for something outside of the simulation${used}: ${
+      this.waiting.join(", ")
+    }. Provide layers ` +
+      "that need no promise, socket or file, such as Scripted.model"
   }
 }
 
