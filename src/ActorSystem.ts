@@ -17,6 +17,7 @@ import { LookupError } from "./internal/actor/actorError.ts"
 import * as AsyncContext from "./internal/actor/asyncContext.ts"
 import * as Cell from "./internal/actor/cell.ts"
 import { Faults } from "./internal/actor/faults.ts"
+import { Intake } from "./internal/actor/intake.ts"
 import * as Lifecycle from "./internal/actor/lifecycle.ts"
 import * as LocalRef from "./internal/actor/localRef.ts"
 import * as MailboxQueue from "./internal/actor/mailboxQueue.ts"
@@ -117,7 +118,7 @@ export const lookup = <Name extends string, Rpcs extends Rpc.Any>(
   withRoot((root) => {
     const fail = (reason: LookupError["reason"]) =>
       Effect.fail(new LookupError({ path, protocol: protocol.name, reason }))
-    const cell = find(root, path)
+    const cell = Cell.find(root, path)
     if (cell === undefined) return fail({ _tag: "NotFound" })
     const actual: object = cell.definition.protocol
     if (actual !== protocol) return fail({ _tag: "OtherProtocol", protocol: cell.definition.name })
@@ -186,14 +187,6 @@ function withRoot<A, E>(f: (root: Cell.Cell) => Effect.Effect<A, E>): Effect.Eff
   return Effect.withFiber((fiber) => f(rootOf(fiber.context)))
 }
 
-const find = (root: Cell.Cell, path: string): Cell.Cell | undefined => {
-  const [empty, top, ...names] = path.split("/")
-  if (empty !== "" || top !== root.name || names.length === 0) return undefined
-  let cell: Cell.Cell | undefined = root
-  for (const name of names) cell = cell?.children?.get(name)
-  return cell
-}
-
 const shareOf = (spans: NonNullable<Options["spans"]>): number => {
   if (spans === "off") return 0
   if (spans === "on") return 1
@@ -222,6 +215,7 @@ const makeSystem = ({ name, timings = false }: Options, shutdownTimeout: Duratio
         spans,
         observer,
         faults: Context.get(context, Faults),
+        intake: Context.get(context, Intake),
         // The root needs its system first.
         root: retype(undefined),
         untilSample: sampleEvery === undefined
@@ -230,6 +224,7 @@ const makeSystem = ({ name, timings = false }: Options, shutdownTimeout: Duratio
         depth: 0
       }
       system.root = Spawn.makeRoot(system, context)
+      system.intake?.opened(system.root)
       return system.root
     })
   )
@@ -237,5 +232,8 @@ const makeSystem = ({ name, timings = false }: Options, shutdownTimeout: Duratio
 const shutdown = (root: Cell.Cell) =>
   Effect.ensuring(
     Lifecycle.release(root, "stop"),
-    Effect.sync(() => root.system.registrations.forEach((registration) => registration.remove()))
+    Effect.sync(() => {
+      root.system.intake?.closed(root)
+      root.system.registrations.forEach((registration) => registration.remove())
+    })
   )

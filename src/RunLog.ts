@@ -2,9 +2,10 @@
  * Records whole runs, repeats them without the world, and sees where a changed one goes another way.
  *
  * A log has all that comes into a program from outside, in its order: the parts of models' answers and embeddings, the
- * outcomes of tools and what they emit, decisions, timers, interruptions, with the time of each; and what the program
- * did, its calls and the events of its runs, which a replay is held to. Between two inputs the program goes on until
- * nobody in it can; time stands still meanwhile, and random numbers come from a seed. So the log determines the run.
+ * outcomes of tools and what they emit, decisions, timers, messages that somebody outside sends to its actors,
+ * interruptions, with the time of each; and what the program did, its calls, the events of its runs and its replies, which
+ * a replay is held to. Between two inputs the program goes on until nobody in it can; time stands still meanwhile, and
+ * random numbers come from a seed. So the log determines the run.
  *
  * @example
  * ```ts
@@ -58,6 +59,8 @@ export {
   Entry,
   /** @since 0.1.0 @category models */
   Input,
+  /** @since 0.1.0 @category models */
+  Reply,
   /** @since 0.1.0 @category models */
   RunEnded,
   /** @since 0.1.0 @category models */
@@ -146,7 +149,8 @@ export const record: {
 
 /**
  * Runs a program on its log: the same calls get the same answers, in the same order and at the same times, without
- * waiting. No model is called and no tool run, but for agents as tools, which always run, and those in `live`.
+ * waiting. No model is called and no tool run, but for agents as tools, which always run, and those in `live`. Messages
+ * from outside come from the log; what is sent from there meanwhile fails with an `ActorError`.
  *
  * A program that does something else than its log says ends with `Diverged`.
  *

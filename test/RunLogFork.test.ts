@@ -230,6 +230,7 @@ describe("RunLog.compare", () => {
       assert.deepStrictEqual(RunLog.summary(log), {
         answers: [{ agent: "gambler", text: "Done." }],
         toolCalls: [{ agent: "gambler", name: "roll", params: {} }],
+        messages: 0,
         inputTokens: 30,
         outputTokens: 12,
         cost: 0,

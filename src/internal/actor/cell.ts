@@ -117,6 +117,7 @@ export interface System {
   readonly spans: number
   readonly observer: Observer | undefined
   readonly faults: ((message: MessageToHandle) => Fault | undefined) | undefined
+  readonly intake: MessageIntake | undefined
   readonly root: Cell
   /** How many messages go by until the observer is told of one. */
   untilSample: number
@@ -279,6 +280,31 @@ export interface Sample {
   startedAt: bigint
 }
 
+/** A message that is not in its mailbox yet. */
+export interface Entering {
+  readonly cell: Cell
+  readonly how: "tell" | "ask" | "stream"
+  readonly tag: string
+  readonly payload: unknown
+  readonly span: Tracer.AnySpan | undefined
+}
+
+/** Takes messages that nobody in a recorded program sends. */
+export interface MessageIntake {
+  readonly opened: (root: Cell) => void
+  readonly closed: (root: Cell) => void
+  readonly isOutside: (sender: Fiber.Fiber<unknown, unknown>) => boolean
+  /**
+   * Puts the message in when it is its turn. `reply` gets what a tell, an ask or a stream ends with, `push` the items;
+   * both are called outside. The effect takes the message back.
+   */
+  readonly send: (
+    message: Entering,
+    reply: Reply,
+    push?: (items: ReadonlyArray<unknown>) => void
+  ) => Effect.Effect<unknown>
+}
+
 export interface Cell {
   readonly system: System
   readonly parent: Cell | undefined
@@ -326,6 +352,15 @@ export const contains = (cell: Cell, context: Context.Context<never>): boolean =
   let current: Cell | undefined = Context.getOrUndefined(context, CurrentCell)
   while (current !== undefined && current !== cell) current = current.parent
   return current !== undefined
+}
+
+/** The actor at a path. */
+export const find = (root: Cell, path: string): Cell | undefined => {
+  const [empty, top, ...names] = path.split("/")
+  if (empty !== "" || top !== root.name || names.length === 0) return undefined
+  let cell: Cell | undefined = root
+  for (const name of names) cell = cell?.children?.get(name)
+  return cell
 }
 
 /** All actors below `root`, parents before children, in the order of their start. */

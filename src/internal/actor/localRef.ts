@@ -10,6 +10,7 @@ import * as Fiber from "effect/Fiber"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import * as Pushed from "../pushed.ts"
+import { retype } from "../retype.ts"
 import type { ActorError, ActorErrorReason } from "./actorError.ts"
 import * as Cell from "./cell.ts"
 import * as Lifecycle from "./lifecycle.ts"
@@ -123,6 +124,24 @@ export const forwardElsewhere = (
     }))
   )
 
+/** Puts in a message of nobody in the program, when it is its turn. The effect takes it back. */
+export const enter = (
+  { cell, how, payload, span, tag }: Cell.Entering,
+  reply: Cell.Reply,
+  sink: Cell.Sink | undefined
+): Effect.Effect<unknown> => {
+  if (how === "tell") {
+    const envelope = Message.make(cell, tag, payload, undefined, undefined, span)
+    const outcome = send(envelope)
+    if (outcome === undefined) return block(envelope, reply)
+    reply(outcome)
+    return Effect.void
+  }
+  const envelope = Message.make(cell, tag, payload, reply, sink, span)
+  place(envelope)
+  return Effect.suspend(() => Message.cancel(envelope))
+}
+
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
@@ -130,6 +149,10 @@ export const forwardElsewhere = (
 const tell = (self: LocalRef, tag: string, input: unknown): Effect.Effect<void, ActorError> =>
   Effect.withFiber((fiber) => {
     const payload = self.protocol.payload(tag, input)
+    const intake = intakeOf(self, fiber)
+    if (intake !== undefined) {
+      return Effect.callback((resume) => intake.send(entering(fiber, self, "tell", tag, payload), retype(resume)))
+    }
     const envelope = Message.make(self.cell, tag, payload, undefined, undefined, fiber.cache.span)
     return send(envelope) ?? waitForRoom(envelope)
   })
@@ -137,7 +160,52 @@ const tell = (self: LocalRef, tag: string, input: unknown): Effect.Effect<void, 
 const ask = (self: LocalRef, tag: string, input: unknown): Effect.Effect<unknown, unknown> =>
   Effect.callback((resume) => request(Fiber.getCurrent()!, self, tag, input, resume, undefined))
 
-const stream = (self: LocalRef, tag: string, input: unknown): Stream.Stream<unknown, unknown> =>
+const stream = (self: LocalRef, tag: string, input: unknown): Stream.Stream<unknown, unknown> => {
+  const inside = streamInside(self, tag, input)
+  if (self.cell.system.intake === undefined) return inside
+  return Pushed.unwrap(Effect.withFiber((fiber) => {
+    const intake = intakeOf(self, fiber)
+    return Effect.succeed(intake === undefined ? inside : streamOutside(intake, fiber, self, tag, input))
+  }))
+}
+
+/** Its actor does not wait for a reader outside. */
+const streamOutside = (
+  intake: Cell.MessageIntake,
+  fiber: Fiber.Fiber<unknown, unknown>,
+  self: LocalRef,
+  tag: string,
+  input: unknown
+): Stream.Stream<unknown, unknown> =>
+  Stream.callback<unknown, unknown>(
+    (queue) =>
+      Effect.acquireRelease(
+        Effect.sync(() =>
+          intake.send(
+            entering(fiber, self, "stream", tag, self.protocol.payload(tag, input)),
+            (exit) => Exit.isSuccess(exit) ? Queue.endUnsafe(queue) : Queue.failCauseUnsafe(queue, exit.cause),
+            (items) => Queue.offerAllUnsafe(queue, items)
+          )
+        ),
+        (cancel) => cancel
+      ),
+    { bufferSize: Number.POSITIVE_INFINITY }
+  )
+
+const intakeOf = ({ cell }: LocalRef, fiber: Fiber.Fiber<unknown, unknown>): Cell.MessageIntake | undefined => {
+  const { intake } = cell.system
+  return intake !== undefined && intake.isOutside(fiber) ? intake : undefined
+}
+
+const entering = (
+  { cache }: Fiber.Fiber<unknown, unknown>,
+  { cell }: LocalRef,
+  how: Cell.Entering["how"],
+  tag: string,
+  payload: unknown
+): Cell.Entering => ({ cell, how, tag, payload, span: cache.span })
+
+const streamInside = (self: LocalRef, tag: string, input: unknown): Stream.Stream<unknown, unknown> =>
   Pushed.withSource(
     () =>
       Stream.unwrap(Effect.gen(function*() {
@@ -189,13 +257,17 @@ const sizes = ({ incarnation, queue }: Cell.Cell) => ({
 /** Sends what the fiber will wait for; the effect takes it back. */
 const request = (
   fiber: Fiber.Fiber<unknown, unknown>,
-  { cell, protocol }: LocalRef,
+  self: LocalRef,
   tag: string,
   input: unknown,
   reply: Cell.Reply,
   sink: Cell.Sink | undefined
 ): Effect.Effect<unknown> => {
-  const envelope = Message.make(cell, tag, protocol.payload(tag, input), reply, sink, fiber.cache.span)
+  const { cell, protocol } = self
+  const payload = protocol.payload(tag, input)
+  const intake = sink === undefined ? intakeOf(self, fiber) : undefined
+  if (intake !== undefined) return intake.send(entering(fiber, self, "ask", tag, payload), reply)
+  const envelope = Message.make(cell, tag, payload, reply, sink, fiber.cache.span)
   place(envelope)
   const run = Waits.runOf(fiber)
   if (run !== undefined) waitFor(run, envelope)
@@ -232,16 +304,22 @@ const waitForRoom = (envelope: Cell.Envelope): Effect.Effect<void, ActorError> =
   Effect.callback((resume) => {
     const outcome = send(envelope)
     if (outcome !== undefined) return resume(outcome)
-    const room: Cell.Wait = { to: envelope.to, status: "blocked", run: undefined, nextWait: undefined }
-    envelope.blocked = { room, resume }
-    Message.wait(envelope)
+    const back = block(envelope, resume)
     const run = Waits.runOf(Fiber.getCurrent()!)
-    if (run !== undefined) waitForRoomAs(run, room, envelope)
-    return Effect.suspend(() => {
-      room.status = "done"
-      return Message.cancel(envelope)
-    })
+    if (run !== undefined) waitForRoomAs(run, envelope.blocked!.room, envelope)
+    return back
   })
+
+/** Has a message wait for room; the effect takes it back. */
+const block = (envelope: Cell.Envelope, resume: Cell.Blocked["resume"]): Effect.Effect<unknown> => {
+  const room: Cell.Wait = { to: envelope.to, status: "blocked", run: undefined, nextWait: undefined }
+  envelope.blocked = { room, resume }
+  Message.wait(envelope)
+  return Effect.suspend(() => {
+    room.status = "done"
+    return Message.cancel(envelope)
+  })
+}
 
 const waitForRoomAs = (run: Cell.Run, room: Cell.Wait, envelope: Cell.Envelope): void => {
   Waits.add(run, room)

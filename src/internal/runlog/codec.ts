@@ -60,7 +60,7 @@ const decodeExit = <A, E>(json: Schema.Json, value: Codec<A>, error: Codec<E>): 
   return Exit.die(new Error(hasProperty(json, "defect") ? String(json.defect) : "the answer is none"))
 }
 
-const fromSchema = <A, I>(make: () => Schema.Codec<A, I>): Codec<A> => {
+export const fromSchema = <A, I>(make: () => Schema.Codec<A, I>): Codec<A> => {
   const codec = lazy(() => {
     const json = Schema.toCodecJson(make())
     return { encode: Schema.encodeSync(json), decode: Schema.decodeUnknownSync(json) }

@@ -5,7 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { describeDifference } from "../difference.ts"
-import type { Entry } from "./entry.ts"
+import { type Entry, messageOf } from "./entry.ts"
 
 /**
  * A program did something else than its log says.
@@ -45,7 +45,9 @@ export const nameOf = (entry: Entry | undefined): string => {
     case "Call":
       return `the call ${entry.key}`
     case "Input":
-      return entry.key === "outside" ? "a step that something outside of the program led to" : `the input ${entry.key}`
+      return entry.key === "outside" ? "a step that something outside of the program led to" : nameOfInput(entry)
+    case "Reply":
+      return `the reply to ${entry.key}`
     case "Event":
       return `the event ${entry.event._tag} of ${entry.event.agent}`
     case "RunEnded":
@@ -55,12 +57,18 @@ export const nameOf = (entry: Entry | undefined): string => {
   }
 }
 
+const nameOfInput = (entry: Extract<Entry, { readonly _tag: "Input" }>): string => {
+  const message = messageOf(entry)
+  return message === undefined ? `the input ${entry.key}` : `${entry.key} (${message.tag} to ${message.actor})`
+}
+
 /** An entry without what names it already. */
 export const contentOf = (entry: Entry): Schema.Json => {
   switch (entry._tag) {
     case "Call":
       return entry.request
     case "Input":
+    case "Reply":
       return entry.value
     case "Event":
       return entry.event

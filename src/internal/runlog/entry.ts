@@ -3,8 +3,10 @@
  *
  * @internal
  */
+import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { Place } from "../../AgentEvent.ts"
+import { retype } from "../retype.ts"
 
 /** The version of the logs that are written here, and read. */
 export const version = 1
@@ -46,8 +48,9 @@ export const Call = Schema.TaggedStruct("Call", {
 export interface Call extends Schema.Schema.Type<typeof Call> {}
 
 /**
- * Something that comes in: a part of the answer to the call of this key, a timer (`timer 3`), an interruption of the
- * program (`interrupt`), or a step that the program owes to something else outside of it (`outside`).
+ * Something that comes in: a part of the answer to the call of this key, a timer (`timer 3`), a message to an actor that
+ * nobody in the program sends, or that its sender takes it back (`message 1`), an interruption of the program
+ * (`interrupt`), or a step that the program owes to something else outside of it (`outside`).
  *
  * @since 0.1.0
  * @category models
@@ -59,6 +62,21 @@ export const Input = Schema.TaggedStruct("Input", { ...at, key: Schema.String, v
  * @category models
  */
 export interface Input extends Schema.Schema.Type<typeof Input> {}
+
+/**
+ * What an ask or a stream from outside ends with: the message's `key`, and its result, error or defect as JSON. The items
+ * of a stream are not in it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const Reply = Schema.TaggedStruct("Reply", { ...at, key: Schema.String, value: Schema.Json })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Reply extends Schema.Schema.Type<typeof Reply> {}
 
 /**
  * An event that a run emits (`AgentEvent`), as JSON. `OutputPartial` is left out: it says again what came before.
@@ -111,12 +129,12 @@ export const Ended = Schema.TaggedStruct("Ended", { ...at, outcome })
 export interface Ended extends Schema.Schema.Type<typeof Ended> {}
 
 /**
- * An entry of a log. What comes from the program (calls, events) stands between the inputs that lead to it.
+ * An entry of a log. What comes from the program (calls, events, replies) stands between the inputs that lead to it.
  *
  * @since 0.1.0
  * @category models
  */
-export const Entry = Schema.Union([Call, Input, Emitted, RunEnded, Ended])
+export const Entry = Schema.Union([Call, Input, Reply, Emitted, RunEnded, Ended])
 
 /**
  * @since 0.1.0
@@ -140,6 +158,26 @@ export interface RunLog {
   readonly lines: ReadonlyArray<string>
   readonly complete: boolean
 }
+
+/** A message from outside, as its input has it. `gone` is there if its actor had stopped. */
+export interface Message {
+  readonly system: string
+  readonly actor: string
+  readonly how: "tell" | "ask" | "stream"
+  readonly tag: string
+  readonly payload: Schema.Json
+  readonly gone?: true
+}
+
+/** The message that an input brings. */
+export const messageOf = (entry: Entry): Message | undefined =>
+  entry._tag === "Input" && isMessageKey(entry.key) && hasProperty(entry.value, "actor")
+    ? retype(entry.value)
+    : undefined
+
+export const messageKey = (number: number): string => `message ${number}`
+
+export const isMessageKey = (key: string): boolean => key.startsWith("message ")
 
 /** Tells how an effect ended. */
 export type Outcome = Ended["outcome"]

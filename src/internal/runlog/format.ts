@@ -8,7 +8,7 @@ import { hasProperty } from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { lazy } from "../lazy.ts"
 import { retype } from "../retype.ts"
-import { type Call, Entry, Header, type RunLog, version } from "./entry.ts"
+import { type Call, Entry, Header, isMessageKey, messageOf, type RunLog, version } from "./entry.ts"
 
 /**
  * A log can't be read, understood or written. `log` names it, and `line` counts its lines from 1 on.
@@ -108,9 +108,12 @@ const problemOf = (state: Reading, entry: Entry): string | undefined => {
     case "Call":
       return problemOfCall(state, entry)
     case "Input":
-      return isCallKey(entry.key) && !state.keys.has(entry.key)
+      if (messageOf(entry) !== undefined) state.keys.add(entry.key)
+      return (isCallKey(entry.key) || isMessageKey(entry.key)) && !state.keys.has(entry.key)
         ? `answers ${entry.key}, which was not called before`
         : undefined
+    case "Reply":
+      return state.keys.has(entry.key) ? undefined : `replies to ${entry.key}, which did not come before`
     case "Ended":
       state.ended = true
   }

@@ -173,8 +173,8 @@ const words: ReadonlySet<string> = new Set(
   tool-params-end tool-call tool-result tool-approval-request response-metadata source file finish providerExecuted
   encodedResult preliminary modelOutput params answer errorType
   prompt tools toolChoice role content options system user assistant tool-use resultOptions parameters description
-  auto none required stop length content-filter tool-calls pause other unknown
-  Approved Rejected Expired Answer User message`.split(/\s+/)
+  auto none required stop length content-filter tool-calls pause other unknown stream
+  Approved Rejected Expired Answer User message Reply actor how tag payload gone tell ask`.split(/\s+/)
 )
 
 const redactEntry = (entry: Entry, secrets: Redact.Secrets): unknown => {

@@ -9,7 +9,18 @@ import type { Parent } from "../../AgentEvent.ts"
 import * as check from "../check.ts"
 import type { MessageJson, RequestJson } from "../llm/request.ts"
 import { retype } from "../retype.ts"
-import type { Call, Emitted, Entry, Outcome, RunLog } from "./entry.ts"
+import {
+  type Call,
+  type Emitted,
+  type Entry,
+  type Input,
+  isMessageKey,
+  type Message,
+  messageOf,
+  type Outcome,
+  type Reply,
+  type RunLog
+} from "./entry.ts"
 
 /**
  * A run of a program. Times are in milliseconds since the program's start; `endedAt` and `outcome` are absent where the
@@ -30,7 +41,8 @@ export interface RecordedRun {
 }
 
 /**
- * The state of a program when a call was made: the runs that went on, and the calls that waited, with that one.
+ * The state of a program when a call was made: the runs that went on, the calls that waited, with that one, and the asks
+ * and streams from outside that had no reply.
  *
  * @since 0.1.0
  * @category models
@@ -39,6 +51,7 @@ export interface State {
   readonly at: number
   readonly runs: ReadonlyArray<RunState>
   readonly pending: ReadonlyArray<Call>
+  readonly messages: ReadonlyArray<Input>
 }
 
 /**
@@ -58,8 +71,8 @@ export interface RunState {
 }
 
 /**
- * What a program did, in short: the answers of its outermost runs, the tools that were called, the tokens and the cost
- * in US dollars as far as they are known, and the time in milliseconds.
+ * What a program did, in short: the answers of its outermost runs, the tools that were called, how many messages came to
+ * its actors from outside, the tokens and the cost in US dollars as far as they are known, and the time in milliseconds.
  *
  * @since 0.1.0
  * @category models
@@ -67,6 +80,7 @@ export interface RunState {
 export interface Summary {
   readonly answers: ReadonlyArray<{ readonly agent: string; readonly text: string }>
   readonly toolCalls: ReadonlyArray<{ readonly agent: string; readonly name: string; readonly params: Schema.Json }>
+  readonly messages: number
   readonly inputTokens: number
   readonly outputTokens: number
   readonly cost: number
@@ -110,10 +124,12 @@ export const stopAt = (log: RunLog, number: number): State => {
   const past = place < 0 ? entries : entries.slice(0, place + 1)
   const before = { ...log, entries: past }
   const ended = new Set(past.flatMap((entry) => entry._tag === "Input" && isExit(entry.value) ? [entry.key] : []))
+  const replied = new Set(past.flatMap((entry) => isReply(entry) ? [entry.key] : []))
   return {
     at: past.at(-1)?.at ?? 0,
     runs: runs(before).filter(({ outcome }) => outcome === undefined).map((run) => stateOf(run, past)),
-    pending: past.filter(isCall).filter(({ key }) => !ended.has(key))
+    pending: past.filter(isCall).filter(({ key }) => !ended.has(key)),
+    messages: past.filter((entry): entry is Input => isAwaited(messageOf(entry))).filter(({ key }) => !replied.has(key))
   }
 }
 
@@ -135,7 +151,8 @@ export const summary = ({ entries }: RunLog): Summary => {
       cost += isNumber(event.cost) ? event.cost : 0
     }
   }
-  return { answers, toolCalls, inputTokens, outputTokens, cost, time: entries.at(-1)?.at ?? 0 }
+  const messages = entries.filter((entry) => messageOf(entry) !== undefined).length
+  return { answers, toolCalls, messages, inputTokens, outputTokens, cost, time: entries.at(-1)?.at ?? 0 }
 }
 
 // -----------------------------------------------------------------------------------------------------------------
@@ -146,6 +163,13 @@ interface Building extends RecordedRun {
   readonly events: Array<Emitted>
   readonly calls: Array<Call>
 }
+
+const isAwaited = (message: Message | undefined): boolean =>
+  message !== undefined && message.how !== "tell" && !message.gone
+
+/** An answer, or that the asker waits no more. */
+const isReply = (entry: Entry): entry is Input | Reply =>
+  entry._tag === "Reply" || (entry._tag === "Input" && isMessageKey(entry.key) && messageOf(entry) === undefined)
 
 const isExit = (value: Schema.Json): boolean => value !== null && !hasProperty(value, "item")
 

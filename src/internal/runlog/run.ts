@@ -14,6 +14,7 @@ import * as Stream from "effect/Stream"
 import { Approvals } from "../../Approvals.ts"
 import { Observer } from "../../Observer.ts"
 import { Tap } from "../../Tap.ts"
+import { Intake } from "../actor/intake.ts"
 import { ActorSystem } from "../actor/system.ts"
 import type { TurnInfo, TurnPlan } from "../agent/agent.ts"
 import { PlanOverride } from "../agent/planOverride.ts"
@@ -23,6 +24,7 @@ import { retype } from "../retype.ts"
 import { version } from "./entry.ts"
 import { LogError } from "./format.ts"
 import * as Journal from "./journal.ts"
+import * as Messages from "./messages.ts"
 import type { Script } from "./script.ts"
 import * as Seams from "./seams.ts"
 import * as Services from "./services.ts"
@@ -100,6 +102,7 @@ const outsideOf = (services: Context.Context<never>, journal: Journal.Journal | 
     Context.add(Random.Random, Context.get(services, Random.Random)),
     Context.add(Tap, Context.get(services, Tap)),
     Context.add(Observer, Context.get(services, Observer)),
+    Context.add(Intake, Context.get(services, Intake)),
     Context.add(OnSecrets, (secrets) => {
       if (journal !== undefined) Journal.learn(journal, secrets)
       onSecrets(secrets)
@@ -115,12 +118,14 @@ const insideOf = <R>(
   random: (typeof Random.Random)["Service"]
 ): Context.Context<R> => {
   const approvals = Context.getOrUndefined(services, Approvals)
+  const scheduler = Services.scheduler(world)
   const inside = services.pipe(
-    Context.add(Scheduler.Scheduler, Services.scheduler(world)),
+    Context.add(Scheduler.Scheduler, scheduler),
     Context.add(Clock.Clock, Services.clock(world)),
     Context.add(Random.Random, random),
     Context.add(Tap, Seams.tap(world, Context.get(services, Tap))),
-    Context.add(Observer, Seams.observer(world, Context.get(services, Observer)))
+    Context.add(Observer, Seams.observer(world, Context.get(services, Observer))),
+    Context.add(Intake, Messages.intake(world, scheduler))
   )
   return approvals === undefined ? inside : Context.add(inside, Approvals, Seams.approvals(world, approvals))
 }

@@ -9,7 +9,7 @@ import { errorMessage } from "../errorMessage.ts"
 import { toJson } from "../json.ts"
 import { isRedactionOf } from "../llm/redact.ts"
 import { contentOf, Diverged, nameOf } from "./diverged.ts"
-import type { Call, Entry, Input, RunLog } from "./entry.ts"
+import type { Call, Entry, Input, Message, RunLog } from "./entry.ts"
 
 export { Diverged }
 
@@ -65,8 +65,8 @@ export const stopped = (self: Script, calls: number): Diverged => {
 export const unwanted = (self: Script, calls: number): Diverged => {
   const recorded = next(self)
   const problem = recorded?._tag === "Input" && recorded.key === "outside"
-    ? "here something outside of the program's calls led to a step of it (a promise, a socket, a tool or another " +
-      "program that talks to an actor inside), and now it does not; if it was a tool, name it in `live`"
+    ? "here something outside of the program's calls led to a step of it (a promise, a socket, or a tool that " +
+      "talks to an actor inside), and now it does not; if it was a tool, name it in `live`"
     : `nobody waits for ${nameOf(recorded)}`
   return new Diverged({ call: calls, ...placeOf(callOf(self.log, recorded)), problem })
 }
@@ -77,6 +77,20 @@ export const unreadable = (self: Script, recorded: Input, problem: string, calls
     call: calls,
     ...placeOf(callOf(self.log, recorded)),
     problem: `${nameOf(recorded)} can't be read: ${problem}`,
+    recorded: recorded.value
+  })
+
+/** A message from outside is for an actor that is not there, or can't be read. */
+export const undeliverable = (
+  { actor, tag }: Message,
+  recorded: Input,
+  problem: string,
+  calls: number
+): Diverged =>
+  new Diverged({
+    call: calls,
+    path: actor,
+    problem: `${recorded.key} (${tag} to ${actor}) came from outside when it was recorded, and now ${problem}`,
     recorded: recorded.value
   })
 

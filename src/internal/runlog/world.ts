@@ -18,7 +18,8 @@ import * as Scheduler from "effect/Scheduler"
 import type * as Schema from "effect/Schema"
 import { errorMessage } from "../errorMessage.ts"
 import { retype } from "../retype.ts"
-import type { Call, Entry, Outcome } from "./entry.ts"
+import { type Call, type Entry, type Input, isMessageKey, type Outcome } from "./entry.ts"
+import type { LogError } from "./format.ts"
 import * as Journal from "./journal.ts"
 import * as Script from "./script.ts"
 
@@ -53,7 +54,9 @@ export interface World {
   inside: boolean
   scheduled: boolean
   phase: "running" | "closing" | "over"
-  diverged: Script.Diverged | undefined
+  failure: Script.Diverged | LogError | undefined
+  /** Takes a message from outside that the log has. */
+  receive: (input: Input) => void
   root: Fiber.Fiber<unknown, unknown> | undefined
   exit: Exit.Exit<unknown, unknown> | undefined
   onEnd: (exit: Exit.Exit<unknown, unknown>) => void
@@ -102,7 +105,8 @@ export const make = (options: {
     inside: false,
     scheduled: false,
     phase: "running",
-    diverged: undefined,
+    failure: undefined,
+    receive: () => {},
     root: undefined,
     exit: undefined,
     onEnd: () => {}
@@ -114,8 +118,8 @@ export const run = <A, E, R>(
   self: World,
   program: Effect.Effect<A, E, R>,
   context: Context.Context<R>
-): Effect.Effect<A, E | Script.Diverged> =>
-  Effect.callback<A, E | Script.Diverged>((resume) => {
+): Effect.Effect<A, E | Script.Diverged | LogError> =>
+  Effect.callback<A, E | Script.Diverged | LogError>((resume) => {
     self.onEnd = (exit) => resume(retype(exit))
     schedule(self, () => {
       const root = Effect.runForkWith(context)(program)
@@ -139,7 +143,7 @@ export const made = (self: World, entry: Entry): void => {
   if (self.script !== undefined && Script.isCutOff(self.script)) goLive(self)
   if (self.script !== undefined) {
     const diverged = Script.expect(self.script, entry, self.calls)
-    if (diverged !== undefined) return diverge(self, diverged)
+    if (diverged !== undefined) return fail(self, diverged)
   }
   if (self.journal !== undefined) Journal.write(self.journal, entry)
 }
@@ -172,6 +176,9 @@ export const forget = (self: World, key: string): void => {
   if (self.journal !== undefined) Journal.closed(self.journal, key)
 }
 
+/** Tells something to the world outside, later, so that nothing there runs on a stack of the program. */
+export const later = (self: World, tell: () => void): void => self.dispatcher.scheduleTask(tell, 0)
+
 /** Calls something of the world outside, which must not take itself for the program. */
 export const leave = <A>(self: World, f: () => A): A => {
   const { inside } = self
@@ -190,9 +197,9 @@ export const fork = <A, E, R>(
   context: Context.Context<R>
 ): Fiber.Fiber<A, E> => leave(self, () => Effect.runForkWith(Context.merge(context, self.outside))(effect))
 
-/** Ends a program that does not do what its log says. */
-export const diverge = (self: World, diverged: Script.Diverged): void => {
-  self.diverged ??= diverged
+/** Ends a program that does not do what its log says, or whose log can't be written. */
+export const fail = (self: World, failure: Script.Diverged | LogError): void => {
+  self.failure ??= failure
   close(self)
 }
 
@@ -286,7 +293,7 @@ const nextScripted = (self: World, script: Script.Script): boolean => {
     return true
   }
   if (entry?._tag !== "Input") {
-    diverge(self, Script.stopped(script, self.calls))
+    fail(self, Script.stopped(script, self.calls))
     return true
   }
   const { at, key, value } = entry
@@ -301,9 +308,14 @@ const nextScripted = (self: World, script: Script.Script): boolean => {
     arrival!.deliver()
     return true
   }
+  if (isMessageKey(key)) {
+    take(self, script, at, entry)
+    self.receive(entry)
+    return true
+  }
   const waiting = self.waiting.get(key)
   if (waiting === undefined && key !== interrupt) {
-    diverge(self, Script.unwanted(script, self.calls))
+    fail(self, Script.unwanted(script, self.calls))
     return true
   }
   take(self, script, at, entry)
@@ -312,7 +324,7 @@ const nextScripted = (self: World, script: Script.Script): boolean => {
     try {
       waiting.deliver(value)
     } catch (error) {
-      diverge(self, Script.unreadable(script, entry, errorMessage(error), self.calls))
+      fail(self, Script.unreadable(script, entry, errorMessage(error), self.calls))
     }
   }
   return true
@@ -332,7 +344,7 @@ const waitFor = (self: World, script: Script.Script): void => {
   const timer = fork(self, self.clock.sleep(patience), Context.empty())
   timer.addObserver((exit) => {
     if (Exit.isFailure(exit) || self.script !== script || script.cursor !== cursor) return
-    diverge(self, Script.unwanted(script, self.calls))
+    fail(self, Script.unwanted(script, self.calls))
   })
 }
 
@@ -363,12 +375,13 @@ const close = (self: World): void => {
 const end = (self: World, exit: Exit.Exit<unknown, unknown>): void => {
   if (self.phase === "running") {
     made(self, { _tag: "Ended", at: self.now, outcome: outcomeOf(exit) })
-    if (self.diverged !== undefined && Exit.isFailure(exit)) self.diverged = Script.failed(self.diverged, exit.cause)
+    const { failure } = self
+    if (failure?._tag === "Diverged" && Exit.isFailure(exit)) self.failure = Script.failed(failure, exit.cause)
     if (self.journal !== undefined) Journal.flush(self.journal, true)
   }
   self.phase = "over"
   for (const { deliver } of self.arrived.splice(0)) deliver()
-  self.onEnd(self.diverged === undefined ? exit : Exit.fail(self.diverged))
+  self.onEnd(self.failure === undefined ? exit : Exit.fail(self.failure))
 }
 
 export const outcomeOf = (exit: Exit.Exit<unknown, unknown>): Outcome =>
