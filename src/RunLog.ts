@@ -27,7 +27,6 @@ import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { TurnInfo, TurnPlan } from "./internal/agent/agent.ts"
-import * as check from "./internal/check.ts"
 import { retype } from "./internal/retype.ts"
 import * as Compare from "./internal/runlog/compare.ts"
 import type { Diverged } from "./internal/runlog/diverged.ts"
@@ -195,7 +194,7 @@ export const fork: {
   ): Stream.Stream<A, E | E3 | Diverged | Format.LogError, R | R3 | Exclude<R2, Scope.Scope>>
 } = (program: Program, log: RunLog, fork: ForkOptions<unknown, unknown, unknown>) => {
   const { at, live, secrets, to } = fork
-  check.positiveInteger("RunLog.fork", "at", at)
+  Read.checkCall("RunLog.fork", "at", log, at)
   return run(program, { name: "RunLog.fork", to, secrets, fork, script: () => Script.make(log, { forkAt: at, live }) })
 }
 

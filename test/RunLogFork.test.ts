@@ -172,6 +172,11 @@ describe("RunLog.fork", () => {
       RangeError,
       "RunLog.fork: at must be a positive integer, got 0"
     )
+    assert.throws(
+      () => RunLog.fork(game, log, { at: 2, to: RunLog.memory() }),
+      RangeError,
+      "RunLog.fork: at must be a call of the log, or one more than its 0, got 2"
+    )
     assert.throws(() => RunLog.stopAt(log, 2), RangeError, "RunLog.stopAt: number must be")
   })
 })

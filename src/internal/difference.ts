@@ -23,7 +23,7 @@ export const pretty = (value: unknown, indent = ""): string => {
 
 /** The lines that differ in two texts. */
 export const difference = (before: string, after: string): ReadonlyArray<TextDiff.Edit<string>> =>
-  TextDiff.lines(before, after, { maxEdits: 1000 })
+  TextDiff.lines(`${before}\n`, `${after}\n`, { maxEdits: 1000 })
 
 /** How many lines differ. */
 export const size = (edits: ReadonlyArray<TextDiff.Edit<string>>): number =>

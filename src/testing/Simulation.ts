@@ -139,7 +139,9 @@ export class Broken extends Schema.TaggedError<Broken>("effect-troupe/testing/Br
     return [
       problem,
       `found by seed ${found.seed} (run ${runs}): ${size(found)}`,
-      `after ${attempts} more runs: ${size(script)}. To see it again: Simulation.run(program, ${print(script)})`
+      `after ${count(attempts, "more run")}: ${size(script)}. To see it again: Simulation.run(program, ${
+        print(script)
+      })`
     ].join("\n")
   }
 }
@@ -284,8 +286,9 @@ const checkChances = (where: string, faults: FaultChances): FaultChances => {
 
 const toBroken = ({ smallest, ...found }: Found): Broken => new Broken({ ...found, script: smallest })
 
+const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`
+
 const size = ({ faults, schedule }: Script): string => {
-  const count = (n: number, what: string) => `${n} ${what}${n === 1 ? "" : "s"}`
   const changes = deviations(schedule)
   return `${count(faults.length, "fault")}, ${
     changes === 0 ? "first in, first out" : count(changes, "change") + " of order"

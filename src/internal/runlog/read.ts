@@ -113,14 +113,17 @@ export const runs = ({ entries }: RunLog): ReadonlyArray<RecordedRun> => {
   return Array.from(found.values())
 }
 
+/** Calls count from 1 on; one more than the last is the end. */
+export const checkCall = (where: string, field: string, log: RunLog, number: number): void => {
+  check.positiveInteger(where, field, number)
+  const calls = log.entries.filter(isCall).length
+  if (number > calls + 1) check.fail(where, field, `a call of the log, or one more than its ${calls}`, number)
+}
+
 export const stopAt = (log: RunLog, number: number): State => {
-  check.positiveInteger("RunLog.stopAt", "number", number)
+  checkCall("RunLog.stopAt", "number", log, number)
   const { entries } = log
   const place = entries.findIndex((entry) => isCall(entry) && entry.number === number)
-  const calls = entries.filter(isCall).length
-  if (place < 0 && number !== calls + 1) {
-    check.fail("RunLog.stopAt", "number", `a call of the log, or one more than its ${calls}`, number)
-  }
   const past = place < 0 ? entries : entries.slice(0, place + 1)
   const before = { ...log, entries: past }
   const ended = new Set(past.flatMap((entry) => entry._tag === "Input" && isExit(entry.value) ? [entry.key] : []))
