@@ -2,7 +2,7 @@
 import { Cause, Effect, Exit, Random, Stream } from "effect"
 import type { Scope } from "effect"
 import * as ActorSystem from "../../src/ActorSystem.ts"
-import * as Prng from "../../src/internal/testing/prng.ts"
+import * as Prng from "../../src/internal/prng.ts"
 import { Simulation } from "../../src/testing/index.ts"
 
 /** A promise of the library that holds in any order of fibers, and under the faults. The program fails where it is broken. */

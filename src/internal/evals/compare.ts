@@ -4,7 +4,7 @@
  * @internal
  */
 import * as Check from "../check.ts"
-import * as Prng from "../testing/prng.ts"
+import * as Prng from "../prng.ts"
 import {
   caseMean,
   casePassAll,

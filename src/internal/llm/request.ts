@@ -91,6 +91,7 @@ const toolsOf = (toolkit: CallOptions["toolkit"]): Effect.Effect<ReadonlyArray<T
     ? Effect.succeed(Object.values(toolkit.tools))
     : Effect.map(toolkit, ({ tools }) => Object.values(tools))
 
+/** Remembered by the tool itself, of which it says nothing but what follows from it; a turn sends its tools each time. */
 const toolsJson = new WeakMap<Tool.Any, Schema.Json>()
 
 const makeToolJson = (tool: Tool.Any): Schema.Json =>

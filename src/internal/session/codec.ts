@@ -11,6 +11,7 @@ import { AgentResponse } from "../../AgentEvent.ts"
 import * as Transcript from "../../Transcript.ts"
 import { Input } from "../agent/protocol.ts"
 import { toJson } from "../json.ts"
+import { lazy } from "../lazy.ts"
 import type { Commit } from "../store/contract.ts"
 import { AgentFailed, SessionErrorReason } from "./error.ts"
 import { TurnEnd } from "./event.ts"
@@ -83,8 +84,11 @@ export const encodeUsage = (usage: AgentResponse["usage"]): Schema.Json => toJso
 // -----------------------------------------------------------------------------------------------------------------
 
 const codec = <A, I>(schema: Schema.Codec<A, I>) => {
-  const json = Schema.toCodecJson(schema)
-  return { encode: Schema.encodeSync(json), decode: Schema.decodeUnknownSync(json) }
+  const made = lazy(() => {
+    const json = Schema.toCodecJson(schema)
+    return { encode: Schema.encodeSync(json), decode: Schema.decodeUnknownSync(json) }
+  })
+  return { encode: (value: A) => made().encode(value), decode: (json: unknown) => made().decode(json) }
 }
 
 const prompt = codec(Input)

@@ -4,7 +4,7 @@
  *
  * @internal
  */
-import * as Prng from "./prng.ts"
+import * as Prng from "../prng.ts"
 import type { Schedule } from "./script.ts"
 
 export interface Choices {

@@ -10,7 +10,7 @@ import type * as Tap from "../../Tap.ts"
 import type * as MessageFaults from "../actor/faults.ts"
 import { failure } from "../agent/outcome.ts"
 import { InjectedFault } from "../faultPoint.ts"
-import * as Prng from "./prng.ts"
+import * as Prng from "../prng.ts"
 import { type Fault, ModelFailure } from "./script.ts"
 
 /**
