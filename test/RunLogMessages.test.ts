@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Deferred, Effect, Exit, Predicate, Queue, Ref, Schema, Stream } from "effect"
+import { Clock, Deferred, Effect, Exit, Option, Predicate, Queue, Ref, Schema, Stream } from "effect"
 import type { LanguageModel } from "effect/ai"
 import { Rpc } from "effect/rpc"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
 import * as Agent from "../src/Agent.ts"
 import * as Scripted from "../src/Llm/Scripted.ts"
+import * as Mailbox from "../src/Mailbox.ts"
 import * as RunLog from "../src/RunLog.ts"
 import { divergence, watch } from "./fixtures/recorded.ts"
 import { actor, cast } from "./fixtures/teams.ts"
@@ -269,6 +270,40 @@ describe("messages from outside of a recorded program", () => {
       const { log, text } = yield* recordWith((ref) => Effect.andThen(ref.tell("Put", { text: key }), close(ref)))
       assert.notInclude(text, key)
       assert.strictEqual(inputs(log).length, 2)
+    }))
+
+  it.effect("wait for room in the mailbox as those from inside do", () =>
+    Effect.gen(function*() {
+      const opened = yield* Deferred.make<Actor.LocalRefOf<typeof Bell>>()
+      const program = (open: (ref: Actor.LocalRefOf<typeof Bell>) => Effect.Effect<unknown>) =>
+        inSystem(Effect.gen(function*() {
+          const rung: Array<string> = []
+          const slow = Bell.behavior(
+            Effect.succeed({
+              Ring: ({ text }) => Effect.delay(Effect.sync(() => void rung.push(text)), "1 second"),
+              Stop: () => Effect.void
+            }),
+            { mailbox: Mailbox.bounded(1, "block") }
+          )
+          yield* open(yield* Actor.spawn(slow, { name: "bell" }))
+          yield* Effect.sleep("1 minute")
+          return rung
+        }))
+      const memory = RunLog.memory()
+      const [{ exit }, left] = yield* Effect.all([
+        watch(RunLog.record(program((ref) => Deferred.succeed(opened, ref)), { to: memory })),
+        Effect.flatMap(Deferred.await(opened), (ref) =>
+          Effect.gen(function*() {
+            yield* Effect.forEach(["a", "b", "c"], (text) => ref.tell("Ring", { text }), { concurrency: "unbounded" })
+            yield* ref.tell("Ring", { text: "d" })
+            return yield* Effect.timeoutOption(ref.tell("Ring", { text: "e" }), "1 milli")
+          }))
+      ], { concurrency: "unbounded" })
+      assert.isTrue(Option.isNone(left))
+      const rung = yield* exit
+      assert.deepStrictEqual(rung, ["a", "b", "c", "d"])
+      const replayed = yield* watch(RunLog.replay(program(() => Effect.void), yield* memory.log))
+      assert.deepStrictEqual(yield* replayed.exit, rung)
     }))
 
   it.effect("to an actor that had stopped get their error and change nothing", () =>
