@@ -8,6 +8,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     testTimeout: 20_000,
+    // By default a core stays free, which is half of two.
+    maxWorkers: "100%",
     reporters: ["default", summary]
   },
   resolve: {
