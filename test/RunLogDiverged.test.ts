@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Deferred, Effect, Ref, Schema } from "effect"
+import { Clock, Deferred, Effect, Ref, Schema, Stream } from "effect"
+import { LanguageModel } from "effect/ai"
 import { Rpc } from "effect/rpc"
 import * as Actor from "../src/Actor.ts"
 import * as ActorSystem from "../src/ActorSystem.ts"
@@ -51,6 +52,24 @@ describe("RunLog.Diverged", () => {
         less.problem,
         "recorded was the event RunStarted of b, now comes the end of the program (Success)"
       )
+    }))
+
+  it.effect("names a model that is called outside of an agent, and does not ask it again", () =>
+    Effect.gen(function*() {
+      const calls = {
+        generateText: Effect.map(LanguageModel.generateText({ prompt: "Go" }), ({ text }) => text),
+        streamText: Effect.as(Stream.runDrain(LanguageModel.streamText({ prompt: "Go" })), "A")
+      }
+      for (const program of Object.values(calls)) {
+        const { log, value } = yield* recorded(program).pipe(Effect.provide(Scripted.model(["A"])))
+        assert.strictEqual(value, "A")
+        const asked = yield* Effect.gen(function*() {
+          const error = yield* divergence(RunLog.replay(program, log))
+          assert.include(error.message, "a model was called outside of an agent")
+          return (yield* Effect.flatten(Scripted.Requests)).length
+        }).pipe(Effect.provide(Scripted.model(["A"])))
+        assert.strictEqual(asked, 0)
+      }
     }))
 
   it.effect("tells a log of another program by its first event", () =>

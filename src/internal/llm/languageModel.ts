@@ -27,6 +27,7 @@ import { lazy } from "../lazy.ts"
 import { type Answer, type CallOptions, fromBare, type Part, toBare } from "./bareModel.ts"
 import * as CallSpan from "./callSpan.ts"
 import { carrier } from "./carried.ts"
+import { onDirectCall } from "./directCall.ts"
 
 /** As a provider answers: what `LanguageModel.make` takes. */
 export interface Hooks {
@@ -46,14 +47,14 @@ export const make = (hooks: Hooks): Effect.Effect<LanguageModel.LanguageModel> =
   Effect.map(LanguageModel.make(hiding(telling(hooks))), (service) => {
     const bare = toBare(service)
     return fromBare(service, {
-      generateText: (options) => Effect.map(bare.generateText(options), showAll),
-      generateObject: (options) => Effect.map(bare.generateObject(options), showAll),
+      generateText: (options) => Effect.andThen(onDirectCall, Effect.map(bare.generateText(options), showAll)),
+      generateObject: (options) => Effect.andThen(onDirectCall, Effect.map(bare.generateObject(options), showAll)),
       streamText: (options) =>
         isTurn(options)
           ? Stream.unwrap(Effect.contextWith((context: Context.Context<never>) =>
             isObserved(context) ? Effect.succeed(shown(bare.streamText(options))) : streamTurn(hooks, options)
           ))
-          : shown(bare.streamText(options))
+          : Stream.unwrap(Effect.as(onDirectCall, shown(bare.streamText(options))))
     })
   })
 

@@ -18,6 +18,7 @@ import { Intake } from "../actor/intake.ts"
 import { ActorSystem } from "../actor/system.ts"
 import type { TurnInfo, TurnPlan } from "../agent/agent.ts"
 import { PlanOverride } from "../agent/planOverride.ts"
+import { OnDirectCall } from "../llm/directCall.ts"
 import { OnSecrets } from "../llm/secretsUsed.ts"
 import * as Pushed from "../pushed.ts"
 import { retype } from "../retype.ts"
@@ -103,6 +104,7 @@ const outsideOf = (services: Context.Context<never>, journal: Journal.Journal | 
     Context.add(Tap, Context.get(services, Tap)),
     Context.add(Observer, Context.get(services, Observer)),
     Context.add(Intake, Context.get(services, Intake)),
+    Context.add(OnDirectCall, Context.get(services, OnDirectCall)),
     Context.add(OnSecrets, (secrets) => {
       if (journal !== undefined) Journal.learn(journal, secrets)
       onSecrets(secrets)
@@ -125,7 +127,8 @@ const insideOf = <R>(
     Context.add(Random.Random, random),
     Context.add(Tap, Seams.tap(world, Context.get(services, Tap))),
     Context.add(Observer, Seams.observer(world, Context.get(services, Observer))),
-    Context.add(Intake, Messages.intake(world, scheduler))
+    Context.add(Intake, Messages.intake(world, scheduler)),
+    Context.add(OnDirectCall, Seams.onDirectCall(world))
   )
   return approvals === undefined ? inside : Context.add(inside, Approvals, Seams.approvals(world, approvals))
 }

@@ -61,6 +61,13 @@ export const stopped = (self: Script, calls: number): Diverged => {
   })
 }
 
+/** A call that the seams do not see. */
+export const unrecorded = (calls: number): Diverged =>
+  new Diverged({
+    call: calls,
+    problem: "a model was called outside of an agent, which no log has: let an agent or a tool call it"
+  })
+
 /** The next input is one that nobody waits for, or that does not come. */
 export const unwanted = (self: Script, calls: number): Diverged => {
   const recorded = next(self)

@@ -23,6 +23,7 @@ import { retype } from "../retype.ts"
 import { answer, type Answers, answers } from "./ask.ts"
 import * as Codec from "./codec.ts"
 import type { Call } from "./entry.ts"
+import * as Script from "./script.ts"
 import * as World from "./world.ts"
 
 /** The tap of a program. What is made live goes through the tap outside, if there is one. */
@@ -74,6 +75,14 @@ export const tap = (world: World.World, outer: Tap.Tap | undefined): Tap.Tap => 
     }, noItem)
   }
 })
+
+/** A call of a model that no agent makes is in no log, so a replay can't answer it. */
+export const onDirectCall = (world: World.World): Effect.Effect<void> =>
+  Effect.suspend(() => {
+    if (world.script === undefined || world.phase !== "running") return Effect.void
+    World.fail(world, Script.unrecorded(world.calls))
+    return Effect.never
+  })
 
 /** The list of approvals outside, as the program sees it. */
 export const approvals = (
