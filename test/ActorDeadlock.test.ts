@@ -626,17 +626,23 @@ describe("Agents that wait for each other", () => {
 
   const asks = (ref: Agent.AgentRef, name: string) => Tool.fromAgent(ref, { name, description: "" })
 
+  /** Two agents that have each other as a tool: the run of the first one ends, with a result that names the cycle. */
+  const askEachOther = Effect.gen(function*() {
+    const [toB, toA] = [yield* Deferred.make<Tool.Tool<string>>(), yield* Deferred.make<Tool.Tool<string>>()]
+    const a = yield* Agent.spawn(asking("a", toB), { name: "a" })
+    const b = yield* Agent.spawn(asking("b", toA), { name: "b" })
+    yield* Deferred.succeed(toB, asks(b, "ask_b"))
+    yield* Deferred.succeed(toA, asks(a, "ask_a"))
+    const running = yield* begin(collect(Agent.stream(a, "Go")))
+    const exit = running.pollUnsafe()
+    assert(exit !== undefined && Exit.isSuccess(exit))
+    assert.isTrue(results(exit.value).some((result) => String(result).includes("/user/a")))
+    return b
+  })
+
   it.effect("as tools: the call that closes the cycle is a failed result, and all runs end", () =>
     run(Effect.gen(function*() {
-      const [toB, toA] = [yield* Deferred.make<Tool.Tool<string>>(), yield* Deferred.make<Tool.Tool<string>>()]
-      const a = yield* Agent.spawn(asking("a", toB), { name: "a" })
-      const b = yield* Agent.spawn(asking("b", toA), { name: "b" })
-      yield* Deferred.succeed(toB, asks(b, "ask_b"))
-      yield* Deferred.succeed(toA, asks(a, "ask_a"))
-      const running = yield* begin(collect(Agent.stream(a, "Go")))
-      const exit = running.pollUnsafe()
-      assert(exit !== undefined && Exit.isSuccess(exit))
-      assert.isTrue(results(exit.value).some((result) => String(result).includes("/user/a")))
+      const b = yield* askEachOther
       assert.strictEqual((yield* Agent.ask(b, "Still there?")).text, "b is done")
     })).pipe(Effect.provide(cast({
       a: [Scripted.toolCall("ask_b", { prompt: "?" }), "a is done"],
@@ -644,17 +650,7 @@ describe("Agents that wait for each other", () => {
     }))))
 
   it.effect("as tools called side by side: each call is a wait of the run", () =>
-    run(Effect.gen(function*() {
-      const [toB, toA] = [yield* Deferred.make<Tool.Tool<string>>(), yield* Deferred.make<Tool.Tool<string>>()]
-      const a = yield* Agent.spawn(asking("a", toB), { name: "a" })
-      const b = yield* Agent.spawn(asking("b", toA), { name: "b" })
-      yield* Deferred.succeed(toB, asks(b, "ask_b"))
-      yield* Deferred.succeed(toA, asks(a, "ask_a"))
-      const running = yield* begin(collect(Agent.stream(a, "Go")))
-      const exit = running.pollUnsafe()
-      assert(exit !== undefined && Exit.isSuccess(exit))
-      assert.isTrue(results(exit.value).some((result) => String(result).includes("/user/a")))
-    })).pipe(Effect.provide(cast({
+    run(askEachOther).pipe(Effect.provide(cast({
       a: [[Scripted.toolCall("ask_b", { prompt: "1" }), Scripted.toolCall("ask_b", { prompt: "2" })], "a is done"],
       b: [Scripted.toolCall("ask_a", { prompt: "?" }), "b gives up", "b is done"]
     }))))

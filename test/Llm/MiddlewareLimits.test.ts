@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import * as Middleware from "../../src/Llm/Middleware.ts"
 import * as Scripted from "../../src/Llm/Scripted.ts"
 import * as Settings from "../../src/Llm/Settings.ts"
+import * as Simulation from "../../src/testing/Simulation.ts"
 
 const overloaded = new AiError.InternalProviderError({ description: "overloaded" })
 const down = Scripted.fail(overloaded)
@@ -285,17 +286,69 @@ describe("Middleware", () => {
         Scripted.model([down, [Scripted.delay("1 hour")], "Hello."]).pipe(Middleware.circuitBreaker({ failures: 1 }))
       )))
 
-    it.effect("a call from before it opened does not close it", () =>
+    it.effect("a call from before it opened neither closes it nor keeps it open for longer", () =>
       Effect.gen(function*() {
-        const slow = yield* Effect.forkChild(streamed, { startImmediately: true })
+        const succeeds = yield* Effect.forkChild(streamed, { startImmediately: true })
+        const fails = yield* Effect.forkChild(reasonOf(streamed), { startImmediately: true })
         yield* reasonOf(streamed)
         yield* TestClock.adjust("1 second")
-        assert.strictEqual(yield* Fiber.join(slow), "Slow.")
+        assert.strictEqual(yield* Fiber.join(succeeds), "Slow.")
         assert.include((yield* Effect.flip(streamed)).message, "not asked for another 29s")
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* Fiber.join(fails), "InternalProviderError")
+        yield* TestClock.adjust("28 seconds")
+        assert.strictEqual(yield* streamed, "Hello.")
       }).pipe(Effect.provide(
-        Scripted.model([[Scripted.delay("1 second"), Scripted.text("Slow.")], down])
+        Scripted.model([
+          [Scripted.delay("1 second"), Scripted.text("Slow.")],
+          [Scripted.delay("2 seconds"), down],
+          down,
+          "Hello."
+        ]).pipe(Middleware.circuitBreaker({ failures: 1 }))
+      )))
+
+    it.effect("a trial that fails opens it again, however many failures it takes the first time", () =>
+      Effect.gen(function*() {
+        yield* reasonOf(streamed)
+        yield* reasonOf(streamed)
+        yield* TestClock.adjust("30 seconds")
+        yield* reasonOf(generated)
+        assert.include((yield* Effect.flip(streamed)).message, "not asked for another 30s")
+      }).pipe(Effect.provide(Scripted.model([down, down, down]).pipe(Middleware.circuitBreaker({ failures: 2 })))))
+
+    it.effect("a success in between: then failures are not in a row", () =>
+      Effect.gen(function*() {
+        yield* reasonOf(streamed)
+        yield* streamed
+        yield* reasonOf(streamed)
+        assert.strictEqual(yield* streamed, "Hello.")
+      }).pipe(Effect.provide(
+        Scripted.model([down, "Hello.", down, "Hello."]).pipe(Middleware.circuitBreaker({ failures: 2 }))
+      )))
+
+    it.effect("it tries again after an hour, even if the provider asks for more", () =>
+      Effect.gen(function*() {
+        yield* reasonOf(streamed)
+        assert.include((yield* Effect.flip(streamed)).message, "not asked for another 1h")
+      }).pipe(Effect.provide(
+        Scripted.model([Scripted.fail(new AiError.RateLimitError({ retryAfter: Duration.hours(2) }))])
           .pipe(Middleware.circuitBreaker({ failures: 1 }))
       )))
+
+    it.effect("a trial makes room for the next one, wherever it is interrupted", () => {
+      const program = Effect.gen(function*() {
+        yield* reasonOf(ask("Fail"))
+        yield* Effect.sleep("30 seconds")
+        const trial = yield* Effect.forkChild(streamed)
+        yield* Effect.yieldNow
+        yield* Fiber.interrupt(trial)
+        return yield* streamed
+      }).pipe(Effect.provide(
+        Scripted.model(Scripted.matching([[/Fail/, down], [/Hello/, "Hello."]]))
+          .pipe(Middleware.circuitBreaker({ failures: 1 }))
+      ))
+      return Simulation.check(program, { seeds: 300 })
+    })
 
     it.effect("an open circuit falls back at once", () =>
       Effect.gen(function*() {

@@ -98,8 +98,8 @@ export const cassettes = <E, R>(
  *
  * As `cassettes`, but of all that comes into a trial: models that agents have for themselves are kept, too, tools don't run
  * again, but for those in `live`, and a replay takes no time. In exchange a trial must be all that its log is of: it fails
- * with `RunLog.LogError` where an `ActorSystem` is provided outside of the task, and calls to a model by other ways than an
- * agent's are not kept. A model that an agent has for itself is built in a replay as well.
+ * with `RunLog.LogError` where an `ActorSystem` is provided outside of the task, and when it is replayed, where it calls a model
+ * by other ways than an agent's. A model that an agent has for itself is built in a replay as well.
  *
  * @since 0.1.0
  * @category caches

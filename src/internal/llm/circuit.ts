@@ -24,9 +24,13 @@ export interface Circuit {
   /** In milliseconds on the clock; `undefined` while the circuit is closed. */
   openUntil: number | undefined
   /** The call that tries whether the model is back. */
-  trial: Admission | undefined
-  /** Counts openings and closings: calls from before one of them say nothing of now. */
-  era: number
+  trial: Call | undefined
+}
+
+/** A call that was let through, known by itself. */
+interface Call {
+  /** Milliseconds on the clock. */
+  readonly startedAt: number
 }
 
 export const make = (limit: number, openFor: Duration.Input): Circuit => ({
@@ -34,8 +38,7 @@ export const make = (limit: number, openFor: Duration.Input): Circuit => ({
   openFor: Duration.toMillis(openFor),
   failures: 0,
   openUntil: undefined,
-  trial: undefined,
-  era: 0
+  trial: undefined
 })
 
 export const guard = <A>(
@@ -45,7 +48,7 @@ export const guard = <A>(
   Effect.uninterruptibleMask((restore) =>
     Effect.flatMap(
       admit(circuit),
-      (admission) => Effect.onExit(restore(call), (exit) => settle(circuit, admission, exit))
+      (admitted) => Effect.onExit(restore(call), (exit) => settle(circuit, admitted, exit))
     )
   )
 
@@ -55,45 +58,37 @@ export const guardStream = (
 ): Stream.Stream<Part, AiError.AiError> =>
   Stream.unwrap(Effect.map(
     // A reader may be gone before the stream starts.
-    Effect.acquireRelease(admit(circuit), (admission) => Effect.sync(() => endTrial(circuit, admission))),
-    (admission) => Stream.onExit(stream, (exit) => settle(circuit, admission, exit))
+    Effect.acquireRelease(admit(circuit), (call) => Effect.sync(() => endTrial(circuit, call))),
+    (call) => Stream.onExit(stream, (exit) => settle(circuit, call, exit))
   ))
 
 // -----------------------------------------------------------------------------------------------------------------
 // internals
 // -----------------------------------------------------------------------------------------------------------------
 
-/** A call that was let through. */
-interface Admission {
-  readonly era: number
-}
-
-const admit = (circuit: Circuit): Effect.Effect<Admission, AiError.AiError> =>
+const admit = (circuit: Circuit): Effect.Effect<Call, AiError.AiError> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => {
-    const { era, openUntil, trial } = circuit
-    const admission: Admission = { era }
+    const { openUntil, trial } = circuit
+    const call: Call = { startedAt: now }
     if (openUntil !== undefined) {
       if (trial !== undefined) return refuse("not asked while a first call tries whether the model is back")
       if (now < openUntil) {
         const wait = Duration.format(Duration.millis(openUntil - now))
         return refuse(`not asked for another ${wait}, because the model failed too often`)
       }
-      circuit.trial = admission
+      circuit.trial = call
     }
-    return Effect.succeed(admission)
+    return Effect.succeed(call)
   })
 
-const settle = (
-  circuit: Circuit,
-  admission: Admission,
-  exit: Exit.Exit<unknown, AiError.AiError>
-): Effect.Effect<void> =>
+const settle = (circuit: Circuit, call: Call, exit: Exit.Exit<unknown, AiError.AiError>): Effect.Effect<void> =>
   Effect.suspend(() => {
-    if (circuit.era !== admission.era) return Effect.void
-    const tried = endTrial(circuit, admission)
+    const tried = endTrial(circuit, call)
+    // What was called before it opened says nothing of whether the model is back.
+    if (circuit.openUntil !== undefined && !tried) return Effect.void
     if (Exit.isSuccess(exit)) {
       circuit.failures = 0
-      if (tried) turn(circuit, undefined)
+      circuit.openUntil = undefined
       return Effect.void
     }
     const error = failureOf(exit)
@@ -102,8 +97,8 @@ const settle = (
     return tried || circuit.failures >= circuit.limit ? open(circuit, error) : Effect.void
   })
 
-const endTrial = (circuit: Circuit, admission: Admission): boolean => {
-  const tried = circuit.trial === admission
+const endTrial = (circuit: Circuit, call: Call): boolean => {
+  const tried = circuit.trial === call
   if (tried) circuit.trial = undefined
   return tried
 }
@@ -111,14 +106,9 @@ const endTrial = (circuit: Circuit, admission: Admission): boolean => {
 const open = (circuit: Circuit, error: AiError.AiError): Effect.Effect<void> =>
   Effect.zipWith(Clock.currentTimeMillis, retryAfterOf(error), (now, retryAfter) => {
     const asked = retryAfter === undefined ? 0 : Math.min(Duration.toMillis(retryAfter), longestAsked)
-    turn(circuit, now + Math.max(circuit.openFor, asked))
+    circuit.openUntil = now + Math.max(circuit.openFor, asked)
+    circuit.failures = 0
   })
-
-const turn = (circuit: Circuit, openUntil: number | undefined): void => {
-  circuit.openUntil = openUntil
-  circuit.failures = 0
-  circuit.era++
-}
 
 /** A provider that asks for more than an hour is tried again after one. */
 const longestAsked = 3_600_000
